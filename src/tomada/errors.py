@@ -1,0 +1,169 @@
+"""Every error tomada raises.
+
+::
+
+    TomadaError
+    ├── AddressError            an address that cannot be read (also a ValueError)
+    ├── DeclarationError        a message type or handler that is written wrongly (also a TypeError)
+    ├── TransportError          the operating system said no (also an OSError)
+    │   ├── ConnectFailed       nobody could be reached at that address
+    │   └── ListenFailed        that address cannot be listened on
+    │       ├── AddressInUse    somebody else listens there
+    │       └── SystemPort      a port below 1024, without the privilege it needs
+    ├── ProtocolError           the peer broke the protocol; its connection is closed
+    │   └── HandshakeFailed     the two ends could not agree to talk
+    ├── ConnectionLost          the connection ended while something was still expected of it
+    │                           (also a ConnectionError)
+    ├── TimedOut                a deadline passed (also a TimeoutError)
+    ├── MessageError            a message that does not fit its type (also a ValueError)
+    │   ├── InvalidMessage      a field is missing or has a wrong value
+    │   ├── UnknownType         the receiver has no such type, or no handler for it
+    │   └── TypeMismatch        both ends have the type, with fields that do not fit each other
+    └── RemoteError             a handler at the other end raised; subclass it for errors with fields
+        └── InternalError       the handler's own fault, told without details
+
+Each message says what is wrong, with the value, and what to do next.
+"""
+
+from __future__ import annotations
+
+from inspect import get_annotations
+from typing import Any, ClassVar, dataclass_transform
+
+import msgspec
+
+
+class TomadaError(Exception):
+    """The root: ``except tomada.TomadaError`` catches all that tomada raises."""
+
+
+class AddressError(TomadaError, ValueError):
+    """An address that cannot be read. The text shows it, marks what is wrong and gives a right one."""
+
+
+class DeclarationError(TomadaError, TypeError):
+    """A message type or a handler that is written wrongly. The text names it and says what to write."""
+
+
+class TransportError(TomadaError, OSError):
+    """The operating system refused something; its own error is the ``__cause__``."""
+
+
+class ConnectFailed(TransportError):
+    """Nobody could be reached at the address that the text names."""
+
+
+class ListenFailed(TransportError):
+    """The address that the text names cannot be listened on."""
+
+
+class AddressInUse(ListenFailed):
+    """Somebody listens there already; the text names the process where the system tells."""
+
+
+class SystemPort(ListenFailed):
+    """A port below 1024 was asked for without the privilege that it needs."""
+
+
+class ProtocolError(TomadaError):
+    """The peer sent what the protocol does not allow. The connection it came over is closed."""
+
+
+class HandshakeFailed(ProtocolError):
+    """The two ends could not agree to talk: no tomada peer, another version, or refused."""
+
+
+class ConnectionLost(TomadaError, ConnectionError):
+    """The connection ended, and with it every call that waited for an answer.
+
+    Whether the other end has executed the request is not known.
+    """
+
+
+class TimedOut(TomadaError, TimeoutError):
+    """A deadline passed before the answer came."""
+
+
+class MessageError(TomadaError, ValueError):
+    """A message that does not fit its type. The connection it came over goes on."""
+
+
+class InvalidMessage(MessageError):
+    """A field is missing or has a wrong value; the text names type, field and reason."""
+
+
+class UnknownType(MessageError):
+    """The receiver does not know the type, or has no handler for it."""
+
+
+class TypeMismatch(MessageError):
+    """Both ends have a type of this name, but their fields do not fit; the text names the field."""
+
+
+@dataclass_transform()
+class RemoteError(TomadaError):
+    """A handler at the other end raised.
+
+    Subclass it to send errors with fields, which arrive as the same class::
+
+        class InsufficientFunds(tomada.RemoteError):
+            balance: int
+
+
+        raise InsufficientFunds(balance=12)
+
+    Attributes:
+        name: The name of the exception's class at the other end.
+        message: Its text.
+    """
+
+    payload_type: ClassVar[type[msgspec.Struct] | None] = None
+    """Of a subclass: its fields as a message, built when first used."""
+
+    def __init__(self, name: str, message: str = "") -> None:
+        super().__init__(name, message)
+        self.name = name
+        self.message = message
+
+    def __init_subclass__(cls, *, fields: bool = True) -> None:
+        super().__init_subclass__()
+        if fields:
+            cls.payload_type = None
+            cls.__init__ = _init_from_fields  # type: ignore[method-assign, assignment] # as a dataclass's is made
+
+    def __repr__(self) -> str:
+        arguments = self.message if self.payload_type is not None else f"{self.name!r}, {self.message!r}"
+        return f"{type(self).__name__}({arguments})"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}" if self.message else self.name
+
+    @classmethod
+    def payload_class(cls) -> type[msgspec.Struct]:
+        """The message type that carries this class's fields; the error's annotations, in order."""
+        if cls.payload_type is None:
+            fields: list[Any] = []
+            for base in reversed(cls.__mro__):
+                if issubclass(base, RemoteError) and base is not RemoteError:
+                    for name, kind in get_annotations(base).items():
+                        default = (getattr(cls, name),) if hasattr(cls, name) else ()
+                        fields.append((name, kind, *default))
+            cls.payload_type = msgspec.defstruct(cls.__name__, fields, module=cls.__module__, array_like=True)
+        return cls.payload_type
+
+    def payload(self) -> msgspec.Struct:
+        """The values of this error's fields, as `payload_class` holds them."""
+        kind = self.payload_class()
+        return kind(*[getattr(self, name) for name in kind.__struct_fields__])
+
+
+def _init_from_fields(self: RemoteError, *args: object, **kwargs: object) -> None:
+    values = self.payload_class()(*args, **kwargs)
+    names = values.__struct_fields__
+    for name in names:
+        setattr(self, name, getattr(values, name))
+    RemoteError.__init__(self, type(self).__name__, ", ".join(f"{name}={getattr(values, name)!r}" for name in names))
+
+
+class InternalError(RemoteError, fields=False):
+    """The other end's own fault, told without details: those are in its log."""
