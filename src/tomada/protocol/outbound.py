@@ -1,0 +1,214 @@
+"""Half of an engine: commands in, bytes to send out; and the state that both halves share."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tomada.errors import ConnectionLost, DeclarationError, InvalidMessage
+from tomada.protocol import handshake, lanes
+from tomada.protocol.frames import ASK, CONTROL, ERROR, HEADER, NORMAL, REPLY, SEND, U32, Kind
+from tomada.protocol.handshake import (
+    MAXIMUM_DECLARED_BYTES,
+    MAXIMUM_TYPES,
+    CatalogueSize,
+    FailureCode,
+    GoodbyeCode,
+    PeerLimits,
+    TypeEntry,
+)
+from tomada.protocol.state import FINAL, TRANSITIONS, Role, State, Step
+
+_OPEN: Final = State.OPEN
+# A peer that has shown nothing is told nothing, and who has said goodbye has said its last word.
+_TALKING: Final = frozenset({State.GREETED, State.OPEN, State.LEFT})
+_pack: Final = HEADER.pack
+
+
+class Outbound:
+    """What one end says.
+
+    Args:
+        role: Which end this is.
+        types: How many types its greeting describes.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_next_id",
+        "_open",
+        "_out",
+        "_own_types",
+        "_peer_frame_bytes",
+        "_peer_limits",
+        "_sequence",
+        "_transitions",
+        "reason",
+        "role",
+        "state",
+    )
+
+    def __init__(self, role: Role, types: int) -> None:
+        self.role = role
+        self.state = State.STARTING
+        self.reason = ""
+        """Why the connection has ended, or is about to."""
+        self._transitions = TRANSITIONS[role]
+        self._peer_limits = PeerLimits()
+        self._peer_frame_bytes = 0
+        self._sequence = 1
+        self._asked: dict[int, Any] = {}
+        self._open: set[int] = set()
+        self._next_id = 1 if role is Role.CONNECTING else 2
+        self._own_types = CatalogueSize(types)
+        self._out = bytearray()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is open, in either direction."""
+        return not self._asked and not self._open
+
+    @property
+    def room(self) -> int:
+        """How many more requests the peer's limit allows."""
+        return self._peer_limits.requests - len(self._asked)
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes `take` would return."""
+        return len(self._out)
+
+    def ask(self, type_: int, payload: bytes, tag: object) -> int:
+        """Queue a request and return its id; `tag` comes back with its answer. The driver minds `room`.
+
+        Raises `ConnectionLost` when the connection is not open, `InvalidMessage` when the peer takes no message so
+        long.
+        """
+        self._check_open()
+        id_ = self._next_id
+        while id_ in self._asked or not id_:
+            id_ = id_ + 2 & U32
+        self._message_out(ASK, type_, id_, payload)
+        self._next_id = id_ + 2 & U32
+        self._asked[id_] = tag
+        return id_
+
+    def send(self, type_: int, payload: bytes) -> None:
+        """Queue a one-way message. Raises as `ask` does."""
+        self._check_open()
+        self._message_out(SEND, type_, 0, payload)
+
+    def reply(self, id_: int, type_: int, payload: bytes) -> None:
+        """Queue the answer to the peer's request `id_`; without effect where it has one, or the connection has ended.
+
+        Raises `InvalidMessage` when the peer takes no message so long; the request is then still to be answered.
+        """
+        if id_ in self._open:
+            self._message_out(REPLY, type_, id_, payload)
+            self._open.remove(id_)
+
+    def fail(self, id_: int, type_: int, payload: bytes) -> None:
+        """Queue the failure of the peer's request `id_`, with an error type of this end's catalogue.
+
+        An `id_` of 0 refuses a one-way message. Without effect, and raises, as `reply`.
+        """
+        if id_ in self._open or (not id_ and self.state not in FINAL):
+            self._message_out(ERROR, type_, id_, payload)
+            self._open.discard(id_)
+
+    def refuse(self, id_: int, code: FailureCode, name: str, message: str) -> None:
+        """Queue the failure of the peer's request `id_` (0: of a one-way message) in the protocol's own words.
+
+        A text that is too long is cut; this never raises.
+        """
+        self.fail(id_, 0, handshake.encode_failure(code, name, message, self._peer_limits.message_bytes))
+
+    def cancel(self, id_: int) -> None:
+        """Give up a request of this end. Its answer, which still comes, is reported with the tag None."""
+        if id_ in self._asked and self.state not in FINAL:
+            self._asked[id_] = None
+            self._queue(Kind.CANCEL, id_, b"")
+
+    def cancel_all(self) -> list[Any]:
+        """Give up all requests of this end, and return their tags."""
+        given_up = [(id_, tag) for id_, tag in self._asked.items() if tag is not None]
+        for id_, _ in given_up:
+            self.cancel(id_)
+        return [tag for _, tag in given_up]
+
+    def declare(self, types: tuple[TypeEntry, ...]) -> None:
+        """Append types to this end's catalogue; frames queued later may use them.
+
+        Without effect where the connection has ended. Raises `DeclarationError` when that is more than one end may
+        describe.
+        """
+        if self.state in FINAL:
+            return
+        payload = handshake.encode(types)
+        if not self._own_types.add(len(types), len(payload)):
+            raise DeclarationError(
+                f"{types[0].name} is one type too many: one end describes at most {MAXIMUM_TYPES} types, "
+                f"and those that are first sent over an open connection in at most {MAXIMUM_DECLARED_BYTES} bytes"
+            )
+        self._queue(Kind.DECLARE, 0, payload)
+
+    def ping(self, payload: bytes) -> None:
+        """Queue a ping; the answer is a `Ponged` with the same payload, at most 4096 bytes. Raises `ConnectionLost`."""
+        self._check_open()
+        self._queue(Kind.PING, 0, payload)
+
+    def leave(self, code: GoodbyeCode, reason: str) -> None:
+        """Say goodbye: this end begins nothing new. Without effect where it has been said or nobody would hear it."""
+        if Step.SEND_GOODBYE not in self._transitions[self.state]:
+            return
+        if not self.reason:
+            self.reason = reason
+        self._queue(Kind.GOODBYE, 0, handshake.encode_goodbye(code, reason))
+        self._move(Step.SEND_GOODBYE)
+
+    def drop(self, reason: str) -> list[Any]:
+        """The bytes can go no further: end the connection and return the tags of all requests that were open."""
+        if self.state not in FINAL:
+            self.reason = reason
+            self._move(Step.END_OF_INPUT)
+        tags = [tag for tag in self._asked.values() if tag is not None]
+        self._asked.clear()
+        return tags
+
+    def take(self) -> bytearray:
+        """The bytes to send now; they are the caller's from here on."""
+        out = self._out
+        self._out = bytearray()
+        return out
+
+    def _message_out(self, kind: int, type_: int, id_: int, payload: bytes) -> None:
+        length = len(payload)
+        if length > self._peer_frame_bytes:
+            limit = self._peer_limits.message_bytes
+            if length > limit:
+                raise InvalidMessage(f"the message is {length} bytes long, the peer takes at most {limit}")
+            parts, self._sequence = lanes.fragments((kind, type_, id_), payload, self._sequence, self._peer_frame_bytes)
+            self._out += parts
+            return
+        sequence = self._sequence
+        self._sequence = sequence + 1 & U32
+        self._out += _pack(length, kind, NORMAL, type_, id_, sequence) + payload
+
+    def _queue(self, kind: int, id_: int, payload: bytes) -> None:
+        self._out += _pack(len(payload), kind, CONTROL, 0, id_, 0) + payload
+
+    def _check_open(self) -> None:
+        if self.state is not _OPEN:
+            raise ConnectionLost(self.reason or f"the connection is {self.state.value}, not open")
+
+    def _move(self, step: Step) -> None:
+        self.state = self._transitions[self.state][step]
+        if self.state in FINAL:
+            # Nothing is answered after the end.
+            self._open.clear()
+
+    def _fail(self, code: GoodbyeCode, reason: str) -> None:
+        """End by this end's decision, and tell the peer why where it may still hear it."""
+        self.reason = reason
+        if self.state in _TALKING:
+            self._queue(Kind.GOODBYE, 0, handshake.encode_goodbye(code, reason))
+        self._move(Step.FAIL)
