@@ -1,0 +1,87 @@
+"""What is counted: replies per second, for a fixed number of requests in flight.
+
+A measurement is a warm-up, whose count is thrown away, and a timed phase on the same connection. A phase starts with
+nothing in flight, keeps ``in_flight`` requests under way until its time is up, and ends with the last reply; all
+replies count and all of that time counts.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class WrongReply(Exception):
+    """A reply does not belong to its request."""
+
+
+class Numbered(Protocol):
+    """Anything with a number: each contender's reply."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One measurement: requests in flight, and the seconds of the warm-up and of the timed phase."""
+
+    in_flight: int
+    warm_up: float
+    seconds: float
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run ``main`` on a uvloop event loop, as every asyncio contender does unless it says otherwise."""
+    import uvloop  # noqa: PLC0415  # contenders without a loop must run where there is no uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def check(reply: Numbered, number: int) -> None:
+    """Stop the measurement if ``reply`` is not the one to request ``number``."""
+    if reply.number != number:
+        raise WrongReply(f"asked with number {number}, got the reply to {reply.number}")
+
+
+async def rate_of_workers(ask: Callable[[int], Awaitable[Numbered]], plan: Plan) -> float:
+    """Replies per second when ``plan.in_flight`` coroutines each ask, await the reply, and ask again."""
+    numbers = itertools.count(1)
+
+    async def worker(end: float) -> int:
+        count = 0
+        while perf_counter() < end:
+            number = next(numbers)
+            check(await ask(number), number)
+            count += 1
+        return count
+
+    async def phase(seconds: float) -> float:
+        start = perf_counter()
+        async with asyncio.TaskGroup() as group:
+            workers = [group.create_task(worker(start + seconds)) for _ in range(plan.in_flight)]
+        return sum(task.result() for task in workers) / (perf_counter() - start)
+
+    await phase(plan.warm_up)
+    return await phase(plan.seconds)
+
+
+def rate_of_calls(ask: Callable[[int], Numbered], plan: Plan) -> float:
+    """Replies per second when one thread asks, waits for the reply, and asks again."""
+    numbers = itertools.count(1)
+
+    def phase(seconds: float) -> float:
+        count = 0
+        start = perf_counter()
+        while perf_counter() < start + seconds:
+            number = next(numbers)
+            check(ask(number), number)
+            count += 1
+        return count / (perf_counter() - start)
+
+    phase(plan.warm_up)
+    return phase(plan.seconds)

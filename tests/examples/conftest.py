@@ -1,0 +1,6 @@
+"""The examples are programs whose files import each other by name: their folders are put on the path."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "bank"))
