@@ -27,10 +27,12 @@ Each message says what is wrong, with the value, and what to do next.
 
 from __future__ import annotations
 
-from inspect import get_annotations
-from typing import Any, ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Final, dataclass_transform, get_origin, get_type_hints
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class TomadaError(Exception):
@@ -119,17 +121,25 @@ class RemoteError(TomadaError):
 
     payload_type: ClassVar[type[msgspec.Struct] | None] = None
     """Of a subclass: its fields as a message, built when first used."""
+    _has_fields: ClassVar[bool] = False
 
-    def __init__(self, name: str, message: str = "") -> None:
+    # Without a name it is the class's, which is how type checkers understand a subclass without fields.
+    def __init__(self, name: str = "", message: str = "") -> None:
         super().__init__(name, message)
-        self.name = name
+        self.name = name or type(self).__name__
         self.message = message
 
     def __init_subclass__(cls, *, fields: bool = True) -> None:
         super().__init_subclass__()
-        if fields:
-            cls.payload_type = None
-            cls.__init__ = _init_from_fields  # type: ignore[method-assign, assignment] # as a dataclass's is made
+        cls._has_fields = fields
+        if not fields:
+            return
+        if "__init__" in vars(cls):
+            raise DeclarationError(
+                f"{cls.__name__} has an __init__ of its own, which cannot travel: declare what it takes as fields"
+            )
+        cls.payload_type = None
+        cls.__init__ = _init_from_fields  # type: ignore[method-assign] # as a dataclass's is made
 
     def __repr__(self) -> str:
         arguments = self.message if self.payload_type is not None else f"{self.name!r}, {self.message!r}"
@@ -138,17 +148,26 @@ class RemoteError(TomadaError):
     def __str__(self) -> str:
         return f"{self.name}: {self.message}" if self.message else self.name
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        if self.payload_type is None:
+            return super().__reduce__()
+        return type(self), msgspec.structs.astuple(self.payload()), self.__dict__
+
     @classmethod
     def payload_class(cls) -> type[msgspec.Struct]:
-        """The message type that carries this class's fields; the error's annotations, in order."""
+        """The message type that carries this class's fields; the error's annotations, in order.
+
+        Raises:
+            DeclarationError: They cannot be fields; the text says why.
+        """
+        if not cls._has_fields:
+            raise DeclarationError(f"{cls.__name__} travels by name and text, it has no fields")
         if cls.payload_type is None:
-            fields: list[Any] = []
-            for base in reversed(cls.__mro__):
-                if issubclass(base, RemoteError) and base is not RemoteError:
-                    for name, kind in get_annotations(base).items():
-                        default = (getattr(cls, name),) if hasattr(cls, name) else ()
-                        fields.append((name, kind, *default))
-            cls.payload_type = msgspec.defstruct(cls.__name__, fields, module=cls.__module__, array_like=True)
+            try:
+                fields: Any = list(_fields(cls))
+                cls.payload_type = msgspec.defstruct(cls.__name__, fields, module=cls.__module__, array_like=True)
+            except (NameError, TypeError) as error:
+                raise DeclarationError(f"the fields of {cls.__name__} cannot travel: {error}") from error
         return cls.payload_type
 
     def payload(self) -> msgspec.Struct:
@@ -157,12 +176,24 @@ class RemoteError(TomadaError):
         return kind(*[getattr(self, name) for name in kind.__struct_fields__])
 
 
+_NOT_FOR_FIELDS: Final = frozenset({*dir(RemoteError), "name", "message"})
+
+
+def _fields(kind: type[RemoteError]) -> Iterator[tuple[Any, ...]]:
+    """Name, type and, where there is one, default of each field."""
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if get_origin(hint) is ClassVar:
+            continue
+        if name in _NOT_FOR_FIELDS:
+            raise TypeError(f"every error has a {name} of another meaning, call the field otherwise")
+        yield (name, hint, getattr(kind, name)) if hasattr(kind, name) else (name, hint)
+
+
 def _init_from_fields(self: RemoteError, *args: object, **kwargs: object) -> None:
     values = self.payload_class()(*args, **kwargs)
-    names = values.__struct_fields__
-    for name in names:
-        setattr(self, name, getattr(values, name))
-    RemoteError.__init__(self, type(self).__name__, ", ".join(f"{name}={getattr(values, name)!r}" for name in names))
+    fields = msgspec.structs.asdict(values)
+    RemoteError.__init__(self, type(self).__name__, ", ".join(f"{name}={value!r}" for name, value in fields.items()))
+    self.__dict__.update(fields)
 
 
 class InternalError(RemoteError, fields=False):

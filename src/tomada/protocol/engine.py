@@ -62,12 +62,13 @@ class Engine(Outbound):
         "_begun",
         "_frame_bytes",
         "_greeting",
-        "_limits",
         "_made",
         "_need",
         "_normal",
+        "_peer_parity",
         "_peer_types",
         "_ready",
+        "_requests",
         "_rest",
         "_urgent",
         "cut",
@@ -82,7 +83,8 @@ class Engine(Outbound):
         """Whether the peer has said goodbye."""
         self.cut = False
         """Whether the peer's bytes ended in the middle of a frame or a message."""
-        self._limits = greeting.limits
+        self._peer_parity = int(role is Role.ACCEPTING)
+        self._requests = greeting.limits.requests
         self._frame_bytes = longest_frame(greeting.limits)
         self._rest = bytearray()
         self._need = HEADER_BYTES
@@ -169,6 +171,7 @@ class Engine(Outbound):
         self._need = HEADER_BYTES
         frame_bytes = self._frame_bytes
         asked = self._asked
+        opened = self._open
         normal = self._normal
         while size - position >= HEADER_BYTES:
             length, kind, flags, type_, id_, sequence = _unpack(data, position)
@@ -192,7 +195,9 @@ class Engine(Outbound):
                         raise ProtocolError(_unasked(id_))
                     emit(Answered(tag, False, type_, data[start:stop]))  # noqa: FBT003 - a keyword costs in the hot loop
                 elif kind == ASK:
-                    self._admit_request(id_)
+                    if id_ in opened or id_ & 1 != self._peer_parity or len(opened) >= self._requests or not id_:
+                        self._admit_request(id_)
+                    opened.add(id_)
                     emit(Asked(id_, type_, data[start:stop]))
                 else:
                     self._message(kind, type_, id_, data[start:stop], emit)
@@ -257,6 +262,7 @@ class Engine(Outbound):
     def _message(self, kind: int, type_: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:
         if kind == ASK:
             self._admit_request(id_)
+            self._open.add(id_)
             emit(Asked(id_, type_, payload))
         elif kind == SEND:
             if id_:
@@ -325,15 +331,14 @@ class Engine(Outbound):
             self._urgent.clear()
 
     def _admit_request(self, id_: int) -> None:
-        peer_is_odd = self.role is Role.ACCEPTING
-        if not id_ or (id_ & 1) != peer_is_odd:
-            whose = "odd" if peer_is_odd else "even and not 0"
+        """Raise where the peer may not open a request with this id now."""
+        if not id_ or id_ & 1 != self._peer_parity:
+            whose = "odd" if self._peer_parity else "even and not 0"
             raise ProtocolError(f"request id {id_}: the peer's ids are {whose}")
         if id_ in self._open:
             raise ProtocolError(f"request id {id_} is used again before its answer")
-        if len(self._open) >= self._limits.requests:
-            raise ProtocolError(f"more than {self._limits.requests} requests are open")
-        self._open.add(id_)
+        if len(self._open) >= self._requests:
+            raise ProtocolError(f"more than {self._requests} requests are open")
 
 
 def _unasked(id_: int) -> str:

@@ -83,7 +83,8 @@ class Outbound:
         Raises `ConnectionLost` when the connection is not open, `InvalidMessage` when the peer takes no message so
         long.
         """
-        self._check_open()
+        if self.state is not _OPEN:
+            self._check_open()
         id_ = self._next_id
         while id_ in self._asked or not id_:
             id_ = id_ + 2 & U32

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import select
 import socket
 from typing import TYPE_CHECKING, Final
@@ -21,22 +23,37 @@ def connect(address: Address, timeout: float) -> socket.socket:
     Raises:
         ConnectFailed: Nobody could be reached within `timeout` seconds; the text says why.
     """
+    if address.scheme not in ("tcp", "unix"):
+        raise ConnectFailed(f"cannot connect to {address}: this version connects to tcp and unix addresses only")
+    if address.scheme == "tcp" and not address.port:
+        raise ConnectFailed(f"cannot connect to {address}: port 0 is for listening; give the port that is listened on")
     try:
-        if address.scheme == "tcp":
-            connected = socket.create_connection((address.host or "localhost", address.port or 0), timeout)
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        elif address.scheme == "unix":
-            connected = socket.socket(socket.AF_UNIX)
-            connected.settimeout(timeout)
-            connected.connect(address.path)
-        else:
-            raise ConnectFailed(f"cannot connect to {address}: this version connects to tcp and unix addresses only")
-    except ConnectFailed:
-        raise
+        connected = _connect_tcp(address, timeout) if address.scheme == "tcp" else _connect_unix(address, timeout)
     except (OSError, UnicodeError) as error:
         transport = unix if address.scheme == "unix" else tcp
-        raise transport.connect_error(address, error, timeout) from error  # type: ignore[arg-type] # unix has no names
+        raise transport.connect_error(address, error, timeout) from error
     connected.settimeout(None)
+    return connected
+
+
+def _connect_tcp(address: Address, timeout: float) -> socket.socket:
+    connected = socket.create_connection((address.host or "localhost", address.port or 0), timeout)
+    if connected.getsockname() == connected.getpeername():
+        # A local port out of the system's own range may be picked as the source as well, and TCP joins the two.
+        connected.close()
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connected
+
+
+def _connect_unix(address: Address, timeout: float) -> socket.socket:
+    connected = socket.socket(socket.AF_UNIX)
+    try:
+        connected.settimeout(timeout)
+        connected.connect(address.path)
+    except BaseException:
+        connected.close()
+        raise
     return connected
 
 

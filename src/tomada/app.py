@@ -1,0 +1,118 @@
+"""The application: handlers and their routing by type. No I/O.
+
+A handler is a function whose first parameter's annotation is the type it handles; what else it asks for, by annotation,
+it is given: the `Connection` that the message came over, and whatever an ``on_start`` function returned.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tomada.catalogue import Catalogue
+from tomada.declaration import Handler, Hook, check_given, declared_handler
+from tomada.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tomada.message import Message
+
+__all__ = ["App", "Handler", "Hook"]
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+class App:
+    """A set of handlers, served by `tomada.serve` or given to `tomada.connect`.
+
+    Args:
+        name: The application's name, for logs and for peers.
+
+    ::
+
+        app = tomada.App("bank")
+
+
+        @app.on
+        async def transfer(request: Transfer, ledger: Ledger) -> Receipt: ...
+    """
+
+    def __init__(self, name: str = "app") -> None:
+        self.name = name
+        self.handlers: dict[type[Message], Handler] = {}
+        self.start_hooks: list[Hook] = []
+        self.stop_hooks: list[Hook] = []
+        self.connect_hooks: list[Hook] = []
+        self.disconnect_hooks: list[Hook] = []
+        self._catalogue: Catalogue | None = None
+
+    def on(self, function: F) -> F:
+        """Make `function` the handler of the messages that its first parameter's annotation names.
+
+        An ``async def`` handler runs on the event loop, started at once in the order of arrival; a plain ``def`` runs
+        in a thread pool. The handler of a `Request` returns its reply. What it raises is told to the caller: a
+        `RemoteError` of the application's own as itself, anything else by name and text (and with its traceback in this
+        end's log).
+
+        Raises:
+            DeclarationError: The function is not a handler; the text says what to write.
+        """
+        handler = declared_handler(function)
+        other = self.handlers.get(handler.kind)
+        if other is not None:
+            raise DeclarationError(
+                f"{handler.where} handles {handler.kind.__name__}, which {other.where} handles already: "
+                "give one of them a message type of its own"
+            )
+        self.handlers[handler.kind] = handler
+        self._catalogue = None
+        return function
+
+    def on_start(self, function: F) -> F:
+        """Call `function` before the first connection; what it returns is given to all who ask for its type."""
+        self.start_hooks.append(Hook(function, "on_start"))
+        return function
+
+    def on_stop(self, function: F) -> F:
+        """Call `function` after the last connection has ended."""
+        self.stop_hooks.append(Hook(function, "on_stop"))
+        return function
+
+    def on_connect(self, function: F) -> F:
+        """Call `function` for each connection whose handshake is complete, before its first message."""
+        self.connect_hooks.append(Hook(function, "on_connect"))
+        return function
+
+    def on_disconnect(self, function: F) -> F:
+        """Call `function` for each such connection when it has ended."""
+        self.disconnect_hooks.append(Hook(function, "on_disconnect"))
+        return function
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The types that the handlers receive and return."""
+        if self._catalogue is None:
+            self._catalogue = Catalogue(self._types(), self.handlers)
+        return self._catalogue
+
+    def _types(self) -> Iterable[type]:
+        for kind, handler in self.handlers.items():
+            yield kind
+            if handler.replies is not None:
+                yield from handler.replies.decoders
+
+    def check(self, connection_type: type, states: Iterable[object] | None = None) -> None:
+        """Raise `DeclarationError` where a function asks for what nobody can give it.
+
+        Args:
+            connection_type: The class that functions name when they ask for their connection.
+            states: What the ``on_start`` functions have returned; where they have not run, their annotations tell.
+        """
+        given = [hook.returns for hook in self.start_hooks] if states is None else [type(state) for state in states]
+        hooks = [*self.connect_hooks, *self.disconnect_hooks, *self.stop_hooks]
+        functions: list[Handler | Hook] = [*self.handlers.values(), *hooks]
+        for declared in functions:
+            for name, kind in declared.asks_for:
+                if kind is not connection_type:
+                    asks = f"{declared.where} asks for {name}: {kind.__name__}"
+                    check_given(asks, kind, given, sure=states is not None)

@@ -1,0 +1,85 @@
+"""``tomada ask`` and ``tomada send``: speak to a server by the names of its types, without its classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tomada import sync
+from tomada.cli.output import Json, ServerAddress, Timeout, UsageError, Wait, errors_told, named, print_json
+from tomada.cli.values import build_message
+from tomada.message import Request
+
+if TYPE_CHECKING:
+    from tomada.message import Message
+
+ASK_EXAMPLES = """
+[bold]Examples:[/bold]
+
+  tomada ask :4477 Balance account=ana
+
+  tomada ask unix:///tmp/bank.sock Transfer source=ana target=rui cents=500 key=rent-may --json
+"""
+SEND_EXAMPLES = """
+[bold]Example:[/bold] tomada send :4477 Note text="see you at five"
+"""
+
+TypeName = Annotated[str, typer.Argument(metavar="TYPE", help="The message's type; `tomada types ADDRESS` lists them.")]
+Fields = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="FIELD=VALUE", help="Text, numbers, dates … as they are; lists and structures as JSON."),
+]
+
+
+def ask(
+    address: ServerAddress,
+    type_name: TypeName,
+    fields: Fields = None,
+    *,
+    timeout: Timeout = 10.0,
+    wait: Wait = 0,
+    as_json: Json = False,
+) -> None:
+    """Send a request and print the reply."""
+    with errors_told(as_json=as_json), sync.connect(address, wait=wait) as connection:
+        request = _message(connection, type_name, fields)
+        if not isinstance(request, Request):
+            raise UsageError(f"{type_name} is a one-way message, nobody answers it: use `tomada send`")
+        reply: Any = connection.ask(request, timeout=timeout)
+        _print(reply, as_json=as_json)
+
+
+def send(
+    address: ServerAddress, type_name: TypeName, fields: Fields = None, *, wait: Wait = 0, as_json: Json = False
+) -> None:
+    """Send a one-way message, and wait until the server has taken it."""
+    with errors_told(as_json=as_json):
+        with sync.connect(address, wait=wait) as connection:
+            message = _message(connection, type_name, fields)
+            if isinstance(message, Request):
+                raise UsageError(f"{type_name} is a request, it has an answer: use `tomada ask`")
+            connection.send(message)
+        # The goodbyes of both ends have passed: a refusal would have come before them.
+        for refusal in connection.refusals:
+            raise refusal
+        if as_json:
+            print_json({"sent": type_name})
+
+
+def _message(connection: sync.Connection, type_name: str, fields: list[str] | None) -> Message:
+    return build_message(type_name, fields or (), connection.peer_types, connection.peer_type)
+
+
+def _print(reply: Any, *, as_json: bool) -> None:
+    value = named(reply)
+    if as_json:
+        print_json(value if isinstance(value, dict) else {"reply": value})
+    elif isinstance(value, dict):
+        from rich.pretty import pretty_repr
+
+        typer.secho(type(reply).__name__, bold=True)
+        for name, item in value.items():
+            typer.echo(f"  {name} = {pretty_repr(item)}")
+    else:
+        typer.echo(str(value))

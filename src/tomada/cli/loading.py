@@ -1,0 +1,53 @@
+"""Finding the application that a user names: ``bank.py``, ``bank.py:app``, ``package.module:app``."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tomada.app import App
+from tomada.cli.output import UsageError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+def load_app(target: str) -> App:
+    """The `App` that `target` names; without ``:name`` the one called ``app``, or the only one there is.
+
+    Raises:
+        UsageError: There is no such file, module or app; the text says what there is.
+    """
+    place, _, name = target.partition(":")
+    module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+    apps = {key: value for key, value in vars(module).items() if isinstance(value, App)}
+    if not name:
+        name = "app" if "app" in apps or len(apps) != 1 else next(iter(apps))
+    if name not in apps:
+        found = (
+            f"it has {', '.join(apps)}: write {place}:{next(iter(apps))}"
+            if apps
+            else "it has none: write app = tomada.App()"
+        )
+        raise UsageError(f"{place} has no tomada.App called {name}; {found}")
+    return apps[name]
+
+
+def _load_file(path: Path) -> ModuleType:
+    """Import a file as ``python path`` would find it: with its folder first on the path."""
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
+    sys.path.insert(0, str(path.resolve().parent))
+    return import_module(path.stem)
+
+
+def _load_module(name: str) -> ModuleType:
+    sys.path.insert(0, "")
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not name.startswith(error.name):
+            raise  # a module that the application itself misses
+        raise UsageError(f"there is no module {name}; to serve a file, write its name with .py") from error

@@ -1,0 +1,48 @@
+"""The subcommands, put together."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
+import typer
+
+from tomada.cli import ask, demo_command, serve, types
+
+EXIT_CODES = (
+    "[bold]Exit codes:[/bold] 0 fine · 1 the server answered with an error · 2 wrong usage · "
+    "3 could not connect, or could not start to serve · 4 timed out"
+)
+
+app = typer.Typer(
+    help="Sockets that carry your types, keep their promises, and show what they do.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
+app.command("ask", epilog=ask.ASK_EXAMPLES)(ask.ask)
+app.command("send", epilog=ask.SEND_EXAMPLES)(ask.send)
+app.command("types", epilog=types.EXAMPLES)(types.types)
+app.command("demo", epilog=demo_command.EXAMPLES)(demo_command.demo)
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tomada {installed_version('tomada')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=lambda value: _version(wanted=value), is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Sockets that carry your types, keep their promises, and show what they do."""

@@ -1,0 +1,87 @@
+"""``tomada serve``: run an application."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import tomada
+from tomada.cli.loading import load_app
+from tomada.cli.output import ExitCode, Json, errors_told, print_json
+from tomada.errors import TomadaError
+from tomada.message import Request
+
+if TYPE_CHECKING:
+    from tomada.app import App
+    from tomada.server import Server
+
+DEFAULT_ADDRESS = "tcp://127.0.0.1:4477"
+EXAMPLES = """
+[bold]Examples:[/bold]
+
+  tomada serve bank.py
+
+  tomada serve bank:app --bind tcp://:4477 --bind unix:///tmp/bank.sock
+"""
+
+
+def serve(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE_OR_MODULE[:APP]", help="Where the tomada.App is, as bank.py or package.module:app."
+        ),
+    ],
+    *,
+    bind: Annotated[
+        list[str],
+        typer.Option(
+            "--bind", "-b", metavar="ADDRESS", help="Where to listen; may be repeated. Port 0 takes a free one."
+        ),
+    ] = [DEFAULT_ADDRESS],  # noqa: B006 - Typer copies it
+    as_json: Json = False,
+) -> None:
+    """Serve an application until Ctrl-C, which lets it end what is under way; a second one ends it at once."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    with errors_told(as_json=as_json):
+        app = _load(target)
+        logging.getLogger("tomada").setLevel(logging.WARNING if sys.stderr.isatty() else logging.INFO)
+        tomada.serve(app, *bind).run(ready=lambda server: _tell(app, server, as_json=as_json))
+
+
+def _load(target: str) -> App:
+    try:
+        return load_app(target)
+    except TomadaError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever it raises is the application's own fault: its author sees where
+        traceback.print_exc()
+        typer.echo(f"error: {target} cannot be imported", err=True)
+        raise typer.Exit(ExitCode.UNREACHED) from None
+
+
+def _tell(app: App, server: Server, *, as_json: bool) -> None:
+    addresses = [str(address) for address in server.addresses]
+    if as_json:
+        print_json({"event": "listening", "app": app.name, "addresses": addresses})
+        return
+    typer.echo(f"{typer.style(app.name, bold=True)} listens on")
+    for address in addresses:
+        typer.secho(f"  {address}", fg="cyan")
+    typer.echo("try")
+    typer.echo(f"  tomada types {addresses[0]}")
+    for kind in list(app.handlers)[:1]:
+        typer.echo(f"  {example(kind, addresses[0])}")
+    typer.secho("Ctrl-C stops it", dim=True)
+    sys.stdout.flush()
+
+
+def example(kind: type[Any], address: str) -> str:
+    """The command that speaks to a handler of `kind`, with the fields that must be given."""
+    required = kind.__struct_fields__[: len(kind.__struct_fields__) - len(kind.__struct_defaults__)]
+    verb = "ask" if issubclass(kind, Request) else "send"
+    return f"tomada {verb} {address} {kind.__name__}" + "".join(f" {name}=…" for name in required)

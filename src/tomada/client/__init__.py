@@ -1,0 +1,9 @@
+"""The connecting side.
+
+May import: everything but `tomada.server` and `tomada.cli`. Read `connect.py` first; `blocking.py` is the face for
+programs without an event loop, over `pump.py` and `calls.py`.
+"""
+
+from tomada.client.connect import Connecting, connect
+
+__all__ = ["Connecting", "connect"]

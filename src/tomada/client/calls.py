@@ -1,0 +1,130 @@
+"""What a blocking connection calls and is called with: answers that threads wait for, and handlers in threads."""
+
+from __future__ import annotations
+
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Any
+
+from tomada.endpoint import log
+from tomada.errors import InvalidMessage, RemoteError
+from tomada.messenger import WRONG_REPLY
+from tomada.protocol import FailureCode
+from tomada.threads import Threads
+
+if TYPE_CHECKING:
+    from tomada.client.pump import Pump
+    from tomada.messenger import Route
+    from tomada.settings import Limits
+
+
+class Answer:
+    """Where the answer to one call goes."""
+
+    __slots__ = ("error", "is_done", "value")
+
+    def __init__(self) -> None:
+        self.is_done = False
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def done(self) -> bool:
+        """Whether it is there."""
+        return self.is_done
+
+    def set_result(self, value: Any, /) -> None:
+        """Deliver a reply."""
+        self.value = value
+        self.is_done = True
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """Deliver a failure."""
+        self.error = error
+        self.is_done = True
+
+    def result(self) -> Any:
+        """The reply; raises the failure."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class Calls:
+    """Runs the handlers of one blocking connection, in threads.
+
+    Args:
+        pump: Sends their answers.
+        limits: `Limits.threads` run at once, `Limits.waiting` one-way messages wait.
+    """
+
+    __slots__ = ("_greeted", "_limits", "_lock", "_oneway", "_pump", "_threads")
+
+    def __init__(self, pump: Pump, limits: Limits) -> None:
+        self._pump = pump
+        self._limits = limits
+        self._greeted = Event()
+        self._lock = Lock()
+        self._oneway = 0
+        self._threads: Threads | None = None
+
+    def greeted(self) -> None:
+        """The ``on_connect`` functions have run: now messages are handled."""
+        self._greeted.set()
+
+    def begin(self, route: Route, message: Any, id_: int) -> None:
+        """Run the handler; `id_` is 0 for a one-way message. Called with the lock of the pump's state."""
+        if self._pump.is_over:
+            return
+        if not id_:
+            with self._lock:
+                is_full = self._oneway >= self._limits.waiting
+                self._oneway += not is_full
+            if is_full:
+                self._pump.engine.refuse(0, FailureCode.CANCELLED, "", f"too many messages wait, {route.name} was lost")
+                return
+        if self._threads is None:
+            self._threads = Threads(self._limits.threads)
+        self._threads.submit(self._run, route, message, id_)
+
+    def close(self) -> None:
+        """Let the threads end when they have handled what has come."""
+        self._greeted.set()
+        if self._threads is not None:
+            self._threads.shutdown()
+
+    def _run(self, route: Route, message: Any, id_: int) -> None:
+        self._greeted.wait()
+        try:
+            value = route.call(message, self._pump.connection)
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is answered, and told to the log
+            self._raised(route, id_, error)
+        else:
+            if id_:
+                self._pump.answer(lambda: self._reply(route, id_, value))
+        finally:
+            if not id_:
+                with self._lock:
+                    self._oneway -= 1
+
+    def _raised(self, route: Route, id_: int, error: BaseException) -> None:
+        peer = self._pump.connection.peer
+        if not id_ or not isinstance(error, RemoteError):
+            log.error("%s: %s raised", peer, route.handler.where, exc_info=error)
+        if id_:
+            self._pump.answer(lambda: self._fail(route, id_, error))
+
+    # Under the lock of the pump's state.
+
+    def _reply(self, route: Route, id_: int, value: Any) -> None:
+        try:
+            self._pump.messenger.reply(id_, route, value)
+        except InvalidMessage as error:
+            log.error("%s: %s built a wrong reply: %s", self._pump.connection.peer, route.handler.where, error)
+            self._pump.engine.refuse(id_, FailureCode.INTERNAL, "InternalError", WRONG_REPLY)
+
+    def _fail(self, route: Route, id_: int, error: BaseException) -> None:
+        try:
+            self._pump.messenger.fail(id_, error)
+        except Exception as fault:  # noqa: BLE001 - its own __str__ may raise anything
+            peer = self._pump.connection.peer
+            log.error("%s: %s raised what cannot be told: %r", peer, route.handler.where, fault)
+            self._pump.engine.refuse(id_, FailureCode.INTERNAL, "InternalError", WRONG_REPLY)

@@ -1,0 +1,134 @@
+"""`connect`: from an address to an open `Connection`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from tomada import transports
+from tomada.address import Address
+from tomada.connection import Connection
+from tomada.endpoint import Endpoint
+from tomada.errors import ConnectFailed, HandshakeFailed
+from tomada.handling import REFUSED
+from tomada.link import Link
+from tomada.protocol import Role
+from tomada.settings import FIRST_PAUSE, LONGEST_PAUSE, Deadlines, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from types import TracebackType
+
+    from tomada.app import App
+
+
+class Connecting:
+    """A connection to be: ``async with`` it, or ``await`` it and close what it gives."""
+
+    __slots__ = ("_address", "_app", "_connection", "_deadlines", "_limits", "_wait")
+
+    def __init__(
+        self, address: str | Address, app: App | None, wait: float, limits: Limits, deadlines: Deadlines
+    ) -> None:
+        self._address = address if isinstance(address, Address) else Address.parse(address)
+        self._app = app
+        self._wait = wait
+        self._limits = limits
+        self._deadlines = deadlines
+        self._connection: Connection | None = None
+
+    def __await__(self) -> Generator[object, None, Connection]:
+        return self._connect().__await__()
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await self._connect()
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _connect(self) -> Connection:
+        endpoint = Endpoint(Role.CONNECTING, self._app, self._limits, self._deadlines, Connection)
+        await endpoint.start()
+        try:
+            link = await self._reach(endpoint)
+        except BaseException:
+            await endpoint.stop()
+            raise
+        link.ended.add_done_callback(lambda _: endpoint.stop_soon())
+        return link.connection
+
+    async def _reach(self, endpoint: Endpoint) -> Link:
+        """One attempt, or as many as fit into the time to wait, with growing pauses."""
+        give_up = endpoint.loop.time() + self._wait
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await self._attempt(endpoint)
+            except ConnectFailed:
+                left = give_up - endpoint.loop.time()
+                if left <= 0:
+                    raise
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _attempt(self, endpoint: Endpoint) -> Link:
+        opened = endpoint.loop.create_future()
+
+        def factory() -> Link:
+            link = Link(endpoint, Connection)
+            link.inbox = deque()
+            link.opened = opened
+            return link
+
+        _, link = await transports.connect(self._address, factory, timeout=self._deadlines.connect)
+        try:
+            await opened
+            if link.greeter is not None:
+                await asyncio.wait([link.greeter])
+        except HandshakeFailed as error:
+            raise HandshakeFailed(f"{self._address} was reached, but did not complete the handshake: {error}") from None
+        except asyncio.CancelledError:
+            link.cut("the program gave up connecting")
+            await asyncio.shield(link.ended)
+            raise
+        if link.is_refused:
+            await link.drain()
+            raise HandshakeFailed(f"{self._address} was reached, but {REFUSED}")
+        return link
+
+
+def connect(
+    address: str | Address,
+    *,
+    app: App | None = None,
+    wait: float = 0,
+    limits: Limits | None = None,
+    deadlines: Deadlines | None = None,
+) -> Connecting:
+    """A connection to the server at `address`.
+
+    ::
+
+        async with tomada.connect("tcp://127.0.0.1:4477") as bank:
+            receipt = await bank.ask(Transfer("ana", "rui", 500))
+
+    or ``bank = await tomada.connect(…)`` and, at the end, ``await bank.close()``.
+
+    Args:
+        address: Such as ``tcp://127.0.0.1:4477`` or ``unix:///tmp/bank.sock``.
+        app: Handlers for what the server asks and sends; what has no handler comes out of `Connection.receive`.
+        wait: Seconds to go on trying while nobody listens there yet; by default there is one attempt.
+        limits: What the connection may use at this end.
+        deadlines: How long things may take.
+
+    Raises:
+        AddressError: The address cannot be read (at once).
+        ConnectFailed: Nobody could be reached (when entered or awaited).
+        HandshakeFailed: Somebody was reached who is no tomada server, or who refused.
+    """
+    return Connecting(address, app, wait, limits or Limits(), deadlines or Deadlines())

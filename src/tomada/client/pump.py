@@ -1,0 +1,363 @@
+"""The pump under a blocking connection: moves bytes between socket and messenger in the threads that wait.
+
+There is no loop, and no hand-over between threads on the way of a message: whoever waits for an answer reads the socket
+until its own answer is there, and delivers those of the others on the way. A keeper thread reads while nobody waits, so
+that the server's pings, messages and requests are taken at any time.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import deque
+from contextlib import suppress
+from threading import Condition, Event, Lock, Thread, current_thread
+from typing import TYPE_CHECKING, Any, Final
+
+from tomada.client.calls import Answer, Calls
+from tomada.endpoint import SOFTWARE, log
+from tomada.errors import ConnectionLost, HandshakeFailed, MessageError, RemoteError, TomadaError
+from tomada.messenger import REMEMBERED_REFUSALS, Messenger, Repertoire, Route
+from tomada.protocol import Engine, GoodbyeCode, Hello, PeerLimits, Role, State, Welcome
+from tomada.protocol.state import FINAL
+from tomada.transports import blocking
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tomada.message import Message
+    from tomada.settings import Deadlines, Limits
+
+_READ_BYTES: Final = 65_536
+_QUIET_SECONDS: Final = 0.05
+_WATCH_SECONDS: Final = 0.25
+
+
+class Pump:
+    """What is under one blocking connection.
+
+    Three locks, taken in this order: `_sending`, by who writes to the socket; `_reading`, by who reads from it;
+    `state`, by who touches the messenger, for moments only and never over a wait.
+
+    Args:
+        connected: The socket, which is the pump's from here on.
+        repertoire: This end's types and handlers.
+        limits: What the connection may use.
+        deadlines: How long things may take.
+    """
+
+    __slots__ = (
+        "_active",
+        "_connected",
+        "_deadlines",
+        "_followers",
+        "_keeper",
+        "_limits",
+        "_over",
+        "_reading",
+        "_rest",
+        "_sending",
+        "_turn",
+        "at_end",
+        "calls",
+        "connection",
+        "engine",
+        "inbox",
+        "messenger",
+        "opened",
+        "ping_count",
+        "pings",
+        "refusals",
+        "state",
+    )
+
+    def __init__(self, connected: socket.socket, repertoire: Repertoire, limits: Limits, deadlines: Deadlines) -> None:
+        offered = PeerLimits(limits.frame_bytes, limits.message_bytes, limits.requests)
+        hello = Hello(software=SOFTWARE, limits=offered, catalogue=tuple(repertoire.catalogue.entries))
+        self.engine = Engine(Role.CONNECTING, hello, time.monotonic())
+        self.messenger = Messenger(self.engine, repertoire, self)
+        self.connection: Any = None
+        self.inbox: deque[Message] = deque()
+        self.opened = Answer()
+        self.ping_count = 0
+        self.pings: dict[bytes, Answer] = {}
+        self.refusals: tuple[TomadaError, ...] = ()
+        self.state = Lock()
+        self.at_end: Callable[[], None] = lambda: None
+        """Called once, in the keeper thread, when the connection has ended."""
+        self.calls = Calls(self, limits)
+        self._connected = connected
+        self._limits = limits
+        self._deadlines = deadlines
+        self._turn = Condition(self.state)
+        self._followers = 0
+        self._sending = Lock()
+        self._rest = memoryview(b"")
+        """What has been taken from the engine and not been sent; of the holder of `_sending`."""
+        self._reading = Lock()
+        self._active = 0.0
+        self._over = Event()
+        self._keeper: Thread | None = None
+
+    def start(self) -> None:
+        """Complete the handshake, then begin to keep the connection. Raises `HandshakeFailed`."""
+        deadline = time.monotonic() + self._deadlines.handshake
+        try:
+            self.flush(deadline)
+            if not self.until(self.opened.done, deadline):
+                self._end(f"no handshake within {self._deadlines.handshake:g} s")
+            self.opened.result()
+        except BaseException:
+            self._end("the program gave up connecting")
+            self._connected.close()
+            raise
+        self._keeper = Thread(target=self._keep, name="tomada keeper", daemon=True)
+        self._keeper.start()
+
+    # Reading.
+
+    def until(self, done: Callable[[], bool], deadline: float | None = None) -> bool:
+        """Wait until `done`, reading whenever no other thread does; False when the deadline has passed first."""
+        self._active = time.monotonic()
+        while not done():
+            if self._reading.acquire(blocking=False):
+                in_time = self._lead(done, deadline)
+            else:
+                in_time = self._follow(done, deadline)
+            if not in_time:
+                return done()
+        return True
+
+    def _lead(self, done: Callable[[], bool], deadline: float | None) -> bool:
+        try:
+            while not done():
+                if deadline is None:
+                    self._read(self._connected.recv)
+                elif self._wait(deadline):
+                    self._read(self._receive_some)
+                else:
+                    return False
+        finally:
+            self._stop_reading()
+        return True
+
+    def _wait(self, deadline: float) -> bool:
+        left = deadline - time.monotonic()
+        return left > 0 and blocking.wait(self._connected, left)
+
+    def _follow(self, done: Callable[[], bool], deadline: float | None) -> bool:
+        """Wait for the leader to deliver, or to give up the lead."""
+        with self._turn:
+            self._followers += 1
+            try:
+                # The leader tells its end under this lock: where it still leads, the word is still to come.
+                if done() or not self._reading.locked():
+                    return True
+                left = None if deadline is None else deadline - time.monotonic()
+                return (left is None or left > 0) and self._turn.wait(left)
+            finally:
+                self._followers -= 1
+
+    def _stop_reading(self) -> None:
+        self._reading.release()
+        if self._followers:
+            with self._turn:
+                self._turn.notify_all()
+
+    def _read(self, receive: Callable[[int], bytes | None]) -> None:
+        """Take what has come, and act on it. By the holder of `_reading` only."""
+        try:
+            data = receive(_READ_BYTES)
+        except OSError as error:
+            self._end(f"the connection was lost: {error}")
+            return
+        if data is None:
+            return
+        try:
+            with self.state:
+                if data:
+                    self.messenger.receive(data, time.monotonic())
+                else:
+                    self.engine.receive_end()
+                self._part_when_idle()
+                if self._followers:
+                    self._turn.notify_all()
+        except Exception:  # noqa: BLE001 - told to the log
+            log.exception("%s: this end failed", self.connection.peer)
+            self._end("this end failed; its log says more")
+        if self.engine.unsent:
+            self.flush(wait=False)
+        self.end_if_final()
+
+    def _receive_some(self, most: int) -> bytes | None:
+        return blocking.receive_some(self._connected, most)
+
+    # Writing.
+
+    def flush(self, deadline: float | None = None, *, wait: bool = True) -> None:
+        """Write what is queued; what has not gone at the deadline goes later.
+
+        Without `wait` it writes what the kernel takes at once, and nothing where another thread writes: that one writes
+        this too.
+        """
+        while (self.engine.unsent or self._rest) and self._acquire_sending(deadline, wait=wait):
+            try:
+                if not self._send(deadline, wait=wait):
+                    return
+            except OSError as error:
+                self._end(f"the connection was lost: {error}")
+                return
+            finally:
+                self._sending.release()
+
+    def _acquire_sending(self, deadline: float | None, *, wait: bool) -> bool:
+        if not wait:
+            return self._sending.acquire(blocking=False)
+        if deadline is None:
+            return self._sending.acquire()
+        return self._sending.acquire(timeout=max(0.0, deadline - time.monotonic()))
+
+    def _send(self, deadline: float | None, *, wait: bool) -> bool:
+        if not self._rest:
+            with self.state:
+                self._rest = memoryview(self.engine.take())
+        while self._rest:
+            sent = blocking.send_some(self._connected, self._rest)
+            self._rest = self._rest[sent:]
+            if not sent and not (wait and self._wait_to_send(deadline)):
+                return False
+        return True
+
+    def _wait_to_send(self, deadline: float | None) -> bool:
+        """Wait until the kernel takes more; read meanwhile, for the server may be waiting for just that."""
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            return False
+        if self._reading.acquire(blocking=False):
+            try:
+                if blocking.wait(self._connected, left, to_send=True):
+                    self._read(self._receive_some)
+            finally:
+                self._stop_reading()
+        else:
+            # Not for long: the other thread may stop reading when it has its answer.
+            left = _QUIET_SECONDS if left is None else min(left, _QUIET_SECONDS)
+            blocking.wait(self._connected, left, to_receive=False, to_send=True)
+        return not self.is_over
+
+    # The keeper, and the end.
+
+    def _keep(self) -> None:
+        """Read while nobody waits. Not while calls come thick and fast: then it would only wake up for nothing."""
+        while not self._over.wait(_QUIET_SECONDS):
+            with self.state:
+                self.engine.expired(time.monotonic(), self._deadlines.handshake, self._deadlines.frame)
+            if self.engine.unsent or self._rest:
+                self.flush(wait=False)
+            self.end_if_final()
+            if time.monotonic() - self._active < _QUIET_SECONDS or self._reading.locked():
+                continue
+            if blocking.wait(self._connected, _WATCH_SECONDS) and self._reading.acquire(blocking=False):
+                try:
+                    self._read(self._receive_some)
+                finally:
+                    self._stop_reading()
+        # `_end` has woken all who used the socket; its number must not become another's while one still does.
+        with self._sending, self._reading:
+            self._connected.close()
+        self.at_end()
+
+    def end_if_final(self) -> None:
+        """Take the consequences where the protocol has come to its end."""
+        if self.engine.state in FINAL:
+            self._end(self.engine.reason)
+
+    def _part_when_idle(self) -> None:
+        """Answer the server's goodbye when nothing is under way any more."""
+        if self.engine.state is State.LEFT and self.engine.idle:
+            self.engine.leave(GoodbyeCode.CLOSED, "")
+
+    def _end(self, reason: str) -> None:
+        """The connection is over: all that waits for it fails."""
+        with self._turn:
+            if self.is_over:
+                return
+            self._over.set()
+            is_parting = self.engine.parted and self.engine.state not in FINAL
+            tags = self.engine.drop(self.engine.reason if is_parting else reason)
+            for answer in (*[answer for _, answer in tags], *self.pings.values()):
+                answer.set_exception(ConnectionLost(self.engine.reason))
+            if not self.opened.done():
+                self.opened.set_exception(HandshakeFailed(self.engine.reason))
+            self._turn.notify_all()
+        if self.engine.state is State.FAILED or self.engine.cut:
+            log.warning("%s: closed: %s", self.connection.peer, self.engine.reason)
+        # Closing would not wake the threads that wait on the socket.
+        with suppress(OSError):
+            self._connected.shutdown(socket.SHUT_RDWR)
+        self.calls.close()
+
+    def close(self) -> None:
+        """Say goodbye, wait for the end of what is under way, up to the drain deadline; then cut the connection."""
+        with self.state:
+            for _, answer in self.engine.cancel_all():
+                answer.set_exception(ConnectionLost("the connection was closed at this end"))
+            self.engine.leave(GoodbyeCode.CLOSED, "")
+            self._turn.notify_all()
+        deadline = time.monotonic() + self._deadlines.drain
+        self.flush(deadline)
+        self.end_if_final()
+        if not self.until(self._over.is_set, deadline):
+            log.warning("%s: cut: not closed within %g s", self.connection.peer, self._deadlines.drain)
+            self._end(f"not closed within {self._deadlines.drain:g} s")
+        if self._keeper is not None and self._keeper is not current_thread():
+            self._keeper.join()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the connection has ended."""
+        return self._over.is_set()
+
+    # The messenger calls these, under `state`.
+
+    def opened_by(self, peer: Hello | Welcome) -> None:
+        """The handshake is complete."""
+        self.opened.set_result(peer)
+
+    def handle(self, route: Route, message: Any, id_: int) -> None:
+        """Run the handler in a thread."""
+        self.calls.begin(route, message, id_)
+
+    def deliver(self, message: Message) -> bool:
+        """Keep a message for who receives; not where too many wait."""
+        if len(self.inbox) >= self._limits.waiting:
+            return False
+        self.inbox.append(message)
+        return True
+
+    def cancelled(self, id_: int) -> None:
+        """A thread cannot be cancelled: its answer comes, and is passed over at the other end."""
+
+    def ponged(self, payload: bytes) -> None:
+        """Tell who pinged."""
+        ping = self.pings.pop(payload, None)
+        if ping is not None:
+            ping.set_result(None)
+
+    def refused(self, error: RemoteError | MessageError) -> None:
+        """A one-way message met nobody; its sender has gone on, so the log is told."""
+        self.refusals = (*self.refusals[1 - REMEMBERED_REFUSALS :], error)
+        log.warning("%s: a one-way message was refused: %s", self.connection.peer, error)
+
+    def left(self) -> None:
+        """The peer has said goodbye; it is answered when nothing is under way."""
+
+    # The handlers' threads call this.
+
+    def answer(self, queue: Callable[[], None]) -> None:
+        """Queue the answer of a handler, and send it."""
+        with self.state:
+            queue()
+            self._part_when_idle()
+        self.flush()
+        self.end_if_final()

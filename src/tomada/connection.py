@@ -1,0 +1,260 @@
+"""The connection, as users and handlers see it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import TYPE_CHECKING, TypeVar
+
+from tomada.errors import ConnectionLost, TimedOut
+from tomada.protocol import GoodbyeCode, State
+from tomada.protocol.state import FINAL
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from types import TracebackType
+    from typing import Any, Self
+
+    from tomada.address import Address
+    from tomada.errors import TomadaError
+    from tomada.link import Link
+    from tomada.message import Message, Request
+    from tomada.protocol import TypeEntry
+
+ReplyT = TypeVar("ReplyT")
+
+
+class Connection:
+    """One end of a connection: ask, send, receive, close. The same class stands at both ends.
+
+    Got from `tomada.connect`; a handler asks for its own with a parameter annotated ``tomada.Connection``. Any number
+    of tasks of the event loop may use a connection at once; it is not for other threads.
+    """
+
+    __slots__ = ("__weakref__", "_link")
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def ask(self, request: Request[ReplyT], *, timeout: float | None = None) -> ReplyT:
+        """The peer's reply to `request`.
+
+        Any number of calls share the connection; replies come in whatever order the handlers end. A call that is
+        cancelled, or timed out, cancels its handler at the other end.
+
+        Args:
+            request: An instance of a subclass of `Request`.
+            timeout: In seconds; none by default.
+
+        Raises:
+            RemoteError: The handler raised; a subclass, with fields, where one of that name is known here.
+            MessageError: The request, or its reply, does not fit its type.
+            TimedOut: No reply came in time. Whether the handler has done its work is not known.
+            ConnectionLost: The connection ended first. Whether the handler has done its work is not known.
+        """
+        if timeout is not None:
+            return await self._ask_within(request, timeout)
+        link = self._link
+        engine = link.engine
+        if link.blocked or link.askers or engine.room <= 0 or engine.unsent > link.turn_bytes:
+            try:
+                await self._wait_for_room()
+            except asyncio.CancelledError:
+                link.let_ask()  # it may have been this one's turn in the same moment
+                raise
+        answer: asyncio.Future[ReplyT] = link.loop.create_future()
+        try:
+            id_ = link.messenger.ask(request, answer)
+        except Exception:
+            link.let_ask()  # the turn may be the next one's
+            raise
+        link.wake()
+        if link.paused:
+            link.throttle()
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            _pass_over(answer)
+            engine.cancel(id_)
+            link.wake()
+            raise
+        finally:
+            del answer  # or an error, its traceback and this frame would hold each other
+
+    async def _ask_within(self, request: Request[ReplyT], timeout: float) -> ReplyT:
+        try:
+            async with asyncio.timeout(timeout):
+                return await self.ask(request)
+        except TimeoutError:
+            raise TimedOut(f"no reply to {type(request).__name__} from {self.peer} within {timeout:g} s") from None
+
+    async def send(self, message: Message) -> None:
+        """Send a one-way message; waits only while more than the buffer's bound is unsent.
+
+        Raises:
+            MessageError: The message does not fit its type, or is longer than the peer takes.
+            ConnectionLost: The connection has ended.
+        """
+        link = self._link
+        if link.blocked or link.engine.unsent > link.turn_bytes:
+            await link.until_writable()
+        link.messenger.send(message)
+        link.wake()
+
+    async def receive(self, *, timeout: float | None = None) -> Message:
+        """The next one-way message of the peer that has no handler here.
+
+        A type that this program does not define arrives as an instance of a class made from the peer's description.
+
+        Args:
+            timeout: In seconds; none by default.
+
+        Raises:
+            TimedOut: Nothing came in time.
+            ConnectionLost: The peer has said goodbye or is lost, and all messages have been received.
+        """
+        link = self._link
+        if link.inbox is None:
+            raise RuntimeError("at the accepting end messages go to handlers: write one with @app.on")
+        try:
+            async with asyncio.timeout(timeout):
+                while not link.inbox:
+                    await self._wait_for_message()
+        except TimeoutError:
+            raise TimedOut(f"no message from {self.peer} within {timeout:g} s") from None
+        message = link.inbox.popleft()
+        if link.paused or link.strained:
+            link.throttle()
+        return message
+
+    async def __aiter__(self) -> AsyncIterator[Message]:
+        """The messages that `receive` returns, until the peer says goodbye.
+
+        Raises `ConnectionLost` if it ends in another way.
+        """
+        while True:
+            try:
+                yield await self.receive()
+            except ConnectionLost:
+                if self._link.engine.parted:
+                    return
+                raise
+
+    async def ping(self, *, timeout: float | None = None) -> float:
+        """The round-trip time to the peer and back, in seconds. Raises `TimedOut`, `ConnectionLost`."""
+        link = self._link
+        link.pings = link.pings or {}
+        begun = time.perf_counter()  # uvloop's own clock stands still within a turn and counts milliseconds
+        link.ping_count += 1
+        payload = link.ping_count.to_bytes(8, "big")
+        link.engine.ping(payload)
+        link.wake()
+        pong = link.pings[payload] = link.loop.create_future()
+        if link.paused:
+            link.throttle()
+        try:
+            async with asyncio.timeout(timeout):
+                await pong
+        except asyncio.CancelledError:
+            _pass_over(pong)
+            raise
+        except TimeoutError:
+            raise TimedOut(f"no pong from {self.peer} within {timeout:g} s") from None
+        finally:
+            link.pings.pop(payload, None)
+        return time.perf_counter() - begun
+
+    async def close(self) -> None:
+        """Say goodbye, let what is under way end, and close. To call it again does nothing.
+
+        Calls of this end that still wait fail with `ConnectionLost`, and their handlers are cancelled. What the peer
+        has asked is answered, within the drain deadline; then the connection is cut. In the handler of a request that came
+        over this connection it does not wait: the peer gets the answer first.
+        """
+        link = self._link
+        for _, answer in link.engine.cancel_all():
+            if not answer.done():
+                answer.set_exception(ConnectionLost("the connection was closed at this end"))
+        link.leave(GoodbyeCode.CLOSED, "")
+        await link.drain()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def peer(self) -> Address:
+        """The address of the other end."""
+        return self._link.peer
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+        return self._link.engine.state is State.OPEN
+
+    @property
+    def end_reason(self) -> str:
+        """Why the connection has ended, or is about to; empty while it is open."""
+        return self._link.engine.reason
+
+    @property
+    def refusals(self) -> tuple[TomadaError, ...]:
+        """Why the peer refused one-way messages of this end: the last hundred reasons."""
+        return self._link.refusals
+
+    @property
+    def peer_types(self) -> dict[str, TypeEntry]:
+        """What the peer understands and may send, by name."""
+        return self._link.messenger.peer_types
+
+    def peer_type(self, name: str) -> Any:
+        """A class for the peer's type `name`, made from its description; for programs that have no class of their own.
+
+        Raises:
+            UnknownType: The peer has no type of that name.
+            TypeMismatch: Its description makes no sense.
+        """
+        return self._link.messenger.generated(name)
+
+    def __repr__(self) -> str:
+        return f"<Connection to {self.peer}: {self._link.engine.state.value}>"
+
+    async def _wait_for_room(self) -> None:
+        """Wait until there is room in the buffer and under the peer's limit of open requests; in order of arrival."""
+        link = self._link
+        engine = link.engine
+        is_turn = False
+        while engine.state is State.OPEN:
+            if engine.room > 0 and (is_turn or not link.askers):
+                if not link.blocked and engine.unsent <= link.turn_bytes:
+                    return
+                await link.until_writable()
+                continue
+            if link.askers is None:
+                link.askers = deque()
+            turn: asyncio.Future[None] = link.loop.create_future()
+            if is_turn:
+                link.askers.appendleft(turn)
+            else:
+                link.askers.append(turn)
+            await turn
+            is_turn = True
+
+    async def _wait_for_message(self) -> None:
+        link = self._link
+        if link.engine.parted or link.engine.state in FINAL:
+            raise ConnectionLost(link.engine.reason)
+        if link.receiver is None or link.receiver.done():
+            link.receiver = link.loop.create_future()
+        await asyncio.shield(link.receiver)
+
+
+def _pass_over(answer: asyncio.Future[Any]) -> None:
+    """What came in the moment of a cancellation is nobody's: say that it was seen."""
+    if not answer.cancelled():
+        answer.exception()

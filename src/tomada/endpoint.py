@@ -1,0 +1,227 @@
+"""What all connections of one server, or one client, share: settings, the bound handlers, the sweep for deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from tomada.binding import Binding
+from tomada.eager import Starter
+from tomada.messenger import Repertoire
+from tomada.protocol import Engine, Hello, PeerLimits, Role, Welcome, encode
+from tomada.threads import Threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from tomada.app import App, Handler, Hook
+    from tomada.connection import Connection
+    from tomada.link import Link
+    from tomada.settings import Deadlines, Limits
+
+log: Final = logging.getLogger("tomada")
+SOFTWARE: Final = "tomada (Python)"
+
+
+class Endpoint:
+    """One server, or one client.
+
+    Args:
+        role: Whether its connections are accepted or made.
+        app: The handlers; none where messages are only asked, sent and received.
+        limits: Of each connection.
+        deadlines: Of each connection.
+        connection_type: The class that handlers name when they ask for their connection.
+    """
+
+    __slots__ = (
+        "_app",
+        "_binding",
+        "_connection_type",
+        "_encoded_greeting",
+        "_greeting",
+        "_stopping",
+        "_sweeper",
+        "_threads",
+        "connections",
+        "deadlines",
+        "is_closing",
+        "is_cut",
+        "limits",
+        "loop",
+        "repertoire",
+        "role",
+        "starter",
+        "tasks",
+    )
+
+    def __init__(
+        self, role: Role, app: App | None, limits: Limits, deadlines: Deadlines, connection_type: type[Connection]
+    ) -> None:
+        self.role = role
+        self.limits = limits
+        self.deadlines = deadlines
+        self.loop = asyncio.get_running_loop()
+        self.starter = Starter(self.loop)
+        self.connections: set[Link] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
+        """Handlers and hooks that have begun and wait."""
+        self.is_closing = False
+        """Whether new connections are refused."""
+        self.is_cut = False
+        """Whether what waits for its handler is given up."""
+        self.repertoire = Repertoire()
+        self._app = app
+        self._connection_type = connection_type
+        self._binding: Binding | None = None
+        self._threads: Threads | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Run the application's ``on_start`` functions and bind its handlers to what they return.
+
+        Where one raises, the ``on_stop`` functions are not called: the application has not started.
+        """
+        if self._app is not None:
+            try:
+                states = [await self._call(hook, None) for hook in self._app.start_hooks]
+                binding = self._binding = Binding(self._app, states, self._connection_type)
+            except BaseException:
+                self._close_threads()
+                raise
+            calls = {kind: self._bind(handler, binding) for kind, handler in self._app.handlers.items()}
+            self.repertoire = Repertoire(self._app, calls)
+        limits = PeerLimits(self.limits.frame_bytes, self.limits.message_bytes, self.limits.requests)
+        catalogue = tuple(self.repertoire.catalogue.entries)
+        greeting = Hello if self.role is Role.CONNECTING else Welcome
+        self._greeting: Hello | Welcome = greeting(software=SOFTWARE, limits=limits, catalogue=catalogue)
+        self._encoded_greeting = encode(self._greeting)
+        self._sweep()
+
+    async def stop(self) -> None:
+        """Wait for handlers and hooks, up to the drain deadline; then run the application's ``on_stop`` functions.
+
+        The connections have ended. To call it again waits for the same end.
+        """
+        await asyncio.shield(self.stop_soon())
+
+    def stop_soon(self) -> asyncio.Task[None]:
+        """Begin to `stop`; an error of ``on_stop`` that nobody awaits is told to the log by asyncio."""
+        if self._stopping is None:
+            self._stopping = self.loop.create_task(self._stop())
+        return self._stopping
+
+    async def _stop(self) -> None:
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await self._wait_for_tasks()
+        self.is_cut = True
+        if self.tasks:
+            log.warning("cut: %d handlers have not ended within %g s", len(self.tasks), self.deadlines.drain)
+            self._cancel_tasks()
+            await asyncio.sleep(0)
+            await self._wait_for_tasks()
+        self.starter.close()
+        try:
+            await self._run_stop_hooks()
+        finally:
+            self._close_threads()
+
+    async def _wait_for_tasks(self) -> None:
+        give_up = self.loop.time() + self.deadlines.drain
+        while self.tasks and self.loop.time() < give_up:
+            await asyncio.wait(self.tasks, timeout=give_up - self.loop.time())
+
+    async def _run_stop_hooks(self) -> None:
+        """One that raises does not keep the others from running; the first error is raised at the end."""
+        first: Exception | None = None
+        for hook in self._app.stop_hooks if self._app is not None else ():
+            try:
+                await self._call(hook, None)
+            except Exception as error:
+                if first is None:
+                    first = error
+                else:
+                    log.exception("%s raised", hook.where)
+        if first is not None:
+            raise first
+
+    def cut(self) -> None:
+        """End everything at once: connections, handlers and hooks."""
+        self.is_cut = True
+        for link in tuple(self.connections):
+            link.cut("the server stops at once")
+        self._cancel_tasks()
+
+    def _cancel_tasks(self) -> None:
+        for task in tuple(self.tasks):
+            task.cancel()
+
+    def _close_threads(self) -> None:
+        if self._threads is not None:
+            self._threads.shutdown()
+
+    def engine(self) -> Engine:
+        """A new engine that greets as this endpoint."""
+        return Engine(self.role, self._greeting, self.loop.time(), encoded_greeting=self._encoded_greeting)
+
+    async def connected(self, connection: Connection) -> None:
+        """Run the ``on_connect`` functions."""
+        for hook in self._app.connect_hooks if self._app is not None else ():
+            await self._call(hook, connection)
+
+    async def disconnected(self, connection: Connection) -> None:
+        """Run the ``on_disconnect`` functions; one that raises does not keep the others from running."""
+        for hook in self._app.disconnect_hooks if self._app is not None else ():
+            try:
+                await self._call(hook, connection)
+            except Exception:
+                log.exception("%s: %s raised", connection.peer, hook.where)
+
+    @property
+    def has_connect_hooks(self) -> bool:
+        """Whether there is something to run before a connection's first message."""
+        return self._app is not None and bool(self._app.connect_hooks)
+
+    @property
+    def has_disconnect_hooks(self) -> bool:
+        """Whether there is something to run after a connection's end."""
+        return self._app is not None and bool(self._app.disconnect_hooks)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` in a task that this endpoint holds on to."""
+        task = self.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    def _sweep(self) -> None:
+        """End what is late. One timer for all connections: what is late is noticed a second later, or less."""
+        deadlines = self.deadlines
+        shortest = min(deadlines.handshake, deadlines.frame, deadlines.drain)
+        self._sweeper = self.loop.call_later(min(1.0, shortest / 4), self._sweep)
+        now = self.loop.time()
+        for connection in tuple(self.connections):
+            connection.sweep(now)
+
+    async def _call(self, hook: Hook, connection: Connection | None) -> Any:
+        given = [] if self._binding is None else self._binding.arguments(hook.asks_for, connection)
+        if hook.is_async:
+            return await hook.function(*given)
+        return await self._in_thread(partial(hook.function, *given))
+
+    def _bind(self, handler: Handler, binding: Binding) -> Callable[[Any, Connection], Any]:
+        """The handler as a function of message and connection that returns a coroutine."""
+        bound = binding.bind(handler.function, handler.asks_for)
+        if handler.is_async:
+            return bound
+        return lambda message, connection: self._in_thread(partial(bound, message, connection))
+
+    async def _in_thread(self, function: Callable[[], Any]) -> Any:
+        if self._threads is None:
+            self._threads = Threads(self.limits.threads)
+        return await self.loop.run_in_executor(self._threads, copy_context().run, function)

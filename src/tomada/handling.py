@@ -1,0 +1,274 @@
+"""The handlers of one connection: their order, how many run at once, their cancellation, and what becomes of their end.
+
+The lower half of a `Link`. No timer and no task per message: a handler that never suspends runs in the turn of the loop
+that brought its message; one that does goes on in a task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from tomada.eager import Suspended
+from tomada.endpoint import log
+from tomada.errors import ConnectionLost, InvalidMessage, RemoteError
+from tomada.messenger import WRONG_REPLY
+from tomada.protocol import FailureCode, GoodbyeCode
+from tomada.protocol.state import FINAL
+
+if TYPE_CHECKING:
+    from tomada.address import Address
+    from tomada.connection import Connection
+    from tomada.endpoint import Endpoint
+    from tomada.messenger import Messenger, Route
+    from tomada.protocol import Engine
+
+REFUSED: Final = "the application refused the connection"
+_TURN_BYTES: Final = 262_144
+
+
+class Handling(asyncio.Protocol):
+    """Runs the handlers of one connection. The face that they are given, and the way out of bytes, are the subclass's.
+
+    Args:
+        endpoint: What the connection shares with its siblings.
+        engine: The connection's.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_cap",
+        "_held",
+        "_queued",
+        "_running",
+        "_starting",
+        "_waiting",
+        "blocked",
+        "connection",
+        "crowd",
+        "endpoint",
+        "engine",
+        "greeter",
+        "is_refused",
+        "loop",
+        "messenger",
+        "peer",
+        "turn_bytes",
+    )
+
+    connection: Connection
+    messenger: Messenger
+    peer: Address
+
+    def __init__(self, endpoint: Endpoint, engine: Engine) -> None:
+        self.endpoint = endpoint
+        self.loop = endpoint.loop
+        self.engine = engine
+        self.turn_bytes = min(_TURN_BYTES, endpoint.limits.buffer_bytes)
+        """When so much has been queued in one turn of the loop, the rest waits for the next turn."""
+        self.blocked = False
+        """Whether too much waits to be sent."""
+        self.crowd = 0
+        """How many one-way messages wait for their handler. Requests are bounded by the protocol."""
+        self.greeter: asyncio.Task[None] | None = None
+        """Runs the ``on_connect`` functions."""
+        self.is_refused = False
+        """Whether ``on_connect`` raised."""
+        self._cap = endpoint.limits.handlers
+        """How many handlers may run just now."""
+        self._busy = 0
+        self._held = False
+        self._starting = False
+        # Made when first needed: most connections of a large server are idle.
+        self._waiting: OrderedDict[int, tuple[Route, Any]] | None = None
+        """By the request's id; one-way messages by a negative number of their own."""
+        self._queued = 0
+        self._running: dict[int, tuple[asyncio.Task[None], Route | None]] = {}
+
+    def wake(self) -> None:
+        """Write what is queued, once, at the end of this turn of the loop."""
+        raise NotImplementedError
+
+    def leave(self, code: GoodbyeCode, reason: str) -> None:
+        """Say goodbye."""
+        raise NotImplementedError
+
+    def throttle(self) -> None:
+        """Go on reading, or pause."""
+        raise NotImplementedError
+
+    # Before the first message.
+
+    def greet(self) -> None:
+        """Run the ``on_connect`` functions; messages wait meanwhile."""
+        self._hold(held=True)
+        self.greeter = self.endpoint.spawn(self._greet())
+
+    async def _greet(self) -> None:
+        try:
+            await self.endpoint.connected(self.connection)
+        except Exception:  # noqa: BLE001 - told to the log
+            log.exception("%s: on_connect raised, the connection is refused", self.peer)
+            self.refuse_all()
+            self.leave(GoodbyeCode.REFUSED, REFUSED)
+        self._hold(held=False)
+
+    def _hold(self, *, held: bool) -> None:
+        self._held = held
+        self._admit()
+
+    def block(self, *, blocked: bool) -> None:
+        """Start no handler while too much waits to be sent: its answer would wait as well."""
+        self.blocked = blocked
+        self._admit()
+
+    def _admit(self) -> None:
+        self._cap = 0 if self._held or self.blocked else self.endpoint.limits.handlers
+        if self._cap:
+            self._start_soon()
+
+    def refuse_all(self) -> None:
+        """Start no handler any more: what waits for one is refused, and so is what still comes."""
+        self.is_refused = True
+        waiting, self._waiting, self.crowd = self._waiting, None, 0
+        for key in waiting or ():
+            self.engine.refuse(max(key, 0), FailureCode.CANCELLED, "", REFUSED)
+
+    # Start.
+
+    def handle(self, route: Route, message: Any, id_: int) -> None:
+        """Start the handler now, or in its turn: when one of those that run has ended, and its reply can be sent."""
+        if self.is_refused:
+            self.engine.refuse(id_, FailureCode.CANCELLED, "", REFUSED)
+        elif self._busy >= self._cap or self._waiting or self.engine.unsent > self.turn_bytes:
+            self._keep(route, message, id_)
+        else:
+            self._start(route, message, id_)
+
+    def _keep(self, route: Route, message: Any, id_: int) -> None:
+        if self._waiting is None:
+            self._waiting = OrderedDict()
+        if id_:
+            self._waiting[id_] = route, message
+        else:
+            self._queued += 1
+            self._waiting[-self._queued] = route, message
+            self.crowd += 1
+            self.throttle()
+        self._start_soon()
+
+    def _start_soon(self) -> None:
+        """Start what waits; in a turn of its own, outside any task."""
+        if self._waiting and not self._starting:
+            self._starting = True
+            self.loop.call_soon(self._start_waiting)
+
+    def _start_waiting(self) -> None:
+        self._starting = False
+        if self.endpoint.is_cut:
+            self._waiting = None
+        while self._waiting and self._busy < self._cap and self.engine.unsent <= self.turn_bytes:
+            key, (route, message) = self._waiting.popitem(last=False)
+            if key < 0:
+                self.crowd -= 1
+            self._start(route, message, max(key, 0))
+        self.throttle()
+        self.wake()
+        if self._busy < self._cap:
+            self._start_soon()
+
+    def _start(self, route: Route, message: Any, id_: int) -> None:
+        try:
+            outcome = self.endpoint.starter.start(route.call(message, self.connection))
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered, and told to the log
+            self._raised(route, id_, error)
+        except asyncio.CancelledError:
+            self.engine.refuse(id_, FailureCode.CANCELLED, "", "the handler was cancelled")
+        else:
+            if outcome.__class__ is Suspended:
+                task = self.endpoint.starter.carry(outcome, self._finish(route, id_, outcome))
+                self._busy += 1
+                self.endpoint.tasks.add(task)
+                if id_:
+                    self._running[id_] = task, route
+            elif id_:
+                self._reply(route, id_, outcome)
+
+    # Cancellation.
+
+    def cancelled(self, id_: int) -> None:
+        """Cancel the handler of a request, or do not start it."""
+        running = self._running.get(id_)
+        if running is not None:
+            task, route = running
+            if route is None:
+                return  # it knows, and may be putting things in order: it is not disturbed a second time
+            if route.handler.is_async:
+                self._cancel(id_, task)
+            else:
+                # Nobody can stop a thread. The caller is answered; the call holds its place until it ends.
+                del self._running[id_]
+                self.engine.refuse(id_, FailureCode.CANCELLED, "", "the caller cancelled it")
+            return
+        if self._waiting and self._waiting.pop(id_, None):
+            self.engine.refuse(id_, FailureCode.CANCELLED, "", "the caller cancelled it")
+
+    def cancel_all(self) -> None:
+        """The connection has ended: nobody waits for the answers any more. One-way messages are handled to the end."""
+        for id_, (task, route) in tuple(self._running.items()):
+            if route is not None:
+                self._cancel(id_, task)
+        if self._waiting:
+            self._waiting = OrderedDict((key, entry) for key, entry in self._waiting.items() if key < 0)
+        self._start_soon()
+
+    def _cancel(self, id_: int, task: asyncio.Task[None]) -> None:
+        self._running[id_] = task, None
+        # Not at once: its task may not have begun, and would never tell the handler.
+        self.loop.call_soon(task.cancel)
+
+    def is_answering(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether `task` runs the handler of a request that came over this connection."""
+        return any(running is task for running, _ in self._running.values())
+
+    # End.
+
+    async def _finish(self, route: Route, id_: int, suspended: Suspended) -> None:
+        try:
+            value = await suspended
+        except Exception as error:  # noqa: BLE001 - as in _start
+            self._raised(route, id_, error)
+        except asyncio.CancelledError:
+            self.engine.refuse(id_, FailureCode.CANCELLED, "", "the handler was cancelled")
+        else:
+            if id_:
+                self._reply(route, id_, value)
+        finally:
+            task = asyncio.current_task()
+            self._busy -= 1
+            self.endpoint.tasks.discard(cast("asyncio.Task[None]", task))
+            if id_ in self._running and self._running[id_][0] is task:
+                del self._running[id_]
+            if self._waiting:
+                self._start_soon()
+            self.wake()
+
+    def _reply(self, route: Route, id_: int, value: Any) -> None:
+        try:
+            self.messenger.reply(id_, route, value)
+        except InvalidMessage as error:
+            log.error("%s: %s built a wrong reply: %s", self.peer, route.handler.where, error)
+            self.engine.refuse(id_, FailureCode.INTERNAL, "InternalError", WRONG_REPLY)
+
+    def _raised(self, route: Route, id_: int, error: Exception) -> None:
+        if isinstance(error, ConnectionLost) and self.engine.state in FINAL:
+            log.info("%s: %s was left alone: %s", self.peer, route.handler.where, error)
+        elif not id_ or not isinstance(error, RemoteError):
+            log.error("%s: %s raised", self.peer, route.handler.where, exc_info=error)
+        if id_:
+            try:
+                self.messenger.fail(id_, error)
+            except Exception as fault:  # noqa: BLE001 - its own __str__ may raise anything
+                log.error("%s: %s raised what cannot be told: %r", self.peer, route.handler.where, fault)
+                self.engine.refuse(id_, FailureCode.INTERNAL, "InternalError", WRONG_REPLY)

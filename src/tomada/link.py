@@ -1,0 +1,364 @@
+"""The link under a `Connection`: joins the protocol to a transport, to the clock and to the handlers.
+
+It is the protocol object of the event loop's transport and the driver of the messenger. One pass over all frames per
+read, one write per turn of the loop; no timer and no task per message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, cast
+
+from tomada.endpoint import log
+from tomada.errors import ConnectionLost, HandshakeFailed, MessageError, RemoteError, TomadaError
+from tomada.handling import Handling
+from tomada.messenger import REMEMBERED_REFUSALS, Messenger
+from tomada.protocol import GoodbyeCode, Hello, Role, State, Welcome
+from tomada.protocol.state import FINAL
+from tomada.transports import peer_address
+
+if TYPE_CHECKING:
+    from collections import deque
+
+    from tomada.connection import Connection
+    from tomada.endpoint import Endpoint
+    from tomada.message import Message
+
+_GREETING: Final = frozenset({State.STARTING, State.GREETED})
+_LAST_READ: Final = 16
+
+
+class Link(Handling):
+    """What is under one connection.
+
+    Args:
+        endpoint: What it shares with its siblings.
+        connection_type: The class of `connection`, the face that users and handlers see.
+    """
+
+    __slots__ = (
+        "_beside",
+        "_cut_reason",
+        "_flushing",
+        "_late",
+        "_peer_requests",
+        "_senders",
+        "_unread",
+        "_was_open",
+        "askers",
+        "ended",
+        "inbox",
+        "opened",
+        "paused",
+        "peer_software",
+        "ping_count",
+        "pings",
+        "receiver",
+        "refusals",
+        "strained",
+        "transport",
+    )
+
+    def __init__(self, endpoint: Endpoint, connection_type: type[Connection]) -> None:
+        super().__init__(endpoint, endpoint.engine())
+        self.messenger = Messenger(self.engine, endpoint.repertoire, self)
+        self.connection = connection_type(self)
+        self.transport: asyncio.Transport | None = None
+        self.peer_software = ""
+        self.refusals: tuple[TomadaError, ...] = ()
+        self.ping_count = 0
+        self.opened: asyncio.Future[None] | None = None
+        """At the connecting end: the handshake is complete."""
+        self.ended: asyncio.Future[None] = self.loop.create_future()
+        self.inbox: deque[Message] | None = None
+        self.receiver: asyncio.Future[None] | None = None
+        # Made when first needed: most connections of a large server are idle, and an empty deque is 700 bytes.
+        self.askers: deque[asyncio.Future[None]] | None = None
+        self.pings: dict[bytes, asyncio.Future[None]] | None = None
+        self.paused = False
+        """Whether reading pauses."""
+        self.strained = False
+        """Whether there is reason to pause, and reading goes on."""
+        self._senders: list[asyncio.Future[None]] | None = None
+        self._peer_requests = 0
+        self._was_open = False
+        self._cut_reason = ""
+        self._flushing = False
+        self._late: float | None = None
+        self._beside = 0
+        self._unread = 0
+
+    # The event loop calls these.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The transport is there; the connecting end's hello goes out."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.peer = peer_address(transport)
+        self.transport.set_write_buffer_limits(self.endpoint.limits.buffer_bytes)
+        self.endpoint.connections.add(self)
+        if self.endpoint.is_closing:
+            self.cut("the server stops")
+        else:
+            self._write()
+
+    def data_received(self, data: bytes) -> None:
+        """One pass over all that has come; then one write."""
+        self._flushing = True
+        unsent = self.engine.unsent if self.strained else 0
+        try:
+            self.messenger.receive(data, self.loop.time())
+        except Exception:  # noqa: BLE001 - told to the log
+            log.exception("%s: this end failed", self.peer)
+            self.cut("this end failed; its log says more")
+        finally:
+            self._flushing = False
+        if self.strained:
+            self._read_under_strain(len(data), self.engine.unsent - unsent)
+        if self.engine.unsent:
+            self._write()
+        if self.engine.state is not State.OPEN:
+            self._settle()
+        elif self.askers:
+            self.let_ask()
+
+    def eof_received(self) -> None:
+        """The peer sends no more: nothing that is under way can end well."""
+        self.engine.receive_end()
+        self._settle()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The transport is gone: all that waits for it fails, at once."""
+        self.endpoint.connections.discard(self)
+        is_news = self.engine.state not in FINAL
+        lost = "the connection was lost" if error is None else f"the connection was lost: {error}"
+        tags = self.engine.drop(self._cut_reason or self.engine.reason or lost)
+        if is_news:
+            self._log_end()
+        self.engine.take()
+        for answer in (*[answer for _, answer in tags], *(self.pings or {}).values()):
+            if not answer.done():
+                answer.set_exception(ConnectionLost(self.engine.reason))
+        if self._was_open:
+            if self.endpoint.has_disconnect_hooks:
+                self.endpoint.spawn(self._after_end())
+        elif self.opened is not None and not self.opened.done():
+            self.opened.set_exception(HandshakeFailed(self.engine.reason))
+            self.opened.exception()  # who connects may have given up
+        self.block(blocked=False)
+        self._release_senders()
+        self.let_ask()
+        self._wake_receiver()
+        self.cancel_all()
+        self.ended.set_result(None)
+
+    def pause_writing(self) -> None:
+        """Too much waits to be sent: senders wait from here on."""
+        self.block(blocked=True)
+        self._unread = 0
+        self.throttle()
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        self.block(blocked=False)
+        self._unread = 0
+        self._release_senders()
+        self.throttle()
+
+    # The messenger calls these.
+
+    def opened_by(self, peer: Hello | Welcome) -> None:
+        """The handshake is complete."""
+        self.peer_software = peer.software
+        self._peer_requests = peer.limits.requests
+        self._was_open = True
+        if self.endpoint.has_connect_hooks:
+            self.greet()
+        if self.opened is not None and not self.opened.done():
+            self.opened.set_result(None)
+
+    def deliver(self, message: Message) -> bool:
+        """Keep a message for `Connection.receive`; not where nobody ever received and too many wait."""
+        if self.inbox is None:
+            return False
+        waiting = self.endpoint.limits.waiting
+        if len(self.inbox) >= waiting and (self.receiver is None or self.engine.state is not State.OPEN):
+            return False
+        self.inbox.append(message)
+        self._wake_receiver()
+        if len(self.inbox) >= waiting:
+            self.throttle()
+        return True
+
+    def ponged(self, payload: bytes) -> None:
+        """Tell who pinged."""
+        future = (self.pings or {}).pop(payload, None)
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    def refused(self, error: RemoteError | MessageError) -> None:
+        """A one-way message of this end met nobody; its sender has gone on, so the log is told."""
+        self.refusals = (*self.refusals[1 - REMEMBERED_REFUSALS :], error)
+        log.warning("%s: a one-way message was refused: %s", self.peer, error)
+
+    def left(self) -> None:
+        """The peer has said goodbye; `_settle` answers when nothing is under way. No message comes any more."""
+        self._wake_receiver()
+
+    # Those who wait.
+
+    async def until_writable(self) -> None:
+        """Wait until there is room in the buffer, or the connection is not open any more."""
+        while self.engine.state is State.OPEN and (self.blocked or self.engine.unsent > self.turn_bytes):
+            if self._senders is None:
+                self._senders = []
+            turn = self.loop.create_future()
+            self._senders.append(turn)
+            await turn
+
+    def _release_senders(self) -> None:
+        senders, self._senders = self._senders, None
+        for turn in senders or ():
+            if not turn.done():
+                turn.set_result(None)
+
+    def let_ask(self) -> None:
+        """Wake those whose requests waited for the peer's limit; on a connection that is not open, all."""
+        askers = self.askers
+        room = self.engine.room
+        is_open = self.engine.state is State.OPEN
+        while askers and (room > 0 or not is_open):
+            turn = askers.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                room -= 1
+
+    def _wake_receiver(self) -> None:
+        if self.receiver is not None and not self.receiver.done():
+            self.receiver.set_result(None)
+
+    # Bytes out, and the end.
+
+    def wake(self) -> None:
+        """Write what is queued, once, at the end of this turn of the loop."""
+        if not self._flushing:
+            self._flushing = True
+            self.loop.call_soon(self._flush)
+
+    def leave(self, code: GoodbyeCode, reason: str) -> None:
+        """Say goodbye; the connection is cut where it has not ended at the drain deadline."""
+        self.engine.leave(code, reason)
+        if self.engine.state in _GREETING:
+            self.cut(reason)  # nobody there to say goodbye to
+        self._end_in_time()
+        self._release_senders()
+        self.let_ask()
+        self.throttle()
+        self.wake()
+
+    async def drain(self) -> None:
+        """After `leave`: wait for the end of what is under way, or for the cut.
+
+        Not in the handler of a request of this connection: the peer waits for just that one.
+        """
+        await asyncio.sleep(0)  # a handler in its first step is not yet known by its task
+        task = asyncio.current_task()
+        if self.is_answering(task):
+            return
+        await asyncio.shield(self.ended)
+        if self.endpoint.role is Role.CONNECTING and task not in self.endpoint.tasks:
+            await self.endpoint.stop()
+
+    def cut(self, reason: str) -> None:
+        """End the connection at once, whatever is under way."""
+        self._cut_reason = reason
+        if self.transport is not None:
+            self.transport.abort()
+
+    def sweep(self, now: float) -> None:
+        """End the connection if it is later than its deadlines allow."""
+        deadlines = self.endpoint.deadlines
+        if self._late is not None and now >= self._late:
+            self.cut(f"not closed within {deadlines.drain:g} s")
+        elif self.engine.expired(now, deadlines.handshake, deadlines.frame):
+            self._write()
+            self._settle()
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self.engine.unsent:
+            self._write()
+        if self.engine.state is not State.OPEN:
+            self._settle()
+
+    def _write(self) -> None:
+        out = self.engine.take()
+        if self.transport is not None and out and not self.transport.is_closing():
+            self.transport.write(out)
+        if self._senders and not self.blocked:
+            self._release_senders()
+
+    def _settle(self) -> None:
+        """Take the consequences of a state that is not open."""
+        if self.engine.state is State.LEFT and self.engine.idle:
+            self.engine.leave(GoodbyeCode.CLOSED, "")
+            self._write()
+        if self.engine.state in FINAL and self.transport is not None and not self.transport.is_closing():
+            self._log_end()
+            self._end_in_time()
+            self.transport.close()
+        elif self.askers:
+            self.let_ask()
+
+    def _end_in_time(self) -> None:
+        """Let the sweep cut the connection at the drain deadline: a peer that does not read must not keep it."""
+        if self._late is None:
+            self._late = self.loop.time() + self.endpoint.deadlines.drain
+
+    def _log_end(self) -> None:
+        is_wrong = self.engine.state is State.FAILED or self.engine.cut or self._cut_reason
+        level = logging.WARNING if is_wrong else logging.DEBUG
+        log.log(level, "%s: closed: %s", self.peer, self.engine.reason)
+
+    async def _after_end(self) -> None:
+        if self.greeter is not None:
+            await asyncio.wait([self.greeter])
+        await self.endpoint.disconnected(self.connection)
+
+    # Back-pressure at the receiving side.
+
+    def throttle(self) -> None:
+        """Read no more while too much waits here; the peer's own buffer fills, and then it waits too.
+
+        But while this end waits for the peer reading goes on, for a while: behind the messages that wait may stand the
+        answers that their handlers, or those who receive them, wait for; and two ends of which each waits until the
+        other reads would wait for ever.
+        """
+        if self.transport is None or self.transport.is_closing():
+            return
+        limits = self.endpoint.limits
+        crowded = self.engine.state is State.OPEN and (
+            self.crowd >= limits.waiting or len(self.inbox or ()) >= limits.waiting
+        )
+        waits = self.blocked or self.engine.room < self._peer_requests or bool(self.pings)
+        if not (crowded and waits):
+            self._beside = 0
+        self.strained = self.blocked or (crowded and waits)
+        pause = (crowded and not waits) or self._unread > limits.buffer_bytes
+        if pause is not self.paused:
+            self.paused = pause
+            if pause:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+    def _read_under_strain(self, received: int, answered: int) -> None:
+        """Count what came although too much waited, and what was answered to a peer that does not read."""
+        limits = self.endpoint.limits
+        self._beside += received
+        # No handler starts now: these are pongs and refusals.
+        self._unread += answered if self.blocked else 0
+        self.throttle()
+        if self._beside > _LAST_READ * limits.buffer_bytes + limits.message_bytes and not self.paused:
+            reason = f"{self._beside} bytes came while too many messages waited here and the peer kept this end waiting"
+            self.cut(reason)

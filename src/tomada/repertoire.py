@@ -1,0 +1,85 @@
+"""What a messenger works with: the types and handlers of this end, who runs them, and who waits for answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from tomada.catalogue import Catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tomada.app import App, Handler
+    from tomada.errors import MessageError, RemoteError
+    from tomada.message import Message
+    from tomada.protocol import Hello, TypeEntry, Welcome
+
+
+class Answer(Protocol):
+    """Where the answer to a request goes: an asyncio future, or anything shaped like one."""
+
+    def done(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+
+    def set_result(self, value: Any, /) -> None:
+        """Deliver the reply."""
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """Deliver the failure."""
+
+
+class Driver(Protocol):
+    """What a messenger asks of the face that drives it."""
+
+    def opened_by(self, peer: Hello | Welcome) -> None:
+        """The handshake is complete."""
+
+    def handle(self, route: Route, message: Any, id_: int) -> None:
+        """Run a handler; `id_` is 0 for a one-way message."""
+
+    def deliver(self, message: Message) -> bool:
+        """Take a one-way message that has no handler; False refuses it."""
+
+    def cancelled(self, id_: int) -> None:
+        """The peer has given up its request."""
+
+    def ponged(self, payload: bytes) -> None:
+        """A ping was answered."""
+
+    def refused(self, error: RemoteError | MessageError) -> None:
+        """The peer could not deliver a one-way message of this end."""
+
+    def left(self) -> None:
+        """The peer has said goodbye."""
+
+
+class Route:
+    """The way of one incoming type to its handler."""
+
+    __slots__ = ("call", "decode", "entries", "handler", "kind", "name", "replies")
+
+    def __init__(self, handler: Handler, call: Callable[..., Any], entries: Mapping[str, TypeEntry]) -> None:
+        self.handler = handler
+        self.call = call
+        """Takes the message and the connection, returns a coroutine."""
+        self.kind = handler.kind
+        self.name = handler.kind.__name__
+        self.decode = msgspec.msgpack.Decoder(handler.kind).decode
+        self.replies = handler.replies
+        self.entries = entries
+
+
+class Repertoire:
+    """What all connections of one endpoint share: its types and the ways to its handlers."""
+
+    __slots__ = ("catalogue", "routes")
+
+    def __init__(self, app: App | None = None, calls: Mapping[type[Message], Callable[..., Any]] | None = None) -> None:
+        self.catalogue = Catalogue() if app is None else app.catalogue
+        self.routes: dict[str, Route] = {}
+        """By the name of what they handle."""
+        if app is not None:
+            for kind, call in (calls or {}).items():
+                self.routes[kind.__name__] = Route(app.handlers[kind], call, self.catalogue.by_name)

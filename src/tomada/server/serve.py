@@ -1,0 +1,187 @@
+"""`serve`: from an application and its addresses to a running `Server`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from tomada import transports
+from tomada.address import Address
+from tomada.connection import Connection
+from tomada.endpoint import Endpoint, log
+from tomada.link import Link
+from tomada.protocol import GoodbyeCode, Role
+from tomada.settings import Deadlines, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from types import TracebackType
+
+    from tomada.app import App
+
+
+class Server:
+    """A running server. Got from `serve`."""
+
+    __slots__ = ("_closed", "_endpoint", "_listeners")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._listeners: list[transports.Listener] = []
+        self._closed: asyncio.Task[None] | None = None
+
+    async def _start(self, addresses: tuple[Address, ...]) -> None:
+        await self._endpoint.start()
+        try:
+            for address in addresses:
+                self._listeners.append(await transports.listen(address, lambda: Link(self._endpoint, Connection)))
+        except BaseException:
+            await self.close()
+            raise
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where the server listens: the addresses asked for, with the ports that the system chose in place of 0."""
+        return tuple(address for listener in self._listeners for address in listener.addresses)
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """The connections of this moment."""
+        return tuple(link.connection for link in self._endpoint.connections)
+
+    async def close(self) -> None:
+        """Stop listening, say goodbye to all, let what is under way end, up to the drain deadline; then cut the rest.
+
+        To call it again waits for the same end.
+        """
+        if self._closed is None:
+            self._closed = asyncio.get_running_loop().create_task(self._close())
+        await asyncio.shield(self._closed)
+
+    async def _close(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        self._endpoint.is_closing = True
+        links = tuple(self._endpoint.connections)
+        for link in links:
+            link.leave(GoodbyeCode.GOING_AWAY, "the server stops")
+        while self._endpoint.connections:
+            # All, and those that were accepted just now: they are cut when they come up.
+            await asyncio.wait([link.ended for link in self._endpoint.connections])
+        await self._endpoint.stop()
+
+
+class Serving:
+    """A server to be: ``async with`` it, ``await`` it and close what it gives, or call `run` without an event loop."""
+
+    __slots__ = ("_addresses", "_app", "_deadlines", "_limits", "_server")
+
+    def __init__(self, app: App, addresses: tuple[str | Address, ...], limits: Limits, deadlines: Deadlines) -> None:
+        if not addresses:
+            raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
+        self._app = app
+        self._addresses = tuple(
+            address if isinstance(address, Address) else Address.parse(address) for address in addresses
+        )
+        self._limits = limits
+        self._deadlines = deadlines
+        self._server: Server | None = None
+
+    def __await__(self) -> Generator[object, None, Server]:
+        return self._serve().__await__()
+
+    async def __aenter__(self) -> Server:
+        self._server = await self._serve()
+        return self._server
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            await self._server.close()
+
+    def run(self, *, ready: Callable[[Server], None] | None = None) -> None:
+        """Serve until SIGINT or SIGTERM, then close the server; a second signal cuts all at once, a third kills.
+
+        Args:
+            ready: Called with the server when it listens.
+        """
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(self._run(ready))
+
+    async def _run(self, ready: Callable[[Server], None] | None) -> None:
+        stop = asyncio.Event()
+        server = await self._serve()
+
+        def stop_or_cut() -> None:
+            if stop.is_set():
+                _on_signals(None)
+                server._endpoint.cut()  # noqa: SLF001 - one file
+            stop.set()
+
+        _on_signals(stop_or_cut)
+        try:
+            if ready is not None:
+                ready(server)
+            await stop.wait()
+        finally:
+            await server.close()
+
+    async def _serve(self) -> Server:
+        self._app.check(Connection)
+        server = Server(Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection))
+        await server._start(self._addresses)  # noqa: SLF001 - one file
+        log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
+        return server
+
+
+def serve(
+    app: App, *addresses: str | Address, limits: Limits | None = None, deadlines: Deadlines | None = None
+) -> Serving:
+    """A server of `app` at one or several addresses.
+
+    ::
+
+        async with tomada.serve(app, "tcp://127.0.0.1:0", "unix:///tmp/bank.sock") as server:
+            print(server.addresses)
+
+    In a program of its own: ``tomada.serve(app, "tcp://:4477").run()`` blocks until Ctrl-C.
+
+    Args:
+        app: The handlers.
+        addresses: Where to listen. An empty host means all interfaces; port 0 a free port, told by `Server.addresses`.
+        limits: What each connection may use.
+        deadlines: How long things may take.
+
+    Raises:
+        AddressError: An address cannot be read (at once).
+        ListenFailed: An address cannot be listened on; `AddressInUse` and `SystemPort` are kinds of it.
+        DeclarationError: A handler asks for something that no ``on_start`` function returns.
+    """
+    return Serving(app, addresses, limits or Limits(), deadlines or Deadlines())
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """A loop of the fastest kind that the platform has."""
+    if sys.platform == "win32":
+        import winloop  # noqa: PLC0415 - it may not be there
+
+        return winloop.new_event_loop()
+    import uvloop  # noqa: PLC0415 - it may not be there
+
+    return uvloop.new_event_loop()
+
+
+def _on_signals(stop: Callable[[], None] | None) -> None:
+    """Call `stop` on each signal; None: let the system do what it does with them."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            if stop is None:
+                loop.remove_signal_handler(number)
+            else:
+                loop.add_signal_handler(number, stop)
+        except NotImplementedError:  # Windows
+            signal.signal(number, signal.SIG_DFL if stop is None else lambda *_: loop.call_soon_threadsafe(stop))

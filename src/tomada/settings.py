@@ -1,0 +1,67 @@
+"""Limits and deadlines: frozen, keyword-only, checked when they are made."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+FIRST_PAUSE: Final = 0.02
+"""Between the first two attempts to reach a server that is not up yet, in seconds; each further one twice as long."""
+LONGEST_PAUSE: Final = 1.0
+SMALLEST: Final = 1_024
+"""What every peer may send, in bytes."""
+LARGEST_FRAME: Final = 0xFFFF_FFFF
+
+
+class _Settings(msgspec.Struct, frozen=True, kw_only=True):
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not value > 0:
+                raise ValueError(f"{name} is {value!r}, it must be a number above 0")
+
+
+class Limits(_Settings, frozen=True, kw_only=True):
+    """What one connection may use at this end.
+
+    The peer is told `frame_bytes`, `message_bytes` and `requests` in the handshake, and keeps to them or is cut off.
+    """
+
+    frame_bytes: int = 65_536
+    """The longest payload of one frame; longer messages travel in several."""
+    message_bytes: int = 16_777_216
+    """The longest message."""
+    requests: int = 4_096
+    """How many requests of the peer may be open at once; its further calls wait at its own end."""
+    handlers: int = 1_024
+    """How many handlers run at once for one connection; further messages wait."""
+    waiting: int = 4_096
+    """How many messages may wait, for a handler or to be received, before reading from the connection pauses."""
+    buffer_bytes: int = 1_048_576
+    """How much may wait to be sent before `Connection.send` and `Connection.ask` wait."""
+    threads: int = 32
+    """How many plain ``def`` handlers run at once, in all connections of the endpoint."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.__struct_fields__:
+            if not isinstance(getattr(self, name), int):
+                raise ValueError(f"{name} is {getattr(self, name)!r}, it must be a whole number")  # noqa: TRY004 - as the others
+        if not SMALLEST <= self.frame_bytes <= LARGEST_FRAME:
+            raise ValueError(f"frame_bytes is {self.frame_bytes}, it must be from {SMALLEST} to {LARGEST_FRAME}")
+        if self.message_bytes < SMALLEST:
+            raise ValueError(f"message_bytes is {self.message_bytes}, it must be at least {SMALLEST}")
+
+
+class Deadlines(_Settings, frozen=True, kw_only=True):
+    """How long things may take, in seconds."""
+
+    connect: float = 5.0
+    """One attempt to reach an address."""
+    handshake: float = 5.0
+    """From the connection to the end of the handshake; single bytes do not renew it."""
+    frame: float = 30.0
+    """From the first byte of a frame to its last."""
+    drain: float = 10.0
+    """What is under way when a connection or a server closes."""

@@ -1,0 +1,121 @@
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tomada import Message
+from tomada.cli.loading import load_app
+from tomada.cli.output import UsageError
+from tomada.cli.serve import example
+
+SHOP = Path(__file__).with_name("shop.py")
+
+
+def start(*words: str, cwd: Path | None = None) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tomada", "serve", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    socket_path = tmp_path / "shop.sock"
+    with start(str(SHOP), "--bind", "127.0.0.1:0", "--bind", f"unix://{socket_path}", "--json") as server:
+        assert server.stdout is not None
+        told = json.loads(server.stdout.readline())
+        assert (told["event"], told["app"], len(told["addresses"])) == ("listening", "shop", 2)
+        assert socket_path.is_socket()
+        server.send_signal(number)
+        assert server.wait(20) == 0
+    assert not socket_path.exists()
+
+
+def test_it_says_where_it_listens_and_what_to_try(tmp_path: Path) -> None:
+    with start("shop:app", "--bind", f"unix://{tmp_path}/shop.sock", cwd=SHOP.parent) as server:
+        assert server.stdout is not None
+        lines = [server.stdout.readline() for _ in range(6)]
+        server.terminate()
+        assert server.wait(20) == 0
+    assert "".join(lines) == (
+        f"shop listens on\n  unix://{tmp_path}/shop.sock\ntry\n  tomada types unix://{tmp_path}/shop.sock\n"
+        f"  tomada ask unix://{tmp_path}/shop.sock Everything\nCtrl-C stops it\n"
+    )
+
+
+def test_a_busy_port_names_its_holder(shop: str) -> None:
+    with start(str(SHOP), "--bind", shop) as server:
+        _, errors = server.communicate(timeout=20)
+    assert server.returncode == 3
+    assert f"error: cannot listen on {shop}: port " in errors
+    assert "is held by process" in errors
+
+
+def test_an_application_that_cannot_be_imported_shows_its_author_where(tmp_path: Path) -> None:
+    (tmp_path / "broken_shop.py").write_text("import no_such_module_at_all\n")
+    with start(str(tmp_path / "broken_shop.py")) as server:
+        _, errors = server.communicate(timeout=20)
+    assert server.returncode == 3
+    assert "broken_shop.py" in errors
+    assert "No module named 'no_such_module_at_all'" in errors
+
+
+def test_a_wrong_handler_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "wrong_shop.py").write_text(
+        "import tomada\napp = tomada.App()\n@app.on\nasync def sell(message):\n    pass\n"
+    )
+    with start(str(tmp_path / "wrong_shop.py")) as server:
+        _, errors = server.communicate(timeout=20)
+    assert server.returncode == 2
+    assert errors.startswith("error: sell()")
+    assert "Traceback" not in errors
+
+
+@pytest.fixture
+def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    return tmp_path
+
+
+def test_the_only_app_needs_no_name(importable: Path) -> None:
+    (importable / "only_app.py").write_text("import tomada\nshop = tomada.App('only')\n")
+    assert load_app(str(importable / "only_app.py")).name == "only"
+
+
+def test_several_apps_need_a_name(importable: Path) -> None:
+    (importable / "two_apps.py").write_text("import tomada\na = tomada.App('a')\nb = tomada.App('b')\n")
+    with pytest.raises(UsageError, match=r"it has a, b: write .*two_apps.py:a"):
+        load_app(str(importable / "two_apps.py"))
+    assert load_app(f"{importable / 'two_apps.py'}:b").name == "b"
+
+
+def test_a_file_without_an_app(importable: Path) -> None:
+    (importable / "no_app.py").write_text("")
+    with pytest.raises(UsageError, match=r"it has none: write app = tomada.App\(\)"):
+        load_app(str(importable / "no_app.py"))
+
+
+@pytest.mark.usefixtures("importable")
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [("nowhere.py", "there is no file nowhere.py"), ("no_such_shop:app", "there is no module no_such_shop; to serve")],
+)
+def test_what_is_not_there(target: str, text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        load_app(target)
+
+
+def test_a_module_that_misses_another_is_at_fault_itself(importable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (importable / "missing_shop.py").write_text("import not_there_either\n")
+    monkeypatch.syspath_prepend(str(importable))
+    with pytest.raises(ModuleNotFoundError, match="not_there_either"):
+        load_app("missing_shop")
+
+
+def test_the_ready_made_line_names_the_required_fields() -> None:
+    class Tell(Message):
+        text: str
+        stars: int = 0
+
+    assert example(Tell, ":1") == "tomada send :1 Tell text=…"

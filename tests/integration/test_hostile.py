@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+
+import tomada
+from tests.integration.conftest import Run
+from tests.integration.house import CATALOGUE, Echo, Hold, Make, Note, Wire, frame, serving, wire
+from tomada.protocol import Hello, Kind
+from tomada.protocol.frames import CONTROL, HEADER, MORE, NORMAL
+
+LIMITS = tomada.Limits(message_bytes=100_000, requests=8, waiting=16, buffer_bytes=65_536)
+
+NOISE = random.Random(7)
+STRANGERS = {
+    "an HTTP request": b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n",
+    "a TLS hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + NOISE.randbytes(200),
+    "what begins with b'\\x80\\x04": b"\x80\x04\x95" + NOISE.randbytes(200),
+    "random noise": NOISE.randbytes(50_000),
+    "a length of 2**32 - 1": HEADER.pack(0xFFFF_FFFF, Kind.HELLO, CONTROL, 0, 0, 0),
+    "a question before the hello": HEADER.pack(1, Kind.ASK, NORMAL, 1, 1, 1) + b"\x90",
+    "a hello that is no hello": frame(Kind.HELLO, b"\xc1" * 20),
+    "a hello too long": HEADER.pack(70_000, Kind.HELLO, CONTROL, 0, 0, 0),
+    "a hello nested too deep": frame(Kind.HELLO, b"\x91" * 60_000),
+}
+
+
+def ended(caplog: pytest.LogCaptureFixture, peer: Wire) -> list[str]:
+    """What the log says of a peer."""
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno >= logging.WARNING and record.name == "tomada" and peer.address in record.getMessage()
+    ]
+
+
+async def seen_off(server: tomada.Server, caplog: pytest.LogCaptureFixture, peer: Wire) -> str:
+    """The one line of the log about a peer that has been cut off, and nothing of it is left."""
+    await peer.until_closed()
+    while len(server.connections) > 1:
+        await asyncio.sleep(0)
+    assert [len(link._running) + link._busy for link in server._endpoint.connections] == [0]
+    (line,) = ended(caplog, peer)
+    return line
+
+
+@pytest.mark.parametrize("who", STRANGERS)
+def test_a_stranger_is_seen_off_before_the_handshake(run: Run, caplog: pytest.LogCaptureFixture, who: str) -> None:
+    async def main() -> None:
+        async with serving(limits=LIMITS) as (server, _), wire(server) as peer:
+            peer.say(STRANGERS[who])
+            line = await seen_off(server, caplog, peer)
+            assert ": closed: " in line
+            if who.startswith("a TLS") or who.startswith("an HTTP"):
+                assert who in line
+
+    run(main())
+
+
+Attack = Callable[[Wire], bytes]
+ATTACKS: dict[str, tuple[str, Attack]] = {
+    "a frame longer than the limit": (
+        "is 65537 bytes long, at most 65536",
+        lambda peer: peer.ask(Echo(bytes(65_537 - 6)), 1),
+    ),
+    "a length of 2**32 - 1": ("4294967295 bytes", lambda _: HEADER.pack(0xFFFF_FFFF, Kind.SEND, NORMAL, 1, 0, 1)),
+    "an answer to nobody": ("answer came to request 7", lambda peer: peer.message(Kind.REPLY, 0, 7, b"\x90")),
+    "an error to nobody": ("answer came to request 7", lambda peer: peer.message(Kind.ERROR, 0, 7, b"\x90")),
+    "an id of the other end": ("request id 2", lambda peer: peer.ask(Hold("a"), 2)),
+    "an id twice": ("used again", lambda peer: peer.ask(Hold("a"), 1) + peer.ask(Hold("a"), 1)),
+    "a kind nobody knows": ("kind 99", lambda _: HEADER.pack(0, 99, NORMAL, 1, 0, 1)),
+    "a kind of the server's": ("welcome", lambda _: frame(Kind.WELCOME, b"\x90")),
+    "a sequence of the past": ("sequence 0", lambda _: HEADER.pack(1, Kind.SEND, NORMAL, 1, 0, 0) + b"\x90"),
+    "flags nobody knows": ("lane and flags", lambda _: HEADER.pack(1, Kind.SEND, 0xF2, 1, 0, 1) + b"\x90"),
+    "a goodbye that is none": ("goodbye cannot be read", lambda _: frame(Kind.GOODBYE, b"\xc1")),
+    "crumbs": ("at least 1024", lambda _: HEADER.pack(1, Kind.SEND, NORMAL | MORE, 1, 0, 1) + b"\x90"),
+    "fragments without end": (
+        "longer than 100000 bytes",
+        lambda _: b"".join(HEADER.pack(2_000, Kind.SEND, NORMAL | MORE, 1, 0, n) + bytes(2_000) for n in range(1, 100)),
+    ),
+    "more questions than allowed": (
+        "more than 8 requests are open",
+        lambda peer: b"".join(peer.ask(Hold(str(number)), 2 * number + 1) for number in range(20)),
+    ),
+    "more declarations than allowed": (
+        "declare",
+        lambda _: frame(Kind.DECLARE, b"\xdd\x00\x01\x00\x00" + b"\x90" * 65_536) * 10,
+    ),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_who_breaks_the_protocol_ends_alone(run: Run, caplog: pytest.LogCaptureFixture, attack: str) -> None:
+    reason, say = ATTACKS[attack]
+
+    async def main() -> None:
+        async with serving(limits=LIMITS) as (server, stage), wire(server) as peer:
+            await peer.hello()
+            peer.say(say(peer))
+            assert reason in await seen_off(server, caplog, peer)
+            assert all(stage.count(f"cancelled {event[6:]}") for event in stage.events if event.startswith("began"))
+
+    run(main())
+
+
+WRONG = {
+    "a type that was not declared": (lambda peer: peer.message(Kind.ASK, 999, 1, b"\x90"), "not in the catalogue"),
+    "type 0": (lambda peer: peer.message(Kind.ASK, 0, 1, b"\x90"), "not in the catalogue"),
+    "a wrong value": (lambda peer: peer.message(Kind.ASK, CATALOGUE.numbers[Make], 1, b"\x91\xa1x"), "Make.size"),
+    "a missing field": (lambda peer: peer.message(Kind.ASK, CATALOGUE.numbers[Make], 1, b"\x90"), "Make.size"),
+    "no message at all": (lambda peer: peer.message(Kind.ASK, CATALOGUE.numbers[Make], 1, b"\xc1"), "Make"),
+    "nothing": (lambda peer: peer.message(Kind.ASK, CATALOGUE.numbers[Make], 1, b""), "Make"),
+    "nested too deep": (lambda peer: peer.message(Kind.ASK, CATALOGUE.numbers[Make], 1, b"\x91" * 50_000), "Make"),
+    "a request sent one-way": (lambda peer: peer.send(Make(1)), "is a request"),
+    "a one-way message asked": (lambda peer: peer.ask(Note("a"), 1), "one-way message"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_message_is_refused_and_its_connection_goes_on(run: Run, what: str) -> None:
+    say, text = WRONG[what]
+
+    async def main() -> None:
+        async with serving(limits=LIMITS) as (server, _), wire(server) as peer:
+            await peer.hello()
+            peer.say(say(peer))
+            kind, _, failure = await peer.hear()
+            assert kind == Kind.ERROR
+            assert text in failure.decode(errors="replace")
+            peer.say(peer.ask(Echo(b"on"), 3))
+            assert (await peer.hear())[:2] == (Kind.REPLY, 3)
+
+    run(main())
+
+
+def test_a_long_message_that_trickles_in_takes_the_memory_of_what_has_come(run: Run) -> None:
+    async def main() -> None:
+        limits = tomada.Limits(frame_bytes=2**30, message_bytes=2**30)
+        async with serving(limits=limits) as (server, _), wire(server) as peer:
+            await peer.hello()
+            tracemalloc.start()
+            try:
+                before, _ = tracemalloc.get_traced_memory()
+                peer.say(HEADER.pack(2**30, Kind.SEND, NORMAL, 1, 0, 1))
+                for _ in range(50):
+                    peer.say(bytes(1_000))
+                    await peer.writer.drain()
+                hostile = next(c for c in server.connections if str(c.peer) == peer.address)
+                while len(hostile._link.engine._rest) < 50_000:
+                    await asyncio.sleep(0)
+                _, most = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert most - before < 5_000_000
+
+    run(main())
+
+
+def test_pings_without_reading_stop_being_read(run: Run) -> None:
+    async def main() -> None:
+        async with serving(limits=LIMITS) as (server, _), wire(server) as peer:
+            await peer.hello()
+            peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            flood = frame(Kind.PING, bytes(4_000)) * 250
+            hostile = next(c for c in server.connections if str(c.peer) == peer.address)
+            while not hostile._link.paused:
+                peer.say(flood)
+                await asyncio.sleep(0)
+            link = hostile._link
+            assert link.transport is not None
+            assert link.engine.unsent + link.transport.get_write_buffer_size() < 3_000_000
+            peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            peer.say(frame(Kind.PING, b"last"))
+            while (await peer.hear())[2] != b"last":
+                pass
+
+    run(main())
+
+
+def test_messages_nobody_handles_do_not_pile_up_refusals_for_a_peer_that_does_not_read(run: Run) -> None:
+    async def main() -> None:
+        async with serving(limits=LIMITS) as (server, _), wire(server) as peer:
+            await peer.hello()
+            peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            hostile = next(c for c in server.connections if str(c.peer) == peer.address)
+            while not hostile._link.paused:
+                peer.say(*[peer.message(Kind.SEND, 999, 0, b"\x90") for _ in range(1_000)])
+                await asyncio.sleep(0)
+            link = hostile._link
+            assert link.transport is not None
+            assert link.engine.unsent + link.transport.get_write_buffer_size() < 10_000_000
+
+    run(main())
+
+
+def test_a_backlog_of_one_way_messages_is_bounded_and_then_not_read(run: Run) -> None:
+    async def main() -> None:
+        limits = tomada.Limits(handlers=2, waiting=16)
+        async with serving(limits=limits) as (server, stage), wire(server) as peer:
+            await peer.hello()
+            for number in range(5_000):
+                peer.say(peer.send(Note(f"hold {number} " + "x" * 1_000)))
+            hostile = next(c for c in server.connections if str(c.peer) == peer.address)
+            while not hostile._link.paused:
+                await asyncio.sleep(0)
+            assert hostile._link.crowd < 16 + 300  # and what came in the same read
+            assert stage.count("note") == 2
+            peer.writer.transport.abort()
+            stage.open(*[f"hold {number} " + "x" * 1_000 for number in range(5_000)])
+            await stage.until_true(lambda: stage.count("done") > 18)
+
+    run(main())
+
+
+def test_questions_that_are_asked_and_cancelled_hold_their_place_until_they_end(run: Run) -> None:
+    async def main() -> None:
+        async with serving(limits=LIMITS) as (server, stage), wire(server) as peer:
+            await peer.hello()
+            for number in range(2_000):
+                peer.say(peer.ask(Hold(str(number)), 2 * number + 1), frame(Kind.CANCEL, id_=2 * number + 1))
+                assert (await peer.hear())[:2] == (Kind.ERROR, 2 * number + 1)
+            assert stage.now == 0
+            hostile = next(c for c in server.connections if str(c.peer) == peer.address)
+            assert hostile._link._busy == len(hostile._link._running) == 0
+
+    run(main())
+
+
+def test_half_a_handshake_starves_nobody(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        deadlines = tomada.Deadlines(handshake=0.3)
+        async with serving(deadlines=deadlines) as (server, _):
+            half = frame(Kind.HELLO, bytes(100))[:30]
+            peers = [
+                await asyncio.open_connection(server.addresses[0].host, server.addresses[0].port) for _ in range(50)
+            ]
+            for _, writer in peers:
+                writer.write(half)
+            for reader, writer in peers:
+                try:
+                    await reader.read()
+                except ConnectionError:
+                    pass
+                writer.transport.abort()
+            assert len([r for r in caplog.records if "no handshake within 0.3 s" in r.getMessage()]) == 50
+
+    run(main())
+
+
+def test_this_ends_own_fault_while_reading_ends_that_connection_with_a_traceback(
+    run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with serving() as (server, _), wire(server) as peer:
+            await peer.hello()
+            hostile = next(c for c in server.connections if str(c.peer) == peer.address)
+
+            def fault(data: bytes, now: float) -> None:
+                raise ZeroDivisionError(data, now)
+
+            monkeypatch.setattr(hostile._link.engine.__class__, "receive", None, raising=False)
+            monkeypatch.undo()
+            hostile._link.messenger = type("Broken", (), {"receive": staticmethod(fault)})()  # type: ignore[assignment]
+            peer.say(peer.ask(Echo(b"a"), 1))
+            await peer.until_closed()
+            while len(server.connections) > 1:
+                await asyncio.sleep(0)
+            first, second = ended(caplog, peer)
+            assert "this end failed" in first
+            assert "this end failed" in second
+            assert "ZeroDivisionError" in caplog.text
+
+    run(main())
+
+
+def test_a_hello_without_types_may_still_ping(run: Run) -> None:
+    async def main() -> None:
+        async with serving() as (server, _), wire(server) as peer:
+            await peer.hello(Hello())
+            peer.say(frame(Kind.PING, b"x"))
+            assert await peer.hear() == (Kind.PONG, 0, b"x")
+
+    run(main())

@@ -1,0 +1,556 @@
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Generic, NoReturn, Optional, Protocol, TypeVar
+
+import msgspec
+import pytest
+
+from tests.ends import End, Pair
+from tomada import App, Connection, DeclarationError, Message, Request
+from tomada.binding import Binding
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+T = TypeVar("T")
+
+
+class Pong(Message):
+    number: int
+
+
+class Ping(Request[Pong]):
+    number: int
+
+
+class Maybe(Request[Pong | int | None]):
+    number: int
+
+
+class Nothing(Request[None]):
+    pass
+
+
+class Free(Request[Any]):
+    pass
+
+
+class Note(Message):
+    text: str
+
+
+class Box(Message, Generic[T]):
+    content: T
+
+
+class Silent(Request):  # type: ignore[type-arg] # which is the case
+    pass
+
+
+class Untagged(Message):
+    number: int
+
+
+class Unanswerable(Request[list[Pong | Untagged]]):
+    pass
+
+
+class Ledger:
+    balance = 5
+
+
+class Savings(Ledger):
+    pass
+
+
+class Shape(Protocol):
+    sides: int
+
+
+# Routing.
+
+
+def test_the_annotation_is_the_route() -> None:
+    app = App("bank")
+
+    @app.on
+    async def first(request: Ping) -> Pong:
+        return Pong(request.number)
+
+    @app.on
+    def second(message: Note) -> None:
+        pass
+
+    assert {kind: handler.name.rpartition(".")[2] for kind, handler in app.handlers.items()} == {
+        Ping: "first",
+        Note: "second",
+    }
+    assert [handler.is_async for handler in app.handlers.values()] == [True, False]
+    assert asyncio.run(first(Ping(3))) == Pong(3)
+    assert (app.name, App().name) == ("bank", "app")
+
+
+def test_a_handler_says_where_it_stands() -> None:
+    app = App()
+
+    @app.on
+    def ping(request: Ping) -> Pong:
+        return Pong(request.number)
+
+    assert app.handlers[Ping].where.startswith("test_a_handler_says_where_it_stands.<locals>.ping() (")
+    assert "test_app.py:" in app.handlers[Ping].where
+
+
+def test_the_catalogue_follows_the_handlers() -> None:
+    app = App()
+    assert not app.catalogue.entries
+
+    @app.on
+    def note(message: Note) -> None:
+        pass
+
+    assert [entry.name for entry in app.catalogue.entries] == ["Note"]
+    assert app.catalogue is app.catalogue
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [Pong, Pong | None, int | None, Optional[int], "Pong | int | None", None, NoReturn, int | Pong],  # noqa: UP045
+)
+def test_a_handler_may_return_some_of_what_its_reply_may_be(returned: Any) -> None:
+    def maybe(request: Maybe) -> Any:
+        return request.number
+
+    maybe.__annotations__["return"] = returned
+
+    App().on(maybe)
+
+
+def test_what_is_answered_with_anything() -> None:
+    def free(_: Free) -> dict[str, int]:
+        return {}
+
+    App().on(free)
+
+
+def test_nothing_is_a_reply() -> None:
+    def nothing(_: Nothing) -> None:
+        pass
+
+    App().on(nothing)
+
+
+def test_a_one_way_handler_need_not_say_that_it_returns_nothing() -> None:
+    def note(message: Note):  # type: ignore[no-untyped-def] # noqa: ANN202 - which is the case
+        pass
+
+    App().on(note)
+
+
+class Desk:
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def note(self, message: Note) -> None:
+        self.seen.append(message.text)
+
+    async def ping(self, request: Ping) -> Pong:
+        return Pong(request.number)
+
+
+class Callable_:  # noqa: N801 - an object that is called
+    async def __call__(self, request: Ping) -> Pong:
+        return Pong(request.number)
+
+
+def test_methods_are_handlers() -> None:
+    desk = Desk()
+    app = App()
+    app.on(desk.note)
+    app.on(desk.ping)
+    Pair(None, app).send(Note("x"))
+
+    assert desk.seen == ["x"]
+    assert app.handlers[Ping].is_async
+
+
+def test_objects_that_are_called_are_handlers() -> None:
+    app = App()
+    app.on(Callable_())
+
+    assert app.handlers[Ping].is_async
+
+
+def test_partials_are_handlers() -> None:
+    def ping(request: Ping, factor: int) -> Pong:
+        return Pong(request.number * factor)
+
+    app = App()
+    app.on(functools.partial(ping, factor=2))
+
+    assert Pair(None, app).ask(Ping(3)) == Pong(6)
+
+
+def counted(function: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def wrapper(*args: Any) -> Any:
+        return await function(*args)
+
+    return wrapper
+
+
+def doubled(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any) -> Any:
+        return function(*args)
+
+    return wrapper
+
+
+def test_decorated_handlers() -> None:
+    app = App()
+
+    @app.on
+    @counted
+    async def ping(request: Ping) -> Pong:
+        return Pong(request.number)
+
+    @app.on
+    @doubled
+    def note(message: Note, ledger: Ledger) -> None:
+        pass
+
+    assert [handler.is_async for handler in app.handlers.values()] == [True, False]
+    assert app.handlers[Note].asks_for == (("ledger", Ledger),)
+
+
+# What is no handler, refused where it is written.
+
+
+def no_parameter() -> None: ...
+
+
+def only_keywords(*, message: Note) -> None: ...
+
+
+def only_many(*messages: Note) -> None: ...
+
+
+def no_annotation(message) -> None: ...  # type: ignore[no-untyped-def] # noqa: ANN001
+
+
+def no_message(message: int) -> None: ...
+
+
+def no_class(message: list[Note]) -> None: ...
+
+
+def any_message(message: Message) -> None: ...
+
+
+def any_request(message: Request[Any]) -> None: ...
+
+
+def bare_request(message: Request) -> None: ...  # type: ignore[type-arg]
+
+
+def parametrised(message: Box[int]) -> None: ...
+
+
+def union(message: Note | Ping) -> None: ...
+
+
+def silent(request: Silent) -> None: ...
+
+
+def unanswerable(request: Unanswerable) -> list[Pong]: ...  # type: ignore[empty-body]
+
+
+def no_return(request: Ping): ...  # type: ignore[no-untyped-def] # noqa: ANN201
+
+
+def wrong_return(request: Ping) -> int: ...  # type: ignore[empty-body]
+
+
+def too_wide_return(request: Ping) -> Pong | None: ...
+
+
+def returns_anyway(message: Note) -> int: ...  # type: ignore[empty-body]
+
+
+def unannotated_second(message: Note, ledger) -> None: ...  # type: ignore[no-untyped-def] # noqa: ANN001
+
+
+def parametrised_second(message: Note, ledger: list[Ledger]) -> None: ...
+
+
+def keyword_second(message: Note, *, ledger: Ledger) -> None: ...
+
+
+def unresolvable(message: NoSuchType) -> None: ...  # type: ignore[name-defined] # noqa: F821
+
+
+def only_for_type_checkers(message: Note, amount: Decimal) -> None: ...
+
+
+def generator(_: Note) -> Iterator[int]:
+    yield 1
+
+
+async def async_generator(request: Ping) -> AsyncIterator[Pong]:
+    yield Pong(request.number)
+
+
+@doubled
+async def wrapped(request: Ping) -> Pong:
+    return Pong(request.number)
+
+
+WRONG: list[tuple[Any, str]] = [
+    (no_parameter, "takes no message: write `async def no_parameter(message: SomeMessage)`"),
+    (only_keywords, "takes no message: write `async def only_keywords(message: SomeMessage)`"),
+    (only_many, "takes no message: write `async def only_many(message: SomeMessage)`"),
+    (no_annotation, "write the type of its first parameter, as in `async def no_annotation(message: SomeMessage)`"),
+    (no_message, "message is int, which is no message type: annotate it with a subclass of tomada.Message or"),
+    (no_class, "message is list[tests.test_app.Note], which is no message type: annotate it"),
+    (any_message, "message is Message, which is no message type: annotate it"),
+    (any_request, "message is tomada.message.Request[typing.Any], which is no message type: annotate it"),
+    (bare_request, "message is Request, which is no message type: annotate it"),
+    (parametrised, "message is tests.test_app.Box[int], which is no message type: annotate it"),
+    (union, "message is tests.test_app.Note | tests.test_app.Ping, which is no message type: annotate it"),
+    (silent, "Silent does not name its reply: write `class Silent(tomada.Request[SomeReply])`"),
+    (unanswerable, "cannot travel: If a type union contains multiple Struct types"),
+    (no_return, "does not say what it returns: write `-> Pong`, the reply of Ping"),
+    (wrong_return, "returns int, but the reply of Ping is Pong: write `-> Pong`"),
+    (too_wide_return, "returns tests.test_app.Pong | None, but the reply of Ping is Pong: write `-> Pong`"),
+    (returns_anyway, "returns int, but Note is a one-way message that nobody waits to hear about: write `-> None`, or"),
+    (unannotated_second, "nobody knows what to give its parameter ledger: annotate it with tomada.Connection, or"),
+    (parametrised_second, "nobody knows what to give its parameter ledger: annotate it with tomada.Connection, or"),
+    (keyword_second, "ledger is given by its place: write it before the `*`"),
+    (unresolvable, "its annotations cannot be read: name 'NoSuchType' is not defined. Define the types before"),
+    (only_for_type_checkers, "its annotations cannot be read: name 'Decimal' is not defined. Define the types before"),
+    (generator, "yields: write `return`, a request has one reply"),
+    (async_generator, "yields: write `return`, a request has one reply"),
+    (wrapped, "is an `async def` in a plain function, which its decorator makes: write that one with `async def`"),
+]
+
+
+@pytest.mark.parametrize(("function", "text"), WRONG, ids=[function.__name__ for function, _ in WRONG])
+def test_what_is_no_handler(function: Any, text: str) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        App().on(function)
+    assert text in str(caught.value)
+    if function not in (silent, unanswerable):
+        assert str(caught.value).startswith(f"{function.__name__}()")
+        assert "test_app.py:" in str(caught.value)
+
+
+def test_two_handlers_for_a_type() -> None:
+    app = App()
+
+    @app.on
+    def first(message: Note) -> None: ...
+
+    def second(message: Note) -> None: ...
+
+    with pytest.raises(DeclarationError) as caught:
+        app.on(second)
+    assert "second() (" in str(caught.value)
+    assert "handles Note, which test_two_handlers_for_a_type.<locals>.first() (" in str(caught.value)
+    assert str(caught.value).endswith("handles already: give one of them a message type of its own")
+
+
+def test_a_built_in_function_is_no_handler() -> None:
+    with pytest.raises(DeclarationError, match=r"^print\(\)"):
+        App().on(print)
+    with pytest.raises(DeclarationError, match=r"^type\(\): its annotations cannot be read: "):
+        App().on(type)
+
+
+# Hooks, and what functions are given.
+
+
+def test_hooks_are_kept_in_order() -> None:
+    app = App()
+
+    @app.on_start
+    async def start() -> Ledger:
+        return Ledger()
+
+    @app.on_connect
+    def connected(peer: Connection) -> None: ...
+
+    @app.on_disconnect
+    async def disconnected(ledger: Ledger, peer: Connection) -> None: ...
+
+    @app.on_stop
+    def stop(ledger: Ledger) -> None: ...
+
+    hooks = [*app.start_hooks, *app.connect_hooks, *app.disconnect_hooks, *app.stop_hooks]
+    assert [hook.function for hook in hooks] == [start, connected, disconnected, stop]
+    assert [hook.is_async for hook in hooks] == [True, False, True, False]
+    assert app.start_hooks[0].returns is Ledger
+    app.check(Connection)
+    app.check(Connection, [Ledger()])
+
+
+def test_on_start_is_called_with_nothing() -> None:
+    def start(ledger: Ledger) -> None: ...
+
+    with pytest.raises(
+        DeclarationError, match=r"^.*start\(\) \(.*\) is called with nothing: write it without parameter"
+    ):
+        App().on_start(start)
+
+
+def test_a_hook_is_checked_as_a_handler_is() -> None:
+    def connected(peer) -> None: ...  # type: ignore[no-untyped-def] # noqa: ANN001
+
+    with pytest.raises(DeclarationError, match="nobody knows what to give its parameter peer"):
+        App().on_connect(connected)
+
+
+def asking(kind: Any, *starts: Any) -> App:
+    app = App()
+
+    def note(message: Note, state) -> None: ...  # type: ignore[no-untyped-def] # noqa: ANN001
+
+    note.__annotations__ = {"message": Note, "state": kind}
+    app.on(note)
+    for returned in starts:
+
+        def start() -> Any: ...
+
+        start.__annotations__ = {} if returned is None else {"return": returned}
+        app.on_start(start)
+    return app
+
+
+@pytest.mark.parametrize(
+    ("kind", "starts"),
+    [
+        (Ledger, [Ledger]),
+        (Ledger, [Savings]),
+        (Savings, [Ledger]),
+        (Ledger, [None]),
+        (Ledger, [Ledger | None]),
+        (Ledger, [Pong, Ledger]),
+        (Ledger, [Ledger, Savings]),
+        (Connection, []),
+    ],
+)
+def test_what_may_be_given_is_found_before_the_start(kind: Any, starts: list[Any]) -> None:
+    asking(kind, *starts).check(Connection)
+
+
+@pytest.mark.parametrize("starts", [[], [Pong], [int]])
+def test_what_cannot_be_given_is_refused_before_the_start(starts: list[Any]) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        asking(Ledger, *starts).check(Connection)
+    assert "asks for state: Ledger, which no @app.on_start function returns: write `@app.on_start`" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "states", "text"),
+    [
+        (Ledger, [None, 5], "asks for state: Ledger, which no @app.on_start function returns: write `@app.on_start`"),
+        (Savings, [Ledger()], "asks for state: Savings, which no @app.on_start function returns"),
+        (
+            Ledger,
+            [Ledger(), Savings()],
+            "asks for state: Ledger, which 2 @app.on_start functions return: give each a c",
+        ),
+        (Shape, [Ledger()], "asks for state: Shape, by which nothing can be recognised: "),
+    ],
+)
+def test_what_cannot_be_given_is_refused_at_the_start(kind: Any, states: list[Any], text: str) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        asking(kind).check(Connection, states)
+    assert text in str(caught.value)
+
+
+class Array:
+    """Like those of numpy: what it is compared with gives an array, which is neither true nor false."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> Any:
+        return self
+
+    def __bool__(self) -> bool:
+        raise ValueError
+
+
+def test_states_and_connections_are_given_by_type() -> None:
+    app = App()
+    seen: list[Any] = []
+
+    @app.on
+    def ping(request: Ping, array: Array, peer: End, times: int = 2, *_: int, **__: int) -> Pong:
+        seen.extend([array, peer])
+        return Pong(request.number * times)
+
+    @app.on
+    def note(_: Note, array: Array) -> None:
+        seen.append(array)
+
+    @app.on
+    def maybe(_: Maybe, peer: End) -> Pong:
+        seen.append(peer)
+        return Pong(1)
+
+    array = Array()
+    pair = Pair(None, app, states=(None, array))
+
+    assert pair.ask(Ping(3)) == Pong(6)
+    assert pair.ask(Maybe(1)) == Pong(1)
+    pair.send(Note("x"))
+    assert [id(each) for each in seen] == [id(each) for each in (array, pair.server, pair.server, array)]
+
+
+def test_hooks_are_given_their_arguments() -> None:
+    app = App()
+
+    @app.on_disconnect
+    def gone(ledger: Ledger, peer: End) -> None: ...
+
+    ledger = Savings()
+    binding = Binding(app, [5, ledger], End)
+
+    assert binding.arguments(app.disconnect_hooks[0].asks_for, None) == [ledger, None]
+    assert binding.arguments((), None) == []
+
+
+def test_a_binding_is_checked() -> None:
+    with pytest.raises(DeclarationError, match=r"which no @app.on_start function returns"):
+        Binding(asking(Ledger), [], End)
+
+
+def test_annotated_replies() -> None:
+    class Limited(Request[Annotated[int, msgspec.Meta(ge=1)]]):
+        pass
+
+    def limited(_: Any) -> Any: ...
+
+    limited.__annotations__ = {"_": Limited, "return": Annotated[int, msgspec.Meta(ge=1)]}
+    App().on(limited)
+
+
+def test_a_class_of_a_module_that_is_gone() -> None:
+    kind: Any = msgspec.defstruct(
+        "Gone", [], bases=(Request,), namespace={"__orig_bases__": (Request["int"],)}, module="no.such"
+    )
+
+    def gone(_: Any) -> int:
+        return 1
+
+    gone.__annotations__["_"] = kind
+    app = App()
+    app.on(gone)
+
+    assert "no.such" not in sys.modules
+    assert Pair(None, app).ask(kind()) == 1
