@@ -3,18 +3,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any, Generic, NoReturn, Optional, Protocol, TypeVar
 
 import msgspec
 import pytest
 
-from tests.ends import End, Pair
+from tests.ends import Pair
 from tomada import App, Connection, DeclarationError, Message, Request
-from tomada.binding import Binding
 
 if TYPE_CHECKING:
-    from decimal import Decimal
+    pass
 
 T = TypeVar("T")
 
@@ -228,127 +227,6 @@ def test_decorated_handlers() -> None:
     assert app.handlers[Note].asks_for == (("ledger", Ledger),)
 
 
-# What is no handler, refused where it is written.
-
-
-def no_parameter() -> None: ...
-
-
-def only_keywords(*, message: Note) -> None: ...
-
-
-def only_many(*messages: Note) -> None: ...
-
-
-def no_annotation(message) -> None: ...  # type: ignore[no-untyped-def] # noqa: ANN001
-
-
-def no_message(message: int) -> None: ...
-
-
-def no_class(message: list[Note]) -> None: ...
-
-
-def any_message(message: Message) -> None: ...
-
-
-def any_request(message: Request[Any]) -> None: ...
-
-
-def bare_request(message: Request) -> None: ...  # type: ignore[type-arg]
-
-
-def parametrised(message: Box[int]) -> None: ...
-
-
-def union(message: Note | Ping) -> None: ...
-
-
-def silent(request: Silent) -> None: ...
-
-
-def unanswerable(request: Unanswerable) -> list[Pong]: ...  # type: ignore[empty-body]
-
-
-def no_return(request: Ping): ...  # type: ignore[no-untyped-def] # noqa: ANN201
-
-
-def wrong_return(request: Ping) -> int: ...  # type: ignore[empty-body]
-
-
-def too_wide_return(request: Ping) -> Pong | None: ...
-
-
-def returns_anyway(message: Note) -> int: ...  # type: ignore[empty-body]
-
-
-def unannotated_second(message: Note, ledger) -> None: ...  # type: ignore[no-untyped-def] # noqa: ANN001
-
-
-def parametrised_second(message: Note, ledger: list[Ledger]) -> None: ...
-
-
-def keyword_second(message: Note, *, ledger: Ledger) -> None: ...
-
-
-def unresolvable(message: NoSuchType) -> None: ...  # type: ignore[name-defined] # noqa: F821
-
-
-def only_for_type_checkers(message: Note, amount: Decimal) -> None: ...
-
-
-def generator(_: Note) -> Iterator[int]:
-    yield 1
-
-
-async def async_generator(request: Ping) -> AsyncIterator[Pong]:
-    yield Pong(request.number)
-
-
-@doubled
-async def wrapped(request: Ping) -> Pong:
-    return Pong(request.number)
-
-
-WRONG: list[tuple[Any, str]] = [
-    (no_parameter, "takes no message: write `async def no_parameter(message: SomeMessage)`"),
-    (only_keywords, "takes no message: write `async def only_keywords(message: SomeMessage)`"),
-    (only_many, "takes no message: write `async def only_many(message: SomeMessage)`"),
-    (no_annotation, "write the type of its first parameter, as in `async def no_annotation(message: SomeMessage)`"),
-    (no_message, "message is int, which is no message type: annotate it with a subclass of tomada.Message or"),
-    (no_class, "message is list[tests.test_app.Note], which is no message type: annotate it"),
-    (any_message, "message is Message, which is no message type: annotate it"),
-    (any_request, "message is tomada.message.Request[typing.Any], which is no message type: annotate it"),
-    (bare_request, "message is Request, which is no message type: annotate it"),
-    (parametrised, "message is tests.test_app.Box[int], which is no message type: annotate it"),
-    (union, "message is tests.test_app.Note | tests.test_app.Ping, which is no message type: annotate it"),
-    (silent, "Silent does not name its reply: write `class Silent(tomada.Request[SomeReply])`"),
-    (unanswerable, "cannot travel: If a type union contains multiple Struct types"),
-    (no_return, "does not say what it returns: write `-> Pong`, the reply of Ping"),
-    (wrong_return, "returns int, but the reply of Ping is Pong: write `-> Pong`"),
-    (too_wide_return, "returns tests.test_app.Pong | None, but the reply of Ping is Pong: write `-> Pong`"),
-    (returns_anyway, "returns int, but Note is a one-way message that nobody waits to hear about: write `-> None`, or"),
-    (unannotated_second, "nobody knows what to give its parameter ledger: annotate it with tomada.Connection, or"),
-    (parametrised_second, "nobody knows what to give its parameter ledger: annotate it with tomada.Connection, or"),
-    (keyword_second, "ledger is given by its place: write it before the `*`"),
-    (unresolvable, "its annotations cannot be read: name 'NoSuchType' is not defined. Define the types before"),
-    (only_for_type_checkers, "its annotations cannot be read: name 'Decimal' is not defined. Define the types before"),
-    (generator, "yields: write `return`, a request has one reply"),
-    (async_generator, "yields: write `return`, a request has one reply"),
-    (wrapped, "is an `async def` in a plain function, which its decorator makes: write that one with `async def`"),
-]
-
-
-@pytest.mark.parametrize(("function", "text"), WRONG, ids=[function.__name__ for function, _ in WRONG])
-def test_what_is_no_handler(function: Any, text: str) -> None:
-    with pytest.raises(DeclarationError) as caught:
-        App().on(function)
-    assert text in str(caught.value)
-    if function not in (silent, unanswerable):
-        assert str(caught.value).startswith(f"{function.__name__}()")
-        assert "test_app.py:" in str(caught.value)
-
-
 def test_two_handlers_for_a_type() -> None:
     app = App()
 
@@ -471,63 +349,6 @@ def test_what_cannot_be_given_is_refused_at_the_start(kind: Any, states: list[An
     with pytest.raises(DeclarationError) as caught:
         asking(kind).check(Connection, states)
     assert text in str(caught.value)
-
-
-class Array:
-    """Like those of numpy: what it is compared with gives an array, which is neither true nor false."""
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __eq__(self, other: object) -> Any:
-        return self
-
-    def __bool__(self) -> bool:
-        raise ValueError
-
-
-def test_states_and_connections_are_given_by_type() -> None:
-    app = App()
-    seen: list[Any] = []
-
-    @app.on
-    def ping(request: Ping, array: Array, peer: End, times: int = 2, *_: int, **__: int) -> Pong:
-        seen.extend([array, peer])
-        return Pong(request.number * times)
-
-    @app.on
-    def note(_: Note, array: Array) -> None:
-        seen.append(array)
-
-    @app.on
-    def maybe(_: Maybe, peer: End) -> Pong:
-        seen.append(peer)
-        return Pong(1)
-
-    array = Array()
-    pair = Pair(None, app, states=(None, array))
-
-    assert pair.ask(Ping(3)) == Pong(6)
-    assert pair.ask(Maybe(1)) == Pong(1)
-    pair.send(Note("x"))
-    assert [id(each) for each in seen] == [id(each) for each in (array, pair.server, pair.server, array)]
-
-
-def test_hooks_are_given_their_arguments() -> None:
-    app = App()
-
-    @app.on_disconnect
-    def gone(ledger: Ledger, peer: End) -> None: ...
-
-    ledger = Savings()
-    binding = Binding(app, [5, ledger], End)
-
-    assert binding.arguments(app.disconnect_hooks[0].asks_for, None) == [ledger, None]
-    assert binding.arguments((), None) == []
-
-
-def test_a_binding_is_checked() -> None:
-    with pytest.raises(DeclarationError, match=r"which no @app.on_start function returns"):
-        Binding(asking(Ledger), [], End)
 
 
 def test_annotated_replies() -> None:

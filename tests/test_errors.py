@@ -13,13 +13,13 @@ from tomada import errors
 from tomada.errors import DeclarationError, InternalError, RemoteError, TomadaError
 
 
-class Insufficient(RemoteError):
+class Overdrawn(RemoteError):
     limit: ClassVar[int] = 3
     balance: int
     note: str = "none"
 
 
-class Frozen(Insufficient):
+class Frozen(Overdrawn):
     since: int = 4
 
 
@@ -73,16 +73,16 @@ def test_every_error_is_public_and_has_a_docstring() -> None:
 
 
 def test_fields_by_place_by_name_and_by_default() -> None:
-    assert Insufficient(5).balance == Insufficient(balance=5).balance == 5
-    assert Insufficient(5).note == "none"
+    assert Overdrawn(5).balance == Overdrawn(balance=5).balance == 5
+    assert Overdrawn(5).note == "none"
     assert Frozen(5, "x").since == 4
-    assert (Insufficient.limit, Insufficient(1).limit) == (3, 3)
+    assert (Overdrawn.limit, Overdrawn(1).limit) == (3, 3)
 
 
 def test_the_fields_of_an_error_are_those_of_its_bases_and_its_own() -> None:
     assert Frozen.payload_class().__struct_fields__ == ("balance", "note", "since")
     assert Frozen(1, "y", 2).payload() == Frozen.payload_class()(1, "y", 2)
-    assert Insufficient.payload_class() is Insufficient.payload_class()
+    assert Overdrawn.payload_class() is Overdrawn.payload_class()
 
 
 def test_a_default_is_nobody_else_s() -> None:
@@ -94,7 +94,7 @@ def test_a_default_is_nobody_else_s() -> None:
 @pytest.mark.parametrize(
     ("error", "text", "representation"),
     [
-        (Insufficient(5), "Insufficient: balance=5, note='none'", "Insufficient(balance=5, note='none')"),
+        (Overdrawn(5), "Overdrawn: balance=5, note='none'", "Overdrawn(balance=5, note='none')"),
         (Closed(), "Closed", "Closed()"),
         (RemoteError("Boom", "it broke"), "Boom: it broke", "RemoteError('Boom', 'it broke')"),
         (RemoteError("Boom"), "Boom", "RemoteError('Boom', '')"),
@@ -119,7 +119,7 @@ def test_copies(error: RemoteError, copied: Any) -> None:
 @pytest.mark.parametrize(("places", "names"), [((), {}), ((1, "x", 3), {}), ((1,), {"wrong": 2})])
 def test_a_wrong_call(places: tuple[Any, ...], names: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
-        Insufficient(*places, **names)
+        Overdrawn(*places, **names)
 
 
 def test_an_init_of_its_own_is_refused() -> None:
@@ -131,7 +131,7 @@ def test_an_init_of_its_own_is_refused() -> None:
 
 
 def test_a_required_field_after_a_default_is_refused() -> None:
-    class Late(Insufficient):
+    class Late(Overdrawn):
         required: int  # type: ignore[misc] # which is the case
 
     with pytest.raises(DeclarationError, match=r"^the fields of Late cannot travel: Required field 'required' cannot"):
@@ -162,4 +162,4 @@ def test_those_without_fields_have_no_payload(kind: type[RemoteError]) -> None:
 
 
 def test_payloads_are_arrays() -> None:
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(Insufficient(5).payload())) == [5, "none"]
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(Overdrawn(5).payload())) == [5, "none"]

@@ -4,12 +4,22 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.ends import Outcome, Pair, greeted
+from tests.every_answer import (
+    Either,
+    Insufficient,
+    Loose,
+    Many,
+    Note,
+    Nothing,
+    Ping,
+    Pong,
+    Unwritable,
+    app,
+    notes,
+)
 from tomada import (
-    App,
     DeclarationError,
     InternalError,
     InvalidMessage,
@@ -17,115 +27,11 @@ from tomada import (
     MessageError,
     RemoteError,
     Request,
-    TypeMismatch,
     UnknownType,
 )
-from tomada.catalogue import Catalogue, catalogue_of
+from tomada.catalogue import catalogue_of
 from tomada.messenger import Repertoire
 from tomada.protocol import Failure, FailureCode, Field, GoodbyeCode, State, TypeEntry, TypeKind
-
-
-class Pong(Message):
-    number: int
-    text: str = ""
-
-
-class Ping(Request[Pong]):
-    number: int
-    how: str = ""
-
-
-class Either(Request[Pong | int | None]):
-    number: int
-
-
-class Many(Request[list[Pong]]):
-    number: int
-
-
-class Nothing(Request[None]):
-    number: int
-
-
-class Note(Message):
-    text: str
-
-
-class Loose(Message):
-    text: str
-
-
-class Insufficient(RemoteError):
-    balance: int
-    note: str = "none"
-
-
-class Unwritable(RemoteError):
-    what: Any
-
-
-class WrongText(Exception):
-    def __str__(self) -> str:
-        raise RuntimeError
-
-
-class Tree(Message):
-    children: list[Tree] = []
-
-
-def fails(how: str) -> Pong:
-    match how:
-        case "error":
-            raise LookupError("no such account")
-        case "typed":
-            raise Insufficient(5)
-        case "by name":
-            raise RemoteError("Own", "word")
-        case "typed wrongly":
-            raise Insufficient("much")  # type: ignore[arg-type]
-        case "unwritable":
-            raise Unwritable(object())
-        case "no text":
-            raise WrongText
-        case "wrong reply":
-            return Pong("x")  # type: ignore[arg-type]
-        case "other reply":
-            return Note("x")  # type: ignore[return-value]
-        case "unwritable reply":
-            return Pong(1, object())  # type: ignore[arg-type]
-        case _:
-            return Pong(1)
-
-
-app = App("tests")
-notes: list[str] = []
-
-
-@app.on
-def ping(request: Ping) -> Pong:
-    return fails(request.how) if request.how else Pong(request.number, "pong")
-
-
-@app.on
-def either(request: Either) -> Pong | int | None:
-    if request.number < 0:
-        return "x"  # type: ignore[return-value] # which is the case
-    return [None, 5, Pong(3)][request.number % 3]
-
-
-@app.on
-def many(request: Many) -> list[Pong]:
-    return [Pong(number) for number in range(request.number % 5)]
-
-
-@app.on
-def nothing(_: Nothing) -> None:
-    return None
-
-
-@app.on
-def note(message: Note) -> None:
-    notes.append(message.text)
 
 
 @pytest.fixture
@@ -251,76 +157,6 @@ def test_an_error_that_was_built_wrongly(pair: Pair, error: RemoteError, reason:
         outcome.result()
 
 
-def failed(*catalogue: TypeEntry, type_: int, payload: bytes) -> BaseException:
-    """What a request fails with, when the peer answers with such an error frame."""
-    end, peer = greeted((*catalogue_of(Ping).entries, *catalogue), app)
-    outcome = Outcome()
-    end.messenger.ask(Ping(1), outcome)
-    (asked,) = [event for event in peer.receive(bytes(end.engine.take()), 0) if hasattr(event, "id")]
-    peer.fail(asked.id, type_, payload)
-    end.receive(bytes(peer.take()))
-    assert outcome.error is not None
-    return outcome.error
-
-
-def error_entry(name: str, *fields: str) -> TypeEntry:
-    return TypeEntry(name, TypeKind.ERROR, tuple(Field(field, "int") for field in fields))
-
-
-def test_an_error_of_an_unknown_class_is_told_by_name_and_text() -> None:
-    error = failed(error_entry("Overdrawn", "by", "since"), type_=3, payload=msgspec.msgpack.encode([5, 2020]))
-
-    assert repr(error) == "RemoteError('Overdrawn', 'by=5, since=2020')"
-
-
-def test_an_error_with_other_fields_than_here_is_told_by_name_and_text() -> None:
-    error = failed(error_entry("Insufficient", "amount"), type_=3, payload=msgspec.msgpack.encode([5]))
-
-    assert repr(error) == "RemoteError('Insufficient', 'amount=5')"
-
-
-@pytest.mark.parametrize("name", ["InternalError", "RemoteError"])
-def test_an_error_named_as_one_without_fields(name: str) -> None:
-    error = failed(error_entry(name, "name"), type_=3, payload=msgspec.msgpack.encode([5]))
-
-    assert repr(error) == f"RemoteError({name!r}, 'name=5')"
-    assert InternalError.payload_type is None
-
-
-@pytest.mark.parametrize(
-    ("code", "kind"),
-    [
-        (FailureCode.UNKNOWN_TYPE, UnknownType),
-        (FailureCode.MISMATCH, TypeMismatch),
-        (FailureCode.INVALID, InvalidMessage),
-        (FailureCode.INTERNAL, InternalError),
-        (FailureCode.RAISED, RemoteError),
-        (FailureCode.CANCELLED, RemoteError),
-    ],
-)
-def test_failures_in_the_protocol_s_words(code: FailureCode, kind: type[Exception]) -> None:
-    error = failed(type_=0, payload=msgspec.msgpack.encode(Failure(code, "", "the text")))
-
-    assert type(error) is kind
-    assert "the text" in str(error)
-
-
-@pytest.mark.parametrize(
-    ("type_", "payload"),
-    [(0, b""), (0, b"\xc1"), (0, b"\x91\xa7unheard"), (3, b"\x01"), (3, b""), (3, b"\x91" * 100_000), (1, b"\x90")],
-)
-def test_a_failure_that_cannot_be_read(type_: int, payload: bytes) -> None:
-    error = failed(error_entry("Insufficient", "balance"), type_=type_, payload=payload)
-
-    assert isinstance(error, (InvalidMessage, RemoteError))
-
-
-def test_a_failure_with_a_number_that_nobody_declared() -> None:
-    error = failed(type_=99, payload=b"\x90")
-
-    assert repr(error) == "UnknownType('the peer answered with type 99, which is not in its catalogue')"
-
-
 # Answers that are not what was asked for.
 
 
@@ -351,7 +187,7 @@ def test_the_right_answer() -> None:
         (Ping(1), 1, b"", "the reply to Ping does not fit: Pong: input data was truncated"),
         (Ping(1), 1, b"\xc1", "the reply to Ping does not fit: Pong: messagePack data is malformed"),
         (Nothing(1), 0, b"\x05", "the reply to Nothing does not fit: NoneType: expected `null`, got `int`"),
-        (Many(1), 0, b"\x91\x90", "the reply to Many does not fit: list[tests.test_messenger.Pong][0].number is miss"),
+        (Many(1), 0, b"\x91\x90", "the reply to Many does not fit: list[tests.every_answer.Pong][0].number is missi"),
         (Note("x"), 0, b"\xc0", "Note is a one-way message, and was answered"),
     ],
 )
@@ -521,55 +357,3 @@ def test_the_driver_is_told_of_the_rest(pair: Pair) -> None:
     assert pair.server.has_left
     assert pair.server.peer is not None
     assert pair.server.peer.software == ""
-
-
-DEEP = [
-    b"\x91" * 100_000,
-    b"\x91" * 100_000 + b"\x90",
-    b"\x81\xa1x" * 50_000,
-    b"\xdd\xff\xff\xff\xff",
-    b"\xc6\xff\xff\xff\xff",
-]
-INTEGERS = [
-    b"\x91\xcf" + b"\xff" * 8,
-    b"\x91\xd3\x80" + bytes(7),
-    b"\x91\xcb\x7f\xf0" + bytes(6),
-    b"\x91\xcb\x7f\xf8" + bytes(6),
-]
-ALL_TYPES = Catalogue([Ping, Either, Many, Nothing, Note, Loose, Tree, Insufficient])
-
-
-def check_payload(payload: bytes) -> None:
-    end, peer = greeted(tuple(ALL_TYPES.entries), app)
-    for number in range(len(ALL_TYPES.entries) + 2):
-        peer.send(number, payload)
-        peer.ask(number, payload, number)
-        peer.refuse(0, FailureCode.INVALID, "x", "y")
-        peer.fail(0, number, payload)
-    end.receive(bytes(peer.take()))
-    assert end.engine.state is State.OPEN
-    for reply in (peer.reply, peer.fail):
-        for number in range(len(ALL_TYPES.entries) + 2):
-            outcome = Outcome()
-            id_ = end.messenger.ask(Ping(1), outcome)
-            peer.receive(bytes(end.engine.take()), 0)
-            reply(id_, number, payload)
-            end.receive(bytes(peer.take()))
-            assert outcome.done()
-
-
-@pytest.mark.parametrize("payload", [*DEEP, *INTEGERS, b"", b"\xc1", b"\x90\xc1", b"\x91\xa1\xff"], ids=range(13))
-def test_payloads_that_are_hostile(payload: bytes) -> None:
-    check_payload(payload)
-
-
-@given(
-    st.binary(max_size=60)
-    | st.recursive(
-        st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),
-        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.integers(0, 9), inner, max_size=4),
-        max_leaves=8,
-    ).map(msgspec.msgpack.encode)
-)
-def test_no_payload_raises_anything(payload: bytes) -> None:
-    check_payload(payload)

@@ -66,7 +66,7 @@ class Ledger:
         orders = [order for order, _ in batch]
         try:
             outcomes = await asyncio.get_running_loop().run_in_executor(self._thread, self._books.execute, orders)
-        except Exception as error:  # noqa: BLE001 - whatever it is, each of these callers waits for an answer
+        except Exception as error:
             log.exception("%d orders failed", len(orders))
             outcomes = [BooksUnavailable(str(error)) for _ in orders]
         for (_, answer), outcome in zip(batch, outcomes, strict=True):

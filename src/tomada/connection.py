@@ -169,8 +169,8 @@ class Connection:
         """Say goodbye, let what is under way end, and close. To call it again does nothing.
 
         Calls of this end that still wait fail with `ConnectionLost`, and their handlers are cancelled. What the peer
-        has asked is answered, within the drain deadline; then the connection is cut. In the handler of a request that came
-        over this connection it does not wait: the peer gets the answer first.
+        has asked is answered, within the drain deadline; then the connection is cut. In the handler of a request that
+        came over this connection it does not wait: the peer gets the answer first.
         """
         link = self._link
         for _, answer in link.engine.cancel_all():

@@ -139,6 +139,7 @@ class Link(Handling):
         for answer in (*[answer for _, answer in tags], *(self.pings or {}).values()):
             if not answer.done():
                 answer.set_exception(ConnectionLost(self.engine.reason))
+        self.cancel_all()
         if self._was_open:
             if self.endpoint.has_disconnect_hooks:
                 self.endpoint.spawn(self._after_end())
@@ -149,7 +150,6 @@ class Link(Handling):
         self._release_senders()
         self.let_ask()
         self._wake_receiver()
-        self.cancel_all()
         self.ended.set_result(None)
 
     def pause_writing(self) -> None:
@@ -321,6 +321,7 @@ class Link(Handling):
         log.log(level, "%s: closed: %s", self.peer, self.engine.reason)
 
     async def _after_end(self) -> None:
+        await asyncio.sleep(0)  # the handlers that are cancelled hear of it first
         if self.greeter is not None:
             await asyncio.wait([self.greeter])
         await self.endpoint.disconnected(self.connection)

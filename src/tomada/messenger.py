@@ -25,7 +25,6 @@ from tomada.protocol import (
     Declared,
     Engine,
     FailureCode,
-    Left,
     Opened,
     Ponged,
     Received,
@@ -294,7 +293,7 @@ class Messenger:
                 self._driver.ponged(event.payload)
             case Refused():
                 self._driver.refused(self._error(event.type, event.payload))
-            case Left():
+            case _:  # Left
                 self._driver.left()
 
     def _resolve(self, type_: int) -> Route | _Inbox | _Refusal:

@@ -55,8 +55,9 @@ def test_it_ends_with_a_clean_audit_and_commands_that_work(place: Path, tmp_path
         output, errors = process.communicate()
     assert process.returncode == 0, errors
     assert "\x1b" not in output
-    *lines, verdict, serve, types, ask = output.splitlines()
+    *lines, verdict, heading, serve, types, ask = output.splitlines()
     assert re.fullmatch(r"demo ok: [1-9]\d* transfers, 0 lost, 0 duplicated, books balance", verdict)
+    assert heading == "try next:"
     assert lines[0].startswith("the bank listens on tcp://127.0.0.1:")
     assert list(place.iterdir()) == []
     assert all(command.startswith("  ") for command in (serve, types, ask))
@@ -140,7 +141,7 @@ raise RuntimeError("the bank is closed")
 
 
 def _with_broken(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str) -> None:
-    for file in demo._bank().glob("*.py"):  # noqa: SLF001 - the folder that it runs
+    for file in demo._bank().glob("*.py"):
         folder.joinpath(file.name).symlink_to(file)
     folder.joinpath(name).unlink()
     folder.joinpath(name).write_text(BROKEN[name])
@@ -211,8 +212,8 @@ def test_a_command_that_is_not_on_the_path_is_printed_whole(
 ) -> None:
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     monkeypatch.setattr("shutil.which", lambda _: found)
-    assert demo._tomada() == f"{tmp_path / 'python'} -m tomada"  # noqa: SLF001
+    assert demo._tomada() == f"{tmp_path / 'python'} -m tomada"
     (tmp_path / "tomada").touch()
-    assert demo._tomada() == str(tmp_path / "tomada")  # noqa: SLF001
+    assert demo._tomada() == str(tmp_path / "tomada")
     monkeypatch.setattr("shutil.which", lambda _: str(tmp_path / "tomada"))
-    assert demo._tomada() == "tomada"  # noqa: SLF001
+    assert demo._tomada() == "tomada"

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,7 +17,6 @@ from tomada.protocol import Hello, Kind, encode
 from tomada.protocol.frames import CONTROL, HEADER, NORMAL
 
 HERE = "tcp://127.0.0.1:0"
-PROGRAM = Path(__file__).with_name("program.py")
 mood: ContextVar[str] = ContextVar("mood", default="none")
 
 
@@ -118,7 +113,7 @@ class Stage:
             self.thread_gate(name).set()
 
 
-def fail(how: str) -> Any:  # noqa: ANN401
+def fail(how: str) -> Any:
     if how == "typed":
         raise Broke(12)
     if how == "remote":
@@ -135,7 +130,7 @@ class Unspeakable(Exception):
         raise RuntimeError("no words")
 
 
-def house(stage: Stage) -> tomada.App:
+def house(stage: Stage) -> tomada.App:  # noqa: C901 - one handler after the other
     """The application: what its handlers do is noted on the stage."""
     app = tomada.App("house")
 
@@ -209,10 +204,9 @@ async def serving(
 ) -> AsyncIterator[tuple[tomada.Server, Stage]]:
     """A server of the house and a bystander at it, who must not notice anything."""
     stage = Stage()
-    async with tomada.serve(app(stage), HERE, limits=limits, deadlines=deadlines) as server:
-        async with bystander(server):
-            yield server, stage
-            stage.open(*stage.thread_gates)
+    async with tomada.serve(app(stage), HERE, limits=limits, deadlines=deadlines) as server, bystander(server):
+        yield server, stage
+        stage.open(*stage.thread_gates)
 
 
 @asynccontextmanager
@@ -236,6 +230,12 @@ async def keep_asking(connection: tomada.Connection, leaving: asyncio.Event) -> 
         data = b"%d" % number
         assert await connection.ask(Echo(data)) == data
         await asyncio.sleep(0.002)  # a person's pace, so that it does not take the processor
+
+
+async def turns_until(condition: Callable[[], object]) -> None:
+    """Let the loop turn until something that has no event of its own is so."""
+    while not condition():  # noqa: ASYNC110 - that is what it is for
+        await asyncio.sleep(0)
 
 
 class Wire:
@@ -288,10 +288,8 @@ async def wire(server: tomada.Server) -> AsyncIterator[Wire]:
         yield Wire(reader, writer)
     finally:
         writer.transport.abort()
-        try:
+        with suppress(ConnectionError):
             await writer.wait_closed()
-        except ConnectionError:
-            pass
 
 
 def frame(kind: Kind, payload: bytes = b"", id_: int = 0) -> bytes:
@@ -300,43 +298,3 @@ def frame(kind: Kind, payload: bytes = b"", id_: int = 0) -> bytes:
 
 def payload(message: tomada.Message) -> bytes:
     return msgspec.msgpack.encode(message)
-
-
-class Process:
-    """One of the programs in ``program.py``, in a process of its own."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    async def line(self) -> str:
-        assert self._process.stdout is not None
-        return (await self._process.stdout.readline()).decode().strip()
-
-    def signal(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
-
-    async def end(self) -> tuple[int, str]:
-        """Its exit code and what it said last."""
-        out, _ = await self._process.communicate()
-        return self._process.returncode or 0, out.decode()
-
-    async def kill(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._process.communicate()
-
-
-@asynccontextmanager
-async def process(*words: str) -> AsyncIterator[Process]:
-    pipe = asyncio.subprocess.PIPE
-    root = PROGRAM.parents[2]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
-    started = Process(
-        await asyncio.create_subprocess_exec(
-            sys.executable, str(PROGRAM), *words, stdout=pipe, stdin=asyncio.subprocess.DEVNULL, env=environment
-        )
-    )
-    try:
-        yield started
-    finally:
-        await started.kill()

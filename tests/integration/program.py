@@ -1,5 +1,7 @@
 """Programs that the tests run in processes of their own."""
 
+# ruff: noqa: T201 - they tell their test on standard output what happens
+
 from __future__ import annotations
 
 import asyncio
@@ -9,8 +11,6 @@ import time
 import tomada
 import tomada.sync
 from tests.integration.house import Echo, Hold, Note, Sit
-
-DRAIN = tomada.Deadlines(drain=float("0.5"))
 
 
 def server_app() -> tomada.App:
@@ -68,5 +68,17 @@ def ask_sync(address: str) -> None:
         print("interrupted", flush=True)
 
 
+def stubborn(address: str) -> None:
+    """Does not want to stop."""
+    app = tomada.App("stubborn")
+
+    @app.on_stop
+    async def stop() -> None:
+        print("stopping", flush=True)
+        await asyncio.Event().wait()
+
+    tomada.serve(app, address).run(ready=lambda server: print(*server.addresses, flush=True))
+
+
 if __name__ == "__main__":
-    {"serve": serve, "ask_sync": ask_sync}[sys.argv[1]](*sys.argv[2:])
+    {"serve": serve, "ask_sync": ask_sync, "stubborn": stubborn}[sys.argv[1]](*sys.argv[2:])

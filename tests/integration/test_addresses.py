@@ -9,7 +9,8 @@ import pytest
 
 import tomada
 from tests.integration.conftest import Run
-from tests.integration.house import HERE, Echo, Stage, house, process
+from tests.integration.house import HERE, Echo, Stage, house
+from tests.integration.processes import process
 
 
 async def echoes(address: tomada.Address | str) -> None:

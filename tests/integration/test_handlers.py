@@ -53,6 +53,7 @@ def test_a_second_cancel_does_not_disturb_a_handler_that_puts_things_in_order(ru
                 try:
                     stage.mark("began")
                     await asyncio.Event().wait()
+                    return request.name
                 finally:
                     stage.mark("cancelled")
                     await stage.gate("in order").wait()

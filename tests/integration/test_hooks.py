@@ -7,6 +7,7 @@ import pytest
 import tomada
 from tests.integration.conftest import Run
 from tests.integration.house import (
+    HERE,
     Back,
     Echo,
     Hold,
@@ -46,14 +47,14 @@ def test_on_connect_comes_first_and_on_disconnect_last(run: Run) -> None:
             return made
 
         stage = Stage()
-        async with tomada.serve(app(stage), "tcp://127.0.0.1:0") as server:
-            async with tomada.connect(server.addresses[0]) as client:
-                await client.send(Note("one"))
-                call = asyncio.create_task(client.ask(Echo(b"two")))
-                await client.ping()
-                assert not call.done()
-                stage.open("connected")
-                await call
+        address = "tcp://127.0.0.1:0"
+        async with tomada.serve(app(stage), address) as server, tomada.connect(server.addresses[0]) as client:
+            await client.send(Note("one"))
+            call = asyncio.create_task(client.ask(Echo(b"two")))
+            await client.ping()
+            assert not call.done()
+            stage.open("connected")
+            await call
         assert stage.events == [
             "start",
             "connect 7 True",
@@ -76,7 +77,7 @@ def test_a_connection_that_ends_during_on_connect_is_told_of_its_end_afterwards(
             made = house(stage)
 
             @made.on_connect
-            async def connected(peer: tomada.Connection) -> None:
+            async def connected() -> None:
                 if stage.events:
                     stage.mark("bystander")
                     return
@@ -85,7 +86,7 @@ def test_a_connection_that_ends_during_on_connect_is_told_of_its_end_afterwards(
                 stage.mark("connected")
 
             @made.on_disconnect
-            async def disconnected(peer: tomada.Connection) -> None:
+            async def disconnected() -> None:
                 stage.mark("disconnect")
 
             return made
@@ -114,7 +115,7 @@ def test_a_connection_that_on_connect_refuses_gets_nothing_handled(run: Run, cap
             made = house(stage)
 
             @made.on_connect
-            async def connected(peer: tomada.Connection) -> None:
+            async def connected() -> None:
                 stage.mark("connect")
                 if stage.count("connect") == 2:
                     await stage.gate("refuse").wait()
@@ -145,7 +146,7 @@ def test_what_comes_after_a_refusal_is_refused_too(run: Run) -> None:
             made = house(stage)
 
             @made.on_connect
-            async def connected(peer: tomada.Connection) -> None:
+            async def connected() -> None:
                 stage.mark("connect")
                 if stage.count("connect") == 2:
                     raise PermissionError("not you")
@@ -205,5 +206,59 @@ def test_the_hooks_of_a_client_have_run_when_it_has_closed(run: Run) -> None:
             async with tomada.connect(server.addresses[0], app=app) as client:
                 assert await client.ask(Back(1)) == 1
             assert stage.events == ["disconnect", "stop"]
+
+    run(main())
+
+
+def test_hooks_that_raise_are_told_and_keep_nobody_from_ending(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        app = tomada.App()
+        stage = Stage()
+
+        @app.on_disconnect
+        def first() -> None:
+            raise KeyError("first")
+
+        @app.on_disconnect
+        def second() -> None:
+            stage.mark_from_thread("second")
+
+        @app.on_stop
+        def third() -> None:
+            raise KeyError("third")
+
+        @app.on_stop
+        def fourth() -> None:
+            raise KeyError("fourth")
+
+        @app.on_stop
+        def fifth() -> None:
+            stage.mark_from_thread("fifth")
+
+        server = await tomada.serve(app, HERE)
+        async with tomada.connect(server.addresses[0]):
+            pass
+        with pytest.raises(KeyError, match="third"):
+            await server.close()
+        await stage.until("second", "fifth")
+        assert "first" in caplog.text
+        assert "fourth" in caplog.text
+
+    run(main())
+
+
+def test_an_on_start_that_raises_keeps_the_server_from_starting(run: Run) -> None:
+    async def main() -> None:
+        app = tomada.App()
+
+        @app.on_start
+        def start() -> None:
+            raise KeyError("no ledger")
+
+        with pytest.raises(KeyError, match="no ledger"):
+            await tomada.serve(app, HERE)
+        async with serving() as (server, _):
+            with pytest.raises(KeyError, match="no ledger"):
+                await tomada.connect(server.addresses[0], app=app)
 
     run(main())

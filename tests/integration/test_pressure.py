@@ -1,24 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 import tomada
 from tests.integration.conftest import Run
-from tests.integration.house import Echo, Make, Note, Push, Stage, Wire, frame, house, serving, wire
+from tests.integration.house import Echo, Make, Note, Push, Stage, Wire, frame, house, serving, turns_until, wire
 from tomada.protocol import Kind, Welcome, encode
 
 SMALL = tomada.Limits(buffer_bytes=65_536)
 BIG = 4_000_000
-
-
-async def turns_until(condition: Callable[[], object]) -> None:
-    """Let the loop turn until something that has no event of its own is so."""
-    while not condition():
-        await asyncio.sleep(0)
 
 
 def waiting_bytes(connection: tomada.Connection) -> int:
@@ -52,7 +46,7 @@ async def deaf_server() -> AsyncIterator[tuple[str, asyncio.Future[Wire]]]:
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=1024)
     try:
-        yield "tcp://127.0.0.1:{}".format(server.sockets[0].getsockname()[1]), accepted
+        yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}", accepted
     finally:
         server.close()
         (await accepted).writer.transport.abort()
@@ -184,17 +178,8 @@ def test_who_receives_may_ask_meanwhile_although_more_comes_than_may_wait(run: R
 
 def test_reading_pauses_while_too_many_messages_wait_to_be_received(run: Run) -> None:
     async def main() -> None:
-        def app(stage: Stage) -> tomada.App:
-            made = house(stage)
-
-            @made.on_connect
-            async def connected(peer: tomada.Connection) -> None:
-                stage.mark("connected")
-
-            return made
-
         limits = tomada.Limits(waiting=4)
-        async with serving(app, limits=SMALL) as (server, _):
+        async with serving(limits=SMALL) as (server, _):
             client = await tomada.connect(server.addresses[0], limits=limits)
             other = other_end(server, client)
             receiving = asyncio.create_task(client.receive())
@@ -238,7 +223,7 @@ def test_a_peer_that_sends_on_while_this_end_waits_for_it_is_cut(run: Run, caplo
     async def main() -> None:
         limits = tomada.Limits(waiting=4, buffer_bytes=2_000, message_bytes=10_000, handlers=1)
 
-        def app(stage: Stage) -> tomada.App:
+        def app(_: Stage) -> tomada.App:
             made = tomada.App()
 
             @made.on
@@ -246,7 +231,7 @@ def test_a_peer_that_sends_on_while_this_end_waits_for_it_is_cut(run: Run, caplo
                 return request.data
 
             @made.on
-            async def note(message: Note, peer: tomada.Connection) -> None:
+            async def note(_: Note, peer: tomada.Connection) -> None:
                 await peer.ask(Echo(b"never answered"))
 
             return made

@@ -196,8 +196,8 @@ class TestRequests:
 
     def test_an_id_is_free_again_after_its_answer(self) -> None:
         client, server = pair()
-        client._next_id = 2**32 - 1  # noqa: SLF001 - the last id of the connecting end
-        client._asked[1] = "old"  # noqa: SLF001 - one that is still open
+        client._next_id = 2**32 - 1
+        client._asked[1] = "old"
         assert client.ask(1, b"", "last") == 2**32 - 1
         assert client.ask(1, b"", "next") == 3
         assert exchange(client, server)[1] == [Asked(2**32 - 1, 1, b""), Asked(3, 1, b"")]
@@ -205,7 +205,7 @@ class TestRequests:
 
     def test_the_id_0_is_left_out(self) -> None:
         _, server = pair()
-        server._next_id = 2**32 - 2  # noqa: SLF001 - the last id of the accepting end
+        server._next_id = 2**32 - 2
 
         assert [server.ask(1, b"", 0), server.ask(1, b"", 1)] == [2**32 - 2, 2]
 
@@ -346,8 +346,8 @@ class TestFragments:
 class TestSequences:
     def test_they_wrap(self) -> None:
         client, server = pair()
-        client._sequence = 2**32 - 1  # noqa: SLF001 - as after 4294967294 frames
-        server._normal.expected = 2**32 - 1  # noqa: SLF001
+        client._sequence = 2**32 - 1
+        server._normal.expected = 2**32 - 1
         for _ in range(3):
             client.send(1, b"")
         sent = bytes(client.take())
@@ -358,8 +358,8 @@ class TestSequences:
 
     def test_they_wrap_within_a_fragmented_message(self) -> None:
         client, server = pair()
-        client._sequence = 2**32 - 1  # noqa: SLF001 - as above
-        server._normal.expected = 2**32 - 1  # noqa: SLF001
+        client._sequence = 2**32 - 1
+        server._normal.expected = 2**32 - 1
         client.send(1, bytes(4_096))
         client.send(1, b"")
 

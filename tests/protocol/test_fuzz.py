@@ -85,7 +85,7 @@ def hear(role: Role, parts: list[bytes]) -> Outcome:
     end = engine(role, LIMITS)
     end.take()
     for number, tag in enumerate(("a", "b") if role is Role.CONNECTING else ("c",)):
-        end._asked[2 * number + (1 if role is Role.CONNECTING else 2)] = tag  # noqa: SLF001 - before it is open
+        end._asked[2 * number + (1 if role is Role.CONNECTING else 2)] = tag
     return feed(end, parts)
 
 

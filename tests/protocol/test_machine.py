@@ -110,7 +110,7 @@ class Ends(RuleBasedStateMachine):
 
     @rule(role=ends, id_=st.integers(0, 8))
     def cancel(self, role: Role, id_: int) -> None:
-        self.asked[role].discard(self.engines[role]._asked.get(id_))  # noqa: SLF001 - what it still waits for
+        self.asked[role].discard(self.engines[role]._asked.get(id_))
         self.engines[role].cancel(id_)
 
     @rule(role=ends)
@@ -178,7 +178,7 @@ class Ends(RuleBasedStateMachine):
             for role in Role:
                 other = self.other(role)
                 assert self.received[other] == self.sent[role]
-                assert set(self.engines[role]._asked) == set(self.to_answer[other])  # noqa: SLF001 - what it waits for
+                assert set(self.engines[role]._asked) == set(self.to_answer[other])
         for role in Role:
             self.engines[role].leave(GoodbyeCode.CLOSED, "")
         for _ in range(2):

@@ -83,7 +83,8 @@ def test_a_session(vector: dict[str, Any]) -> None:
 def test_the_limits_of_the_violations() -> None:
     end = prepared(Role.ACCEPTING, "open")
 
-    assert end._limits == PeerLimits(**ALL["limits_of_violations"])  # noqa: SLF001 - those that it enforces
+    enforced = PeerLimits(end._frame_bytes, end._normal._limit, end._requests)
+    assert enforced == PeerLimits(**ALL["limits_of_violations"])
 
 
 @named("violations")

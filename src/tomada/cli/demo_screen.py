@@ -122,7 +122,7 @@ class PlainScreen:
 
     def finished(self, findings: dict[str, Any], verdict: str, commands: list[str]) -> None:
         """Print what differs, the verdict and what to try."""
-        for line in (*findings["differences"], verdict, *(f"  {command}" for command in commands)):
+        for line in (*findings["differences"], verdict, "try next:", *(f"  {command}" for command in commands)):
             self._say(line)
 
     def failed(self, text: str) -> None:

@@ -74,9 +74,13 @@ class Connection:
         pump = self._pump
         engine = pump.engine
         while True:
-            with pump.state:
-                if engine.room > 0 or engine.state is not State.OPEN:
-                    return pump.messenger.ask(request, answer)
+            try:
+                with pump.state:
+                    if engine.room > 0 or engine.state is not State.OPEN:
+                        return pump.messenger.ask(request, answer)
+            except KeyboardInterrupt:
+                pump.interrupted()
+                raise
             if not pump.until(lambda: engine.room > 0 or engine.state is not State.OPEN, deadline):
                 return 0
 

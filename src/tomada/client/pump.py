@@ -185,6 +185,9 @@ class Pump:
         except Exception:  # noqa: BLE001 - told to the log
             log.exception("%s: this end failed", self.connection.peer)
             self._end("this end failed; its log says more")
+        except BaseException:
+            self.interrupted()
+            raise
         if self.engine.unsent:
             self.flush(wait=False)
         self.end_if_final()
@@ -207,6 +210,9 @@ class Pump:
             except OSError as error:
                 self._end(f"the connection was lost: {error}")
                 return
+            except BaseException:
+                self.interrupted()
+                raise
             finally:
                 self._sending.release()
 
@@ -266,6 +272,10 @@ class Pump:
         with self._sending, self._reading:
             self._connected.close()
         self.at_end()
+
+    def interrupted(self) -> None:
+        """Ctrl-C came in the middle of something: nobody knows what has been done, so nothing more can be said."""
+        self._end("interrupted")
 
     def end_if_final(self) -> None:
         """Take the consequences where the protocol has come to its end."""

@@ -1,6 +1,6 @@
 """Kernel sockets: the one folder that opens them, always through the running loop's own API.
 
-It imports ``address`` and ``errors``, and nothing else of the house. One file per transport; read ``tcp.py`` first.
+May import ``address`` and ``errors``, and nothing else of the house. One file per transport; read ``tcp.py`` first.
 What the system refuses is told here, once, in words that say what to do next.
 """
 
