@@ -31,9 +31,15 @@ class Figure:
 TARGETS: Final = (
     Target(1, "tomada", "socket", 0.45),
     Target(1, "tomada-sync", "socket", 0.6),
+    # pyzmq in three forms: its fastest, which is a bare loop without calls that wait for their own reply; the same as
+    # its guide writes it; and the one that does what tomada's client does.
     Target(64, "tomada", "pyzmq", 2.5),
+    Target(64, "tomada", "pyzmq-multipart", 2.5),
+    Target(64, "tomada", "pyzmq-asyncio", 2.5),
     Target(64, "tomada", "grpcio", 25),
     Target(1000, "tomada", "pyzmq", 2.5),
+    Target(1000, "tomada", "pyzmq-multipart", 2.5),
+    Target(1000, "tomada", "pyzmq-asyncio", 2.5),
 )
 IMPORT_BOUND: Final = 1.4
 

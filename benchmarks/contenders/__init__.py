@@ -33,6 +33,8 @@ CONTENDERS: Final = (
     Contender("socket", "raw_socket", (), loads=(1,)),
     Contender("streams", "streams", ("uvloop",)),
     Contender("pyzmq", "zeromq", ("zmq",)),
+    Contender("pyzmq-multipart", "zeromq_multipart", ("zmq",)),
+    Contender("pyzmq-asyncio", "zeromq_asyncio", ("zmq", "uvloop")),
     Contender("grpcio", "grpc_aio", ("grpc",)),
 )
 

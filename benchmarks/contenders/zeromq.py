@@ -34,13 +34,23 @@ def measure(port: int, plan: Plan) -> float:
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.set_hwm(0)
         dealer.connect(f"tcp://127.0.0.1:{port}")
-        numbers = itertools.count(1)
-        _phase(dealer, numbers, plan.in_flight, plan.warm_up)
-        return _phase(dealer, numbers, plan.in_flight, plan.seconds)
+        return rate_of_dealer(dealer.recv, dealer.send, plan)
 
 
-def _phase(dealer: zmq.Socket[bytes], numbers: Iterator[int], in_flight: int, seconds: float) -> float:
-    receive, send = dealer.recv, dealer.send
+def rate_of_dealer(receive: Callable[[], bytes], send: Callable[[bytes], object], plan: Plan) -> float:
+    """Replies per second over a socket that is open."""
+    numbers = itertools.count(1)
+    _phase(receive, send, numbers, plan.in_flight, plan.warm_up)
+    return _phase(receive, send, numbers, plan.in_flight, plan.seconds)
+
+
+def _phase(
+    receive: Callable[[], bytes],
+    send: Callable[[bytes], object],
+    numbers: Iterator[int],
+    in_flight: int,
+    seconds: float,
+) -> float:
     waiting: set[int] = set()
     count = 0
 

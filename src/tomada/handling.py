@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from tomada.protocol import Engine
 
 REFUSED: Final = "the application refused the connection"
-_TURN_BYTES: Final = 262_144
+BURST_BYTES: Final = 1_024
+"""So much queued within a turn of the loop is written, so that the other end works while this one goes on."""
 
 
 class Handling(asyncio.Protocol):
@@ -65,7 +66,7 @@ class Handling(asyncio.Protocol):
         self.endpoint = endpoint
         self.loop = endpoint.loop
         self.engine = engine
-        self.turn_bytes = min(_TURN_BYTES, endpoint.limits.buffer_bytes)
+        self.turn_bytes = endpoint.limits.buffer_bytes
         """When so much has been queued in one turn of the loop, the rest waits for the next turn."""
         self.blocked = False
         """Whether too much waits to be sent."""
@@ -88,6 +89,10 @@ class Handling(asyncio.Protocol):
 
     def wake(self) -> None:
         """Write what is queued, once, at the end of this turn of the loop."""
+        raise NotImplementedError
+
+    def write(self) -> None:
+        """Write what is queued now."""
         raise NotImplementedError
 
     def leave(self, code: GoodbyeCode, reason: str) -> None:
@@ -257,6 +262,8 @@ class Handling(asyncio.Protocol):
     def _reply(self, route: Route, id_: int, value: Any) -> None:
         try:
             self.messenger.reply(id_, route, value)
+            if self.engine.unsent > BURST_BYTES:
+                self.write()
         except InvalidMessage as error:
             log.error("%s: %s built a wrong reply: %s", self.peer, route.handler.where, error)
             self.engine.refuse(id_, FailureCode.INTERNAL, "InternalError", WRONG_REPLY)

@@ -1,7 +1,7 @@
 """The link under a `Connection`: joins the protocol to a transport, to the clock and to the handlers.
 
 It is the protocol object of the event loop's transport and the driver of the messenger. One pass over all frames per
-read, one write per turn of the loop; no timer and no task per message.
+read, one write per turn of the loop or per `BURST_BYTES`; no timer and no task per message.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from tomada.endpoint import log
 from tomada.errors import ConnectionLost, HandshakeFailed, MessageError, RemoteError, TomadaError
-from tomada.handling import Handling
+from tomada.handling import BURST_BYTES, Handling
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger
 from tomada.protocol import GoodbyeCode, Hello, Role, State, Welcome
 from tomada.protocol.state import FINAL
@@ -39,6 +39,8 @@ class Link(Handling):
 
     __slots__ = (
         "_beside",
+        "_burst",
+        "_clogged",
         "_cut_reason",
         "_flushing",
         "_late",
@@ -83,6 +85,10 @@ class Link(Handling):
         self._senders: list[asyncio.Future[None]] | None = None
         self._peer_requests = 0
         self._was_open = False
+        self._clogged = False
+        """Whether the transport takes no more: what is queued stays in the engine."""
+        self._burst = 0
+        """How much has been written since the last turn of the loop."""
         self._cut_reason = ""
         self._flushing = False
         self._late: float | None = None
@@ -95,12 +101,14 @@ class Link(Handling):
         """The transport is there; the connecting end's hello goes out."""
         self.transport = cast("asyncio.Transport", transport)
         self.peer = peer_address(transport)
-        self.transport.set_write_buffer_limits(self.endpoint.limits.buffer_bytes)
+        # So it tells at once when the kernel takes no more, and what waits is held in one place: the engine. And
+        # uvloop, which else collects what is written until the end of its turn, writes at once.
+        self.transport.set_write_buffer_limits(0)
         self.endpoint.connections.add(self)
         if self.endpoint.is_closing:
             self.cut("the server stops")
         else:
-            self._write()
+            self.write()
 
     def data_received(self, data: bytes) -> None:
         """One pass over all that has come; then one write."""
@@ -116,7 +124,7 @@ class Link(Handling):
         if self.strained:
             self._read_under_strain(len(data), self.engine.unsent - unsent)
         if self.engine.unsent:
-            self._write()
+            self.write()
         if self.engine.state is not State.OPEN:
             self._settle()
         elif self.askers:
@@ -153,17 +161,30 @@ class Link(Handling):
         self.ended.set_result(None)
 
     def pause_writing(self) -> None:
-        """Too much waits to be sent: senders wait from here on."""
-        self.block(blocked=True)
-        self._unread = 0
-        self.throttle()
+        """The kernel takes no more."""
+        self._clogged = True
+        self._weigh()
 
     def resume_writing(self) -> None:
-        """There is room again."""
-        self.block(blocked=False)
-        self._unread = 0
-        self._release_senders()
-        self.throttle()
+        """The kernel has taken all."""
+        self._clogged = False
+        self.write()
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """Let senders wait while too much waits to be sent."""
+        transport = self.transport
+        blocked = (
+            self._clogged
+            and transport is not None
+            and transport.get_write_buffer_size() + self.engine.unsent > self.endpoint.limits.buffer_bytes
+        )
+        if blocked is not self.blocked:
+            self.block(blocked=blocked)
+            self._unread = 0
+            if not blocked:
+                self._release_senders()
+            self.throttle()
 
     # The messenger calls these.
 
@@ -244,6 +265,10 @@ class Link(Handling):
         if not self._flushing:
             self._flushing = True
             self.loop.call_soon(self._flush)
+        elif self.engine.unsent > BURST_BYTES and self._burst <= self.turn_bytes:
+            # Not for ever: who only sends must wait for a turn of the loop now and then, so that others have theirs.
+            self._burst += self.engine.unsent
+            self.write()
 
     def leave(self, code: GoodbyeCode, reason: str) -> None:
         """Say goodbye; the connection is cut where it has not ended at the drain deadline."""
@@ -281,17 +306,22 @@ class Link(Handling):
         if self._late is not None and now >= self._late:
             self.cut(f"not closed within {deadlines.drain:g} s")
         elif self.engine.expired(now, deadlines.handshake, deadlines.frame):
-            self._write()
+            self.write()
             self._settle()
 
     def _flush(self) -> None:
         self._flushing = False
+        self._burst = 0
         if self.engine.unsent:
-            self._write()
+            self.write()
         if self.engine.state is not State.OPEN:
             self._settle()
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Hand what is queued to the transport, if it takes it."""
+        if self._clogged and self.engine.state not in FINAL:
+            self._weigh()
+            return
         out = self.engine.take()
         if self.transport is not None and out and not self.transport.is_closing():
             self.transport.write(out)
@@ -302,7 +332,7 @@ class Link(Handling):
         """Take the consequences of a state that is not open."""
         if self.engine.state is State.LEFT and self.engine.idle:
             self.engine.leave(GoodbyeCode.CLOSED, "")
-            self._write()
+            self.write()
         if self.engine.state in FINAL and self.transport is not None and not self.transport.is_closing():
             self._log_end()
             self._end_in_time()

@@ -201,6 +201,9 @@ def test_a_handler_may_raise_anything_one_way(home: Home, caplog: pytest.LogCapt
     with tomada.sync.connect(home.address, app=app) as client:
         assert client.ask(Push(1)) == 1
         assert raised.wait(LONGEST)
+    for thread in threading.enumerate():
+        if thread.name.startswith("tomada handler"):
+            thread.join(LONGEST)
     assert "raised" in caplog.text
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ from tests.integration.house import (
 )
 from tests.integration.processes import line, program
 from tomada.protocol import GoodbyeCode, Kind, Welcome, encode
+from tomada.transports import blocking
 
 HASTY = tomada.Deadlines(handshake=0.2, frame=0.2, drain=0.2)
 BIG = 3_000_000
@@ -300,3 +302,62 @@ def test_a_close_that_nobody_answers_ends_at_the_drain_deadline(caplog: pytest.L
         assert isinstance(outcomes[0], tomada.ConnectionLost)
         assert client.end_reason == "not closed within 0.2 s"
         assert "cut: not closed within 0.2 s" in caplog.text
+
+
+@pytest.mark.parametrize("where", ["send_some", "receive_some", "ask"])
+def test_ctrl_c_in_the_middle_of_something_ends_the_connection(
+    home: Home, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    client = tomada.sync.connect(home.address)
+
+    def interrupt(*arguments: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            return original(*arguments)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    owner = client._pump.engine.__class__ if where == "ask" else blocking
+    original = getattr(owner, where)
+    monkeypatch.setattr(owner, where, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        client.ask(Echo(b"a"), timeout=LONGEST)
+    if where != "receive_some":  # nothing has been received yet: that is no harm
+        assert client.end_reason == "interrupted"
+        with pytest.raises(tomada.ConnectionLost):
+            client.ask(Echo(b"b"))
+    client.close()
+
+
+def test_ctrl_c_between_reading_and_acting_ends_the_connection(home: Home) -> None:
+    client = tomada.sync.connect(home.address)
+    receive = client._pump.messenger.receive
+
+    class Interrupted:
+        def __init__(self) -> None:
+            self.ask = client._pump.messenger.ask
+
+        def receive(self, data: bytes, now: float) -> None:
+            receive(data, now)
+            raise KeyboardInterrupt
+
+    client._pump.messenger = Interrupted()  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        client.ask(Echo(b"a"))
+    assert client.end_reason == "interrupted"
+    client.close()
+
+
+def test_a_connection_to_itself_is_none() -> None:
+    def connect_to_itself(address: tuple[str, int], _: float) -> socket.socket:
+        itself = socket.socket()
+        itself.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        itself.bind(address)
+        itself.connect(address)
+        return itself
+
+    with tidy(), socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.MonkeyPatch.context() as patch, tidy():
+        patch.setattr(socket, "create_connection", connect_to_itself)
+        with pytest.raises(tomada.ConnectFailed, match="nothing listens there"):
+            tomada.sync.connect(f"tcp://127.0.0.1:{port}")

@@ -14,6 +14,8 @@ from tests.integration.house import (
     Make,
     Note,
     Push,
+    Stage,
+    house,
     serving,
 )
 
@@ -125,5 +127,48 @@ def test_a_reply_longer_than_the_caller_takes_is_told_to_both(run: Run, caplog: 
                     await client.ask(Make(20_000))
                 assert "the peer takes at most 10000" in caplog.text
                 assert await client.ask(Echo(b"on")) == b"on"
+
+    run(main())
+
+
+def test_a_connection_tells_what_its_peer_understands(run: Run) -> None:
+    async def main() -> None:
+        async with serving() as (server, _), tomada.connect(server.addresses[0]) as client:
+            assert "Echo" in client.peer_types
+            assert client.peer_type("Echo").__name__ == "Echo"
+            with pytest.raises(tomada.UnknownType):
+                client.peer_type("Nonsense")
+            assert client.refusals == ()
+            assert "open" in repr(client)
+
+    run(main())
+
+
+def test_iteration_raises_when_the_connection_is_lost(run: Run) -> None:
+    async def main() -> None:
+        stage = Stage()
+        async with tomada.serve(house(stage), "tcp://127.0.0.1:0") as server:
+            client = await tomada.connect(server.addresses[0])
+            pinging = asyncio.create_task(client.ping())
+            server.connections[0]._link.cut("for the test")
+            with pytest.raises(tomada.ConnectionLost):
+                async for _ in client:
+                    pass
+            pinging.cancel()
+            await asyncio.wait([pinging])
+            await client.close()
+
+    run(main())
+
+
+def test_a_ping_that_is_cancelled_leaves_nothing(run: Run) -> None:
+    async def main() -> None:
+        async with serving() as (server, _), tomada.connect(server.addresses[0]) as client:
+            pinging = asyncio.create_task(client.ping())
+            await asyncio.sleep(0)
+            pinging.cancel()
+            await asyncio.wait([pinging])
+            assert client._link.pings == {}
+            assert await client.ping() > 0
 
     run(main())

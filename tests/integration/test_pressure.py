@@ -244,3 +244,45 @@ def test_a_peer_that_sends_on_while_this_end_waits_for_it_is_cut(run: Run, caplo
             assert "bytes came while too many messages waited here" in caplog.text
 
     run(main())
+
+
+class Sink:
+    """A transport that takes all at once."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.taken = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        self.taken += len(data)
+
+
+def test_who_only_sends_lets_others_have_their_turn_although_the_kernel_takes_all(run: Run) -> None:
+    async def main() -> None:
+        async with serving() as (server, _):
+            client = await tomada.connect(server.addresses[0], limits=SMALL)
+            link = client._link
+            assert link.transport is not None
+            sink = Sink(link.transport)
+            link.transport = sink  # type: ignore[assignment]
+            turns = 0
+
+            async def others() -> None:
+                nonlocal turns
+                while True:
+                    turns += 1
+                    await asyncio.sleep(0)
+
+            others_turn = asyncio.create_task(others())
+            for _ in range(20_000):
+                await client.send(Note("x" * 100))
+            assert turns > 10
+            others_turn.cancel()
+            await asyncio.wait([others_turn])
+            link.cut("for the test")
+            await client.close()
+
+    run(main())

@@ -27,8 +27,9 @@ def build_message(
     entry = types.get(name)
     if entry is None or entry.kind not in (TypeKind.MESSAGE, TypeKind.REQUEST):
         known = [other.name for other in types.values() if other.handled]
+        understood = ", ".join(known) or "none"
         raise UsageError(
-            f"the server knows no message {name}{_did_you_mean(name, known)}: it understands {', '.join(known) or 'none'}"
+            f"the server knows no message {name}{_did_you_mean(name, known)}: it understands {understood}"
         )
     kind = class_of(name)
     values = dict(_parse(word, entry, kind) for word in words)

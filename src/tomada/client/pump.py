@@ -254,6 +254,17 @@ class Pump:
     # The keeper, and the end.
 
     def _keep(self) -> None:
+        """Watch over the connection, and clear up after its end."""
+        try:
+            self._watch()
+        finally:
+            self._end("this end failed")  # without effect where the connection is over, as it should be
+            # `_end` has woken all who used the socket; its number must not become another's while one still does.
+            with self._sending, self._reading:
+                self._connected.close()
+            self.at_end()
+
+    def _watch(self) -> None:
         """Read while nobody waits. Not while calls come thick and fast: then it would only wake up for nothing."""
         while not self._over.wait(_QUIET_SECONDS):
             with self.state:
@@ -268,10 +279,6 @@ class Pump:
                     self._read(self._receive_some)
                 finally:
                     self._stop_reading()
-        # `_end` has woken all who used the socket; its number must not become another's while one still does.
-        with self._sending, self._reading:
-            self._connected.close()
-        self.at_end()
 
     def interrupted(self) -> None:
         """Ctrl-C came in the middle of something: nobody knows what has been done, so nothing more can be said."""
