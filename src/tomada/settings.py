@@ -37,7 +37,7 @@ class Limits(_Settings, frozen=True, kw_only=True):
     handlers: int = 1_024
     """How many handlers run at once for one connection; further messages wait."""
     waiting: int = 4_096
-    """How many messages may wait, for a handler or to be received, before reading from the connection pauses."""
+    """How many one-way messages may wait, for a handler or to be received, before reading pauses."""
     buffer_bytes: int = 1_048_576
     """How much may wait to be sent before `Connection.send` and `Connection.ask` wait."""
     threads: int = 32

@@ -28,9 +28,7 @@ def build_message(
     if entry is None or entry.kind not in (TypeKind.MESSAGE, TypeKind.REQUEST):
         known = [other.name for other in types.values() if other.handled]
         understood = ", ".join(known) or "none"
-        raise UsageError(
-            f"the server knows no message {name}{_did_you_mean(name, known)}: it understands {understood}"
-        )
+        raise UsageError(f"the server knows no message {name}{_did_you_mean(name, known)}: it understands {understood}")
     kind = class_of(name)
     values = dict(_parse(word, entry, kind) for word in words)
     missing = [field for field in entry.fields if field.default is None and field.name not in values]
