@@ -4,71 +4,17 @@ import asyncio
 import functools
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any, Generic, NoReturn, Optional, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import msgspec
 import pytest
 
 from tests.ends import Pair
-from tomada import App, Connection, DeclarationError, Message, Request
+from tests.routed import Free, Ledger, Maybe, Note, Nothing, Ping, Pong, Savings, Shape
+from tomada import App, Connection, DeclarationError, Request
 
 if TYPE_CHECKING:
     pass
-
-T = TypeVar("T")
-
-
-class Pong(Message):
-    number: int
-
-
-class Ping(Request[Pong]):
-    number: int
-
-
-class Maybe(Request[Pong | int | None]):
-    number: int
-
-
-class Nothing(Request[None]):
-    pass
-
-
-class Free(Request[Any]):
-    pass
-
-
-class Note(Message):
-    text: str
-
-
-class Box(Message, Generic[T]):
-    content: T
-
-
-class Silent(Request):  # type: ignore[type-arg] # which is the case
-    pass
-
-
-class Untagged(Message):
-    number: int
-
-
-class Unanswerable(Request[list[Pong | Untagged]]):
-    pass
-
-
-class Ledger:
-    balance = 5
-
-
-class Savings(Ledger):
-    pass
-
-
-class Shape(Protocol):
-    sides: int
-
 
 # Routing.
 

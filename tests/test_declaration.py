@@ -2,68 +2,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.routed import Box, Ledger, Note, Ping, Pong, Silent, Unanswerable
 from tomada import App, DeclarationError, Message, Request
 
 if TYPE_CHECKING:
     from decimal import Decimal
-
-T = TypeVar("T")
-
-
-class Pong(Message):
-    number: int
-
-
-class Ping(Request[Pong]):
-    number: int
-
-
-class Maybe(Request[Pong | int | None]):
-    number: int
-
-
-class Nothing(Request[None]):
-    pass
-
-
-class Free(Request[Any]):
-    pass
-
-
-class Note(Message):
-    text: str
-
-
-class Box(Message, Generic[T]):
-    content: T
-
-
-class Silent(Request):  # type: ignore[type-arg] # which is the case
-    pass
-
-
-class Untagged(Message):
-    number: int
-
-
-class Unanswerable(Request[list[Pong | Untagged]]):
-    pass
-
-
-class Ledger:
-    balance = 5
-
-
-class Savings(Ledger):
-    pass
-
-
-class Shape(Protocol):
-    sides: int
 
 
 def no_parameter() -> None: ...
@@ -159,20 +106,20 @@ WRONG: list[tuple[Any, str]] = [
     (only_many, "takes no message: write `async def only_many(message: SomeMessage)`"),
     (no_annotation, "write the type of its first parameter, as in `async def no_annotation(message: SomeMessage)`"),
     (no_message, "message is int, which is no message type: annotate it with a subclass of tomada.Message or"),
-    (no_class, "message is list[tests.test_declaration.Note], which is no message type: annotate it"),
+    (no_class, "message is list[tests.routed.Note], which is no message type: annotate it"),
     (any_message, "message is Message, which is no message type: annotate it"),
     (any_request, "message is tomada.message.Request[typing.Any], which is no message type: annotate it"),
     (bare_request, "message is Request, which is no message type: annotate it"),
-    (parametrised, "message is tests.test_declaration.Box[int], which is no message type: annotate it"),
+    (parametrised, "message is tests.routed.Box[int], which is no message type: annotate it"),
     (
         union,
-        "message is tests.test_declaration.Note | tests.test_declaration.Ping, which is no message type: annotate it",
+        "message is tests.routed.Note | tests.routed.Ping, which is no message type: annotate it",
     ),
     (silent, "Silent does not name its reply: write `class Silent(tomada.Request[SomeReply])`"),
     (unanswerable, "cannot travel: If a type union contains multiple Struct types"),
     (no_return, "does not say what it returns: write `-> Pong`, the reply of Ping"),
     (wrong_return, "returns int, but the reply of Ping is Pong: write `-> Pong`"),
-    (too_wide_return, "returns tests.test_declaration.Pong | None, but the reply of Ping is Pong: write `-> Pong`"),
+    (too_wide_return, "returns tests.routed.Pong | None, but the reply of Ping is Pong: write `-> Pong`"),
     (returns_anyway, "returns int, but Note is a one-way message that nobody waits to hear about: write `-> None`, or"),
     (unannotated_second, "nobody knows what to give its parameter ledger: annotate it with tomada.Connection, or"),
     (parametrised_second, "nobody knows what to give its parameter ledger: annotate it with tomada.Connection, or"),
