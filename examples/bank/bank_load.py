@@ -100,19 +100,8 @@ class Bank:
     async def _connected(self) -> tomada.Connection:
         async with self._connecting:
             if self._connection is None or not self._connection.is_open:
-                self._connection = await self._connect()
+                self._connection = await tomada.connect(self._address, wait=PATIENCE)
             return self._connection
-
-    async def _connect(self) -> tomada.Connection:
-        give_up = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return await tomada.connect(self._address, wait=PATIENCE)
-            except tomada.HandshakeFailed:
-                # A server that is just being killed may still take a connection, and drop it.
-                if time.monotonic() > give_up:
-                    raise
-                await asyncio.sleep(0.1)
 
 
 class Teller:

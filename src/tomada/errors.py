@@ -52,7 +52,7 @@ class TransportError(TomadaError, OSError):
 
 
 class ConnectFailed(TransportError):
-    """Nobody could be reached at the address that the text names."""
+    """Nobody could be reached at the address that the text names, or only somebody who went away without a word."""
 
 
 class ListenFailed(TransportError):

@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Final, cast
 
 from tomada.endpoint import log
-from tomada.errors import ConnectionLost, HandshakeFailed, MessageError, RemoteError, TomadaError
+from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, MessageError, RemoteError, TomadaError
 from tomada.handling import BURST_BYTES, Handling
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger
 from tomada.protocol import GoodbyeCode, Hello, Role, State, Welcome
@@ -152,7 +152,10 @@ class Link(Handling):
             if self.endpoint.has_disconnect_hooks:
                 self.endpoint.spawn(self._after_end())
         elif self.opened is not None and not self.opened.done():
-            self.opened.set_exception(HandshakeFailed(self.engine.reason))
+            # A server that is being stopped may still take a connection, and drop it without a word.
+            is_answer = self.engine.heard or self.engine.state is State.FAILED
+            kind = HandshakeFailed if is_answer else ConnectFailed
+            self.opened.set_exception(kind(self.engine.reason))
             self.opened.exception()  # who connects may have given up
         self.block(blocked=False)
         self._release_senders()

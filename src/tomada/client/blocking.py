@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tomada.address import Address
 from tomada.binding import Binding
 from tomada.client.calls import Answer
+from tomada.client.connect import unfinished
 from tomada.client.pump import Pump
 from tomada.endpoint import log
 from tomada.errors import ConnectFailed, ConnectionLost, DeclarationError, HandshakeFailed, TimedOut, TomadaError
@@ -17,7 +18,6 @@ from tomada.settings import FIRST_PAUSE, LONGEST_PAUSE, Deadlines, Limits
 from tomada.transports import blocking
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
@@ -213,7 +213,7 @@ def connect(
     Raises:
         AddressError: The address cannot be read.
         ConnectFailed: Nobody could be reached.
-        HandshakeFailed: Somebody was reached who is no tomada server, or who refused.
+        HandshakeFailed: Somebody was reached who is no tomada server, or who refused; that is not tried again.
         DeclarationError: A handler is an ``async def``.
     """
     limits = limits or Limits()
@@ -250,12 +250,27 @@ def _bind(app: App) -> Binding:
 
 
 def _connect(address: Address, wait: float, repertoire: Repertoire, limits: Limits, deadlines: Deadlines) -> Connection:
-    pump = Pump(_reach(address, wait, deadlines.connect), repertoire, limits, deadlines)
+    """One attempt, or as many as fit into the time to wait, with growing pauses."""
+    give_up = time.monotonic() + wait
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return _attempt(address, repertoire, limits, deadlines)
+        except ConnectFailed:
+            left = give_up - time.monotonic()
+            if left <= 0:
+                raise
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _attempt(address: Address, repertoire: Repertoire, limits: Limits, deadlines: Deadlines) -> Connection:
+    pump = Pump(blocking.connect(address, deadlines.connect), repertoire, limits, deadlines)
     connection = Connection(address, pump)
     try:
         pump.start()
-    except HandshakeFailed as error:
-        raise HandshakeFailed(f"{address} was reached, but did not complete the handshake: {error}") from None
+    except (ConnectFailed, HandshakeFailed) as error:
+        raise unfinished(address, error) from None
     return connection
 
 
@@ -266,18 +281,3 @@ def _run_hooks(binding: Binding, hooks: list[Hook], connection: Connection | Non
             hook.function(*binding.arguments(hook.asks_for, connection))
         except Exception:  # noqa: BLE001 - told to the log
             log.exception("%s raised", hook.where)
-
-
-def _reach(address: Address, wait: float, timeout: float) -> socket.socket:
-    """One attempt, or as many as fit into the time to wait."""
-    give_up = time.monotonic() + wait
-    pause = FIRST_PAUSE
-    while True:
-        try:
-            return blocking.connect(address, timeout)
-        except ConnectFailed:
-            left = give_up - time.monotonic()
-            if left <= 0:
-                raise
-        time.sleep(min(pause, left))
-        pause = min(2 * pause, LONGEST_PAUSE)

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from tomada.app import App
 
 
+def unfinished(address: Address, error: ConnectFailed | HandshakeFailed) -> ConnectFailed | HandshakeFailed:
+    """`error`, which says why a handshake was not completed, with the address."""
+    return type(error)(f"{address} was reached, but did not complete the handshake: {error}")
+
+
 class Connecting:
     """A connection to be: ``async with`` it, or ``await`` it and close what it gives."""
 
@@ -90,8 +95,8 @@ class Connecting:
             await opened
             if link.greeter is not None:
                 await asyncio.wait([link.greeter])
-        except HandshakeFailed as error:
-            raise HandshakeFailed(f"{self._address} was reached, but did not complete the handshake: {error}") from None
+        except (ConnectFailed, HandshakeFailed) as error:
+            raise unfinished(self._address, error) from None
         except asyncio.CancelledError:
             link.cut("the program gave up connecting")
             await asyncio.shield(link.ended)
@@ -129,6 +134,6 @@ def connect(
     Raises:
         AddressError: The address cannot be read (at once).
         ConnectFailed: Nobody could be reached (when entered or awaited).
-        HandshakeFailed: Somebody was reached who is no tomada server, or who refused.
+        HandshakeFailed: Somebody was reached who is no tomada server, or who refused; that is not tried again.
     """
     return Connecting(address, app, wait, limits or Limits(), deadlines or Deadlines())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tomada.client.calls import Answer, Calls
 from tomada.endpoint import SOFTWARE, log
-from tomada.errors import ConnectionLost, HandshakeFailed, MessageError, RemoteError, TomadaError
+from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, MessageError, RemoteError, TomadaError
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger, Repertoire, Route
 from tomada.protocol import Engine, GoodbyeCode, Hello, PeerLimits, Role, State, Welcome
 from tomada.protocol.state import FINAL
@@ -100,12 +100,14 @@ class Pump:
         self._keeper: Thread | None = None
 
     def start(self) -> None:
-        """Complete the handshake, then begin to keep the connection. Raises `HandshakeFailed`."""
+        """Complete the handshake, then begin to keep the connection. Raises `ConnectFailed`, `HandshakeFailed`."""
         deadline = time.monotonic() + self._deadlines.handshake
         try:
             self.flush(deadline)
             if not self.until(self.opened.done, deadline):
-                self._end(f"no handshake within {self._deadlines.handshake:g} s")
+                late = f"no handshake within {self._deadlines.handshake:g} s"
+                self.opened.set_exception(HandshakeFailed(late))
+                self._end(late)
             self.opened.result()
         except BaseException:
             self._end("the program gave up connecting")
@@ -305,7 +307,9 @@ class Pump:
             for answer in (*[answer for _, answer in tags], *self.pings.values()):
                 answer.set_exception(ConnectionLost(self.engine.reason))
             if not self.opened.done():
-                self.opened.set_exception(HandshakeFailed(self.engine.reason))
+                # A server that is being stopped may still take a connection, and drop it without a word.
+                kind = HandshakeFailed if self.engine.heard else ConnectFailed
+                self.opened.set_exception(kind(self.engine.reason))
             self._turn.notify_all()
         if self.engine.state is State.FAILED or self.engine.cut:
             log.warning("%s: closed: %s", self.connection.peer, self.engine.reason)

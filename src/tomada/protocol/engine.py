@@ -72,6 +72,7 @@ class Engine(Outbound):
         "_rest",
         "_urgent",
         "cut",
+        "heard",
         "parted",
     )
 
@@ -81,6 +82,8 @@ class Engine(Outbound):
         super().__init__(role, len(greeting.catalogue))
         self.parted = False
         """Whether the peer has said goodbye."""
+        self.heard = False
+        """Whether the peer has sent anything at all."""
         self.cut = False
         """Whether the peer's bytes ended in the middle of a frame or a message."""
         self._peer_parity = int(role is Role.ACCEPTING)
@@ -123,6 +126,7 @@ class Engine(Outbound):
         events: list[Event] = []
         if self.state in FINAL or not data:
             return events
+        self.heard = True
         if self._rest:
             self._rest += data
             if len(self._rest) < self._need:
