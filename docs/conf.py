@@ -15,6 +15,8 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 
+default_role = "py:obj"  # `name` in a docstring links to what it names
+
 html_theme = "furo"
 html_title = f"tomada {version}"
 
