@@ -65,3 +65,17 @@ class Deadlines(_Settings, frozen=True, kw_only=True):
     """From the first byte of a frame to its last."""
     drain: float = 10.0
     """What is under way when a connection or a server closes."""
+
+
+class TLS(msgspec.Struct, frozen=True, kw_only=True):
+    """Who this end is, and whom it trusts, on ``tls`` and ``wss`` addresses. All files are PEM."""
+
+    certificate: str = ""
+    """The file of this end's certificate, followed by those that lead to its authority. A server needs one."""
+    key: str = ""
+    """The file of the certificate's private key; by default it is in the certificate's own file."""
+    authority: str = ""
+    """The file of the authorities whose certificates are accepted. At a server: clients must have one (mutual TLS). At
+    a client: in place of those that the system trusts."""
+    protocols: tuple[str, ...] = ()
+    """The application protocols to agree on, the best first (ALPN, RFC 7301); none by default."""

@@ -294,12 +294,12 @@ def test_a_simulated_server_has_no_sockets_and_listens_where_it_was_asked_to(run
     run(main())
 
 
-@pytest.mark.parametrize("text", ["tls://localhost:1", "udp://localhost:1", "ws://localhost:1/", "memory://bank"])
-def test_other_schemes_are_refused_clearly(run: Run, text: str) -> None:
+@pytest.mark.parametrize("text", ["udp://localhost:1", "unixgram:///tmp/app.sock"])
+def test_schemes_without_streams_are_refused_clearly(run: Run, text: str) -> None:
     async def main() -> None:
-        with pytest.raises(ListenFailed, match=f"cannot listen on {text}: this version listens on tcp and unix"):
+        with pytest.raises(ListenFailed, match=f"cannot listen on {text}: a .* address carries no streams"):
             await transports.listen(Address.parse(text), Recorder)
-        with pytest.raises(ConnectFailed, match=f"cannot connect to {text}: this version connects to tcp and unix"):
+        with pytest.raises(ConnectFailed, match=f"cannot connect to {text}: a .* address carries no streams"):
             await transports.connect(Address.parse(text), Recorder, timeout=30)
 
     run(main())

@@ -1,52 +1,60 @@
 """Kernel sockets: the one folder that opens them, always through the running loop's own API.
 
-May import ``address`` and ``errors``, and nothing else of the house. One file per transport; read ``tcp.py`` first.
-What the system refuses is told here, once, in words that say what to do next.
+May import ``address``, ``errors`` and ``settings``, and nothing else of the house. One file per transport; read
+``tcp.py`` first. TLS and WebSocket are layers over one: ``layer.py`` says what that is, ``stack.py`` which address has
+which. What the system refuses is told here, once, in words that say what to do next.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from tomada.address import Address
-from tomada.errors import ConnectFailed, ListenFailed
-from tomada.transports import tcp, unix
+from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
+from tomada.transports import stack, tcp, unix
 from tomada.transports.listener import Listener
+from tomada.transports.options import Options
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
-__all__ = ["Listener", "connect", "listen", "peer_address"]
+__all__ = ["Listener", "Options", "connect", "listen", "peer_address"]
 
 P = TypeVar("P", bound="asyncio.Protocol")
 
+_CARRIERS: Final[dict[str, Any]] = {"tcp": tcp, "unix": unix, "tls": tcp, "ws": tcp, "wss": tcp}
 
-async def listen(address: Address, factory: Callable[[], asyncio.Protocol], *, backlog: int = 1024) -> Listener:
+
+async def listen(
+    address: Address, factory: Callable[[], asyncio.Protocol], *, backlog: int = 1024, options: Options | None = None
+) -> Listener:
     """A listener that accepts at ``address`` from now on and calls ``factory`` for each connection.
 
     Args:
         address: Where; an empty host means all interfaces, port 0 a free port, the same for all of them.
         factory: Gives the protocol of a new connection.
         backlog: Connections that may wait to be accepted; the system may lower it.
+        options: Of the layers of ``tls``, ``ws`` and ``wss``.
 
     Raises:
         AddressInUse: Somebody listens there; the text names the process where the system tells.
         SystemPort: A port below 1024, without the privilege that it needs.
-        ListenFailed: Anything else that the system refused, or a scheme that is not served.
+        ListenFailed: Anything else that the system refused, a certificate that cannot be used, a scheme without streams.
     """
-    if address.scheme == "tcp":
-        return await tcp.listen(address, factory, backlog)
-    if address.scheme == "unix":
-        return await unix.listen(address, factory, backlog)
-    raise ListenFailed(f"cannot listen on {address}: this version listens on tcp and unix addresses only")
+    carrier = _CARRIERS.get(address.scheme)
+    if carrier is None:
+        raise ListenFailed(f"cannot listen on {address}: a {address.scheme} address carries no streams")
+    pending: set[stack.Layer] = set()
+    listener: Listener = await carrier.listen(
+        address, stack.accepting(address, factory, options or Options(), pending), backlog
+    )
+    listener.pending = pending
+    return listener
 
 
 async def connect(
-    address: Address,
-    factory: Callable[[], P],
-    *,
-    timeout: float,
+    address: Address, factory: Callable[[], P], *, timeout: float, options: Options | None = None
 ) -> tuple[asyncio.Transport, P]:
     """An open connection: the transport, and the protocol that ``factory`` gave for it.
 
@@ -54,15 +62,27 @@ async def connect(
         address: Where; an empty host means localhost.
         factory: Gives the protocol; asked once for every address of the host that accepts.
         timeout: Seconds until the attempt is given up, the look-up of the name included.
+        options: Of the layers of ``tls``, ``ws`` and ``wss``.
 
     Raises:
         ConnectFailed: Nobody could be reached; the text says why, and the system's error is the cause.
+        HandshakeFailed: Somebody was reached, who could not be agreed with on TLS or WebSocket.
     """
-    if address.scheme == "tcp":
-        return await tcp.connect(address, factory, timeout)
-    if address.scheme == "unix":
-        return await unix.connect(address, factory, timeout)
-    raise ConnectFailed(f"cannot connect to {address}: this version connects to tcp and unix addresses only")
+    carrier = _CARRIERS.get(address.scheme)
+    if carrier is None:
+        raise ConnectFailed(f"cannot connect to {address}: a {address.scheme} address carries no streams")
+    make = stack.connecting(address, factory, options or Options())
+    transport, protocol = await carrier.connect(address, make, timeout)
+    try:
+        while isinstance(protocol, stack.Layer):
+            await asyncio.shield(protocol.opened)
+            transport, protocol = protocol, protocol.upper
+    except HandshakeFailed as error:
+        raise HandshakeFailed(f"{address} was reached, but did not complete the handshake: {error}") from None
+    except asyncio.CancelledError:
+        transport.abort()
+        raise
+    return transport, cast("P", protocol)
 
 
 def peer_address(transport: asyncio.BaseTransport) -> Address:
@@ -72,8 +92,9 @@ def peer_address(transport: asyncio.BaseTransport) -> Address:
     has gone before it was asked for may be unknown: then it has no host, and port 0.
     """
     peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    scheme = transport.get_extra_info("scheme") or "tcp"
     if isinstance(peer, tuple):
-        return tcp.name_address(peer)
+        return tcp.name_address(peer, scheme)
     if isinstance(own, str):
         return Address("unix", path=peer or own)
-    return Address("tcp", "", 0)
+    return Address(scheme, "", 0)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tomada.address import Address
+    from tomada.transports.layer import Layer
 
 
 class Listener:
@@ -19,11 +20,13 @@ class Listener:
         forget: Called once, before the sockets close: takes back what else was made, as a socket file.
     """
 
-    __slots__ = ("_forget", "_servers")
+    __slots__ = ("_forget", "_servers", "pending")
 
     def __init__(self, servers: list[tuple[AbstractServer, Address]], forget: Callable[[], None] | None = None) -> None:
         self._servers = servers
         self._forget = forget
+        self.pending: set[Layer] = set()
+        """Connections that have been accepted and whose TLS or WebSocket handshake is not complete."""
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -31,9 +34,14 @@ class Listener:
         return tuple(address for _, address in self._servers)
 
     def close(self) -> None:
-        """Stops accepting at once; connections already accepted go on. A second call does nothing."""
+        """Stops accepting at once; connections go on, but for those whose handshake is not complete.
+
+        A second call does nothing.
+        """
         forget, self._forget = self._forget, None
         if forget is not None:
             forget()
         while self._servers:
             self._servers.pop()[0].close()
+        for layer in tuple(self.pending):
+            layer.abort()

@@ -13,6 +13,8 @@ import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
 from tomada.address import Address
 from tomada.errors import AddressInUse, ConnectFailed, ListenFailed, SystemPort
 from tomada.transports.listener import Listener
@@ -42,7 +44,7 @@ async def listen(address: Address, factory: Callable[[], asyncio.Protocol], back
     serve = partial(asyncio.get_running_loop().create_server, factory, backlog=backlog)
     try:
         hosts = await _local_hosts(address.host)
-        return await _listen_on_one_port(serve, hosts, address.port or 0)
+        return await _listen_on_one_port(serve, hosts, address)
     except (OSError, UnicodeError) as error:
         raise listen_error(address, error) from error
 
@@ -87,27 +89,28 @@ def _is_number(host: str) -> bool:
 
 
 async def _listen_on_one_port(
-    serve: Callable[[str, int], Awaitable[AbstractServer]], hosts: list[str], port: int
+    serve: Callable[[str, int], Awaitable[AbstractServer]], hosts: list[str], address: Address
 ) -> Listener:
     """The port that the system picks for the first host may be busy on the next: then it picks another."""
-    for _ in range(_PORT_ATTEMPTS if port == 0 else 0):
+    for _ in range(_PORT_ATTEMPTS if not address.port else 0):
         try:
-            return await _listen_on_each(serve, hosts, 0)
+            return await _listen_on_each(serve, hosts, address)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-    return await _listen_on_each(serve, hosts, port)
+    return await _listen_on_each(serve, hosts, address)
 
 
 async def _listen_on_each(
-    serve: Callable[[str, int], Awaitable[AbstractServer]], hosts: list[str], port: int
+    serve: Callable[[str, int], Awaitable[AbstractServer]], hosts: list[str], address: Address
 ) -> Listener:
+    port = address.port or 0
     bound: list[tuple[AbstractServer, Address]] = []
     try:
         for host in hosts:
             try:
                 server = await serve(host, port)
-                bound.append((server, _bound_address(server, host, port)))
+                bound.append((server, _bound_address(server, address, host, port)))
             except OSError as error:
                 if not _can_do_without(host, error, last=host == hosts[-1] and not bound):
                     raise
@@ -127,24 +130,25 @@ def _can_do_without(host: str, error: OSError, *, last: bool) -> bool:
     return ":" in host and not last and (error.errno is None or error.errno in _ABSENT)
 
 
-def _bound_address(server: AbstractServer, host: str, port: int) -> Address:
-    """The address that ``server`` really listens on.
+def _bound_address(server: AbstractServer, address: Address, host: str, port: int) -> Address:
+    """The address that ``server`` really listens on, of those that ``address`` stands for.
 
     A loop passes in silence over a family that the machine lacks, and gives a server without sockets. A simulated
     server has no sockets either, but there all is IPv4.
     """
     for listening in getattr(server, "sockets", ()):
-        return name_address(listening.getsockname())
+        bound = name_address(listening.getsockname(), address.scheme)
+        return msgspec.structs.replace(bound, path=address.path)
     if ":" in host:
         raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
-    return Address("tcp", host, port)
+    return msgspec.structs.replace(address, host=host, port=port)
 
 
-def name_address(name: tuple[Any, ...]) -> Address:
+def name_address(name: tuple[Any, ...], scheme: str = "tcp") -> Address:
     """The address of what ``getsockname`` or ``getpeername`` gave for a TCP socket."""
     host, port, *more = name
     zone = f"%{more[1]}" if len(more) > 1 and more[1] else ""  # link-local addresses lead nowhere without it
-    return Address("tcp", f"{host}{zone}", port)
+    return Address(scheme, f"{host}{zone}", port)
 
 
 def listen_error(address: Address, error: OSError | UnicodeError) -> ListenFailed:

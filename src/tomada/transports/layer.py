@@ -1,0 +1,169 @@
+"""A layer between a transport and a protocol, as TLS and WebSocket are: to either it looks like the other.
+
+To the transport below, a layer is the protocol that it calls; to the protocol above, the transport that it writes to.
+So layers stack on anything, real or in memory, and what stands above need not know of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+from tomada.errors import HandshakeFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+log = logging.getLogger("tomada")
+
+
+class Layer(asyncio.Protocol, asyncio.Transport):
+    """One layer of one connection. A subclass says what its handshake is, and how bytes are changed both ways.
+
+    It overrides `begin`, `data_received` and `write`, and calls `complete` or `fail` at the end of its handshake.
+
+    Args:
+        upper: What stands above; it is told of the connection when the handshake is complete.
+        deadline: Seconds that the handshake may take, all in all.
+        pending: Of a listener: the layers that have not completed their handshake, so that it can end them.
+            ``None`` at the connecting end.
+    """
+
+    __slots__ = ("_deadline", "_pending", "_timer", "is_open", "lower", "opened", "upper")
+
+    lower: asyncio.Transport
+
+    def __init__(self, upper: asyncio.Protocol, deadline: float, pending: set[Layer] | None) -> None:
+        self.upper = upper
+        self.is_open = False
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """The handshake is complete, or has failed with `HandshakeFailed`."""
+        self._deadline = deadline
+        self._pending = pending
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Called when there is a transport below: start the handshake."""
+        raise NotImplementedError
+
+    def complete(self) -> None:
+        """The handshake is complete: what stands above may begin."""
+        self._end_handshake()
+        self.is_open = True
+        self.opened.set_result(None)
+        self.upper.connection_made(self)
+
+    def fail(self, reason: str) -> None:
+        """The handshake has failed: nothing above hears of it, and the connection ends once all is written."""
+        if self.opened.done():
+            return
+        self._end_handshake()
+        if self._pending is not None:
+            log.warning("%s: refused: %s", self._peer_text(), reason)
+        self.opened.set_exception(HandshakeFailed(reason))
+        self.opened.exception()  # at the accepting end nobody waits for it, and who connects may have given up
+        self.lower.close()
+
+    def _end_handshake(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._pending is not None:
+            self._pending.discard(self)
+
+    def _late(self) -> None:
+        self.fail(f"no handshake within {self._deadline:g} s")
+        self.lower.abort()
+
+    def _peer_text(self) -> str:
+        peer = self.lower.get_extra_info("peername")
+        return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else str(peer or "a peer")
+
+    # The transport below calls these.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The transport below is there."""
+        self.lower = cast("asyncio.Transport", transport)
+        self._timer = asyncio.get_running_loop().call_later(self._deadline, self._late)
+        if self._pending is not None:
+            self._pending.add(self)
+        self.begin()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport below is gone."""
+        if self.is_open:
+            self.upper.connection_lost(exc)
+        else:
+            self.fail("the peer closed the connection during the handshake" if exc is None else f"{exc}")
+
+    def pause_writing(self) -> None:
+        """The transport below takes no more for now."""
+        if self.is_open:
+            self.upper.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The transport below takes more again."""
+        if self.is_open:
+            self.upper.resume_writing()
+
+    # The protocol above calls these.
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        """Send `data`, changed as the layer does."""
+        raise NotImplementedError
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
+        """Send them all, as one."""
+        self.write(b"".join(list_of_data))
+
+    def close(self) -> None:
+        """End the connection when all is written."""
+        self.lower.close()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self.lower.abort()
+
+    def is_closing(self) -> bool:
+        """Whether it is ending."""
+        return self.lower.is_closing()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What the transport below tells."""
+        return self.lower.get_extra_info(name, default)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """What stands above."""
+        return self.upper
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Put another protocol above."""
+        self.upper = cast("asyncio.Protocol", protocol)
+
+    def is_reading(self) -> bool:
+        """Whether bytes are received."""
+        return self.lower.is_reading()
+
+    def pause_reading(self) -> None:
+        """Receive no more for now."""
+        self.lower.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Receive again."""
+        self.lower.resume_reading()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """When to pause what writes: counted below, as bytes of this layer."""
+        self.lower.set_write_buffer_limits(high, low)
+
+    def get_write_buffer_size(self) -> int:
+        """What waits to be written, below."""
+        return self.lower.get_write_buffer_size()
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """The limits below."""
+        return self.lower.get_write_buffer_limits()
+
+    def can_write_eof(self) -> bool:
+        """Whether this end can stop sending and still receive."""
+        return False
