@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -353,7 +354,9 @@ def test_the_blocking_face(run: Run, tmp_path: Path) -> None:
             assert list(stream) == []
             assert list(stream.frames()) == []
         assert not stream.is_open
-        with pytest.raises(KeyError), tomada.sync.connect_stream(address):
+        with ExitStack() as stack:
+            stack.enter_context(pytest.raises(KeyError))
+            stack.enter_context(tomada.sync.connect_stream(address))
             fail()
         with tomada.sync.connect_stream(address) as stream:
             stream.send(b"\x00\x00\x00\x05cut")

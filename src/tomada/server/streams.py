@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tomada import transports
+from tomada.driven import Driven
 from tomada.endpoint import log
 from tomada.errors import TomadaError
 from tomada.streams import Stream, blocking
@@ -54,7 +55,8 @@ class StreamServer:
         if self._endpoint.is_closing:
             flow.cut("the server stops")
         else:
-            self._endpoint.spawn(self._serve(flow))
+            flow.driven = Driven(self._serve(flow))
+            self._endpoint.spawn(flow.driven.run())
 
     async def _serve(self, flow: Flow) -> None:
         self._flows.add(flow)
