@@ -1,9 +1,9 @@
 """Coroutines that go on at once, in the callback that brings what they wait for.
 
 A task is woken by way of the loop: a future, a callback in the loop's queue, a step of the task. A driven coroutine
-that waits for its own source (`Driven.parked`) is carried on by that source directly (`Driven.resume`), as a plain callback
-would be; its task stands still meanwhile, and is the current task while the coroutine runs, so that `asyncio.timeout`,
-`TaskGroup` and cancellation work. Whatever else the coroutine awaits, the task awaits for it, as ever.
+that waits for its own source (`Driven.parked`) is carried on by that source directly (`Driven.resume`), as a plain
+callback would be; its task stands still meanwhile, and is the current task while the coroutine runs, so that
+`asyncio.timeout`, `TaskGroup` and cancellation work. What else it awaits, the task awaits for it, as ever.
 """
 
 from __future__ import annotations
@@ -90,13 +90,15 @@ class Driven:
                         self._parking = self._loop.create_future()
                         self.is_parked = True
                         yielded = yield from self._parking
-                        self._check_end()
-                    yield yielded
+                    if self._end is None:
+                        yield yielded
                 except GeneratorExit:
                     raise
                 except BaseException as raised:  # noqa: BLE001 - a cancellation too belongs to the coroutine
-                    self._check_end()
                     error = raised
+                if self._end is not None:
+                    end, self._end = self._end, None
+                    raise end
         except StopIteration:
             return
         finally:
@@ -113,9 +115,3 @@ class Driven:
             return self._run(self._coroutine.throw, error)
         finally:
             self.is_running = False
-
-    def _check_end(self) -> None:
-        """Raise what the coroutine ended with when it was carried on by `resume`."""
-        end, self._end = self._end, None
-        if end is not None:
-            raise end
