@@ -79,6 +79,9 @@ class Driven:
         elif not parking.done():
             parking.set_result(yielded)
 
+    def __del__(self) -> None:
+        self._coroutine.close()  # without effect but where its task was cancelled before its first step
+
     def __await__(self) -> Generator[Any, None, None]:
         error: BaseException | None = None
         try:
@@ -103,7 +106,6 @@ class Driven:
             return
         finally:
             self.is_parked = False
-            self._coroutine.close()
 
     def _step(self, error: BaseException | None) -> Any:
         """Run the coroutine, within the task, to where it waits: what it yields."""
