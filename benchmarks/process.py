@@ -68,10 +68,10 @@ class Side:
 
 
 def measure(name: str, plan: Plan) -> float:
-    """Replies per second of contender ``name``, with a server and a client started for this one measurement."""
+    """The rate of contender ``name``, with a server and a client started for this one measurement."""
     with Side(SERVER_CORE, "serve", name) as server:
         port = server.line(PATIENCE).strip()
-        load = (f"--in-flight={plan.in_flight}", f"--warm-up={plan.warm_up}", f"--seconds={plan.seconds}")
+        load = (f"--load={plan.load}", f"--warm-up={plan.warm_up}", f"--seconds={plan.seconds}")
         with Side(CLIENT_CORE, "measure", name, port, *load) as client:
             try:
                 return float(client.line(plan.warm_up + plan.seconds + PATIENCE))
