@@ -1,9 +1,7 @@
 """The load of the suite of files: one receiver for every contender, which asks for the same file again and again."""
 
 import socket
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
@@ -13,16 +11,16 @@ SIZE = 1_073_741_824
 _PIECE = bytes(range(256)) * 4_096
 
 
-@contextmanager
-def folder_with_file() -> Iterator[Path]:
-    """A folder with the file ``file`` in it, written and in the system's cache."""
-    with tempfile.TemporaryDirectory(prefix="tomada-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        with (folder / "file").open("wb") as file:
+def folder_with_file() -> Path:
+    """The folder with the file ``file`` in it, which is written where it is not there yet."""
+    folder = Path(__file__).parent.parent / "build" / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "file"
+    if not path.exists() or path.stat().st_size != SIZE:
+        with path.open("wb") as file:
             for _ in range(SIZE // len(_PIECE)):
                 file.write(_PIECE)
-        yield folder
+    return folder
 
 
 def rate_of_files(ask: Callable[[], tuple[socket.socket, int]], plan: Plan) -> float:

@@ -1,9 +1,12 @@
 """Servers and clients as processes: started pinned, read with a deadline, killed in every case."""
 
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
@@ -40,7 +43,8 @@ class Side:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # with those that it has started, such as nginx
         self._process.communicate()
         self._errors.close()
 

@@ -24,17 +24,16 @@ def serve(announce: Callable[[int], None]) -> None:
     """Run it in a folder of its own."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with folder_with_file() as folder:
-        configuration = folder / "nginx.conf"
-        configuration.write_text(CONFIGURATION.format(folder=folder, port=port))
-        command = ["nginx", "-c", str(configuration), "-e", "stderr"]
-        with subprocess.Popen(command) as server:
-            try:
-                _wait_for(port)
-                announce(port)
-                server.wait()
-            finally:
-                server.kill()
+    folder = folder_with_file()
+    configuration = folder / "nginx.conf"
+    configuration.write_text(CONFIGURATION.format(folder=folder, port=port))
+    with subprocess.Popen(["nginx", "-c", str(configuration), "-e", "stderr"]) as server:  # noqa: S607
+        try:
+            _wait_for(port)
+            announce(port)
+            server.wait()
+        finally:
+            server.kill()
 
 
 def _wait_for(port: int) -> None:

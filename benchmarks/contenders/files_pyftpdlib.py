@@ -16,13 +16,12 @@ def serve(announce: Callable[[int], None]) -> None:
     from pyftpdlib.servers import FTPServer  # noqa: PLC0415 - as above
 
     logging.disable()
-    with folder_with_file() as folder:
-        authorizer = DummyAuthorizer()
-        authorizer.add_anonymous(str(folder))
-        handler = type("Handler", (FTPHandler,), {"authorizer": authorizer, "use_sendfile": True})
-        with FTPServer(("127.0.0.1", 0), handler) as server:
-            announce(server.socket.getsockname()[1])
-            server.serve_forever()
+    authorizer = DummyAuthorizer()
+    authorizer.add_anonymous(str(folder_with_file()))
+    handler = type("Handler", (FTPHandler,), {"authorizer": authorizer, "use_sendfile": True})
+    with FTPServer(("127.0.0.1", 0), handler) as server:
+        announce(server.socket.getsockname()[1])
+        server.serve_forever()
 
 
 def measure(port: int, plan: Plan) -> float:

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from pathlib import Path
 
 import tomada
 from benchmarks.files_load import folder_with_file, rate_of_files
@@ -13,13 +12,10 @@ from benchmarks.load import Plan, run
 def serve(announce: Callable[[int], None]) -> None:
     """Send the file to whoever asks, by a line."""
     app = tomada.App("files")
-
-    @app.on_start
-    def start() -> Path:
-        return folder
+    folder = folder_with_file()
 
     @app.stream("tcp://127.0.0.1:0")
-    async def send(stream: tomada.Stream, folder: Path) -> None:
+    async def send(stream: tomada.Stream) -> None:
         name = await stream.receive_until(b"\n")
         await stream.send_file(folder / name.decode())
 
@@ -28,8 +24,7 @@ def serve(announce: Callable[[int], None]) -> None:
             announce(server.addresses[0].port or 0)
             await asyncio.Event().wait()
 
-    with folder_with_file() as folder:
-        run(main())
+    run(main())
 
 
 def measure(port: int, plan: Plan) -> float:
