@@ -33,9 +33,11 @@ from tomada.errors import (
 )
 from tomada.message import Message, Request
 from tomada.server import Server, serve
-from tomada.settings import Deadlines, Limits
+from tomada.settings import TLS, Deadlines, Limits
+from tomada.transports import Identity
 
 __all__ = [
+    "TLS",
     "Address",
     "AddressError",
     "AddressInUse",
@@ -46,6 +48,7 @@ __all__ = [
     "Deadlines",
     "DeclarationError",
     "HandshakeFailed",
+    "Identity",
     "InternalError",
     "InvalidMessage",
     "Limits",

@@ -13,7 +13,7 @@ from tomada.connection import Connection
 from tomada.endpoint import Endpoint, log
 from tomada.link import Link
 from tomada.protocol import GoodbyeCode, Role
-from tomada.settings import Deadlines, Limits
+from tomada.settings import TLS, Deadlines, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_endpoint", "_listeners")
+    __slots__ = ("_closed", "_endpoint", "_listeners", "_options")
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, options: transports.Options) -> None:
         self._endpoint = endpoint
+        self._options = options
         self._listeners: list[transports.Listener] = []
         self._closed: asyncio.Task[None] | None = None
 
@@ -36,10 +37,13 @@ class Server:
         await self._endpoint.start()
         try:
             for address in addresses:
-                self._listeners.append(await transports.listen(address, lambda: Link(self._endpoint, Connection)))
+                self._listeners.append(await transports.listen(address, self._link, options=self._options))
         except BaseException:
             await self.close()
             raise
+
+    def _link(self) -> Link:
+        return Link(self._endpoint, Connection)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -50,6 +54,15 @@ class Server:
     def connections(self) -> tuple[Connection, ...]:
         """The connections of this moment."""
         return tuple(link.connection for link in self._endpoint.connections)
+
+    def reload_certificates(self) -> None:
+        """Read the files of `TLS` again now, not within the next seconds; open connections go on as they are.
+
+        Raises:
+            ListenFailed: They cannot be used; the old certificate stays.
+        """
+        for listener in self._listeners:
+            listener.reload_certificates()
 
     async def close(self) -> None:
         """Stop listening, say goodbye to all, let what is under way end, up to the drain deadline; then cut the rest.
@@ -76,9 +89,16 @@ class Server:
 class Serving:
     """A server to be: ``async with`` it, ``await`` it and close what it gives, or call `run` without an event loop."""
 
-    __slots__ = ("_addresses", "_app", "_deadlines", "_limits", "_server")
+    __slots__ = ("_addresses", "_app", "_deadlines", "_limits", "_options", "_server")
 
-    def __init__(self, app: App, addresses: tuple[str | Address, ...], limits: Limits, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        app: App,
+        addresses: tuple[str | Address, ...],
+        limits: Limits,
+        deadlines: Deadlines,
+        options: transports.Options,
+    ) -> None:
         if not addresses:
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
         self._app = app
@@ -87,6 +107,7 @@ class Serving:
         )
         self._limits = limits
         self._deadlines = deadlines
+        self._options = options
         self._server: Server | None = None
 
     def __await__(self) -> Generator[object, None, Server]:
@@ -131,14 +152,19 @@ class Serving:
 
     async def _serve(self) -> Server:
         self._app.check(Connection)
-        server = Server(Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection))
+        endpoint = Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection)
+        server = Server(endpoint, self._options)
         await server._start(self._addresses)  # noqa: SLF001 - one file
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
 
 
 def serve(
-    app: App, *addresses: str | Address, limits: Limits | None = None, deadlines: Deadlines | None = None
+    app: App,
+    *addresses: str | Address,
+    tls: TLS | None = None,
+    limits: Limits | None = None,
+    deadlines: Deadlines | None = None,
 ) -> Serving:
     """A server of `app` at one or several addresses.
 
@@ -152,6 +178,7 @@ def serve(
     Args:
         app: The handlers.
         addresses: Where to listen. An empty host means all interfaces; port 0 a free port, told by `Server.addresses`.
+        tls: The certificate, for ``tls`` addresses.
         limits: What each connection may use.
         deadlines: How long things may take.
 
@@ -160,7 +187,9 @@ def serve(
         ListenFailed: An address cannot be listened on; `AddressInUse` and `SystemPort` are kinds of it.
         DeclarationError: A handler asks for something that no ``on_start`` function returns.
     """
-    return Serving(app, addresses, limits or Limits(), deadlines or Deadlines())
+    deadlines = deadlines or Deadlines()
+    options = transports.Options(handshake=deadlines.handshake, tls=tls)
+    return Serving(app, addresses, limits or Limits(), deadlines, options)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

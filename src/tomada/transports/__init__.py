@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from tomada.address import Address
 from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
 from tomada.transports import stack, tcp, unix
+from tomada.transports.identity import Identity, identity
 from tomada.transports.listener import Listener
 from tomada.transports.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Listener", "Options", "connect", "listen", "peer_address"]
+__all__ = ["Identity", "Listener", "Options", "connect", "identity", "listen", "peer_address"]
 
 P = TypeVar("P", bound="asyncio.Protocol")
 
@@ -40,16 +41,18 @@ async def listen(
     Raises:
         AddressInUse: Somebody listens there; the text names the process where the system tells.
         SystemPort: A port below 1024, without the privilege that it needs.
-        ListenFailed: Anything else that the system refused, a certificate that cannot be used, a scheme without streams.
+        ListenFailed: Anything else that the system refused; a useless certificate; a scheme without streams.
     """
     carrier = _CARRIERS.get(address.scheme)
     if carrier is None:
         raise ListenFailed(f"cannot listen on {address}: a {address.scheme} address carries no streams")
+    options = options or Options()
     pending: set[stack.Layer] = set()
-    listener: Listener = await carrier.listen(
-        address, stack.accepting(address, factory, options or Options(), pending), backlog
-    )
+    secured = stack.certificates(address, options)
+    make = stack.accepting(address, factory, options, pending, secured)
+    listener: Listener = await carrier.listen(address, make, backlog)
     listener.pending = pending
+    listener.secure(secured)
     return listener
 
 
