@@ -33,7 +33,7 @@ class Connecting:
 
     __slots__ = ("_address", "_app", "_connection", "_deadlines", "_limits", "_options", "_wait")
 
-    def __init__(  # noqa: PLR0913 - what `connect` is given, which alone calls it
+    def __init__(
         self,
         address: str | Address,
         app: App | None,

@@ -19,7 +19,7 @@ from tomada.transports.layer import Layer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_RECORD: Final = 16_384
+RECORD_BYTES: Final = 16_384
 """The most that a record carries."""
 _PORTION: Final = 262_144
 """So much is encrypted at once, so that what is long is not held three times."""
@@ -106,11 +106,11 @@ class TLSLayer(Layer):
         if self.opened.done():
             return  # refused; what still comes is nobody's
         if not self._heard:
-            foreign = _foreign(data, accepting=self._terms.accepting)
-            if foreign:
+            strange = foreign(data, accepting=self._terms.accepting)
+            if strange:
                 if self._terms.accepting:
                     self.lower.write(tls_errors.ALERT + tls_errors.UNEXPECTED_MESSAGE)
-                self.fail(foreign)
+                self.fail(strange)
                 return
             self._heard = True
             if self._terms.accepting:
@@ -134,7 +134,7 @@ class TLSLayer(Layer):
             return
         self._flush()
         if self._terms.protocols and not self._terms.accepting and not self._object.selected_alpn_protocol():
-            self.fail(f"no application protocol (ALPN) in common: this end speaks {', '.join(self._terms.protocols)}")
+            self.fail(tls_errors.no_protocol(self._terms.protocols))
             return
         self._heard = False
         self.complete()
@@ -185,7 +185,7 @@ class TLSLayer(Layer):
         try:
             # As long as there is something to read: asking once more would cost an exception each time.
             while incoming.pending:
-                piece = read(_RECORD)
+                piece = read(RECORD_BYTES)
                 if not piece:
                     self._ended = True
                     return None
@@ -232,8 +232,7 @@ class TLSLayer(Layer):
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport below is gone."""
         if not self.is_open and not self._heard and not self._terms.accepting:
-            how = "closed the connection" if exc is None else f"ended the connection ({exc})"
-            self.fail(f"the peer {how} instead of answering in TLS; if it speaks none, use a tcp:// address")
+            self.fail(tls_errors.NO_ANSWER if exc is None else f"{tls_errors.NO_ANSWER} ({exc})")
         super().connection_lost(self._failure or exc)
 
     # The protocol above calls these.
@@ -306,7 +305,7 @@ class TLSLayer(Layer):
         return super().get_extra_info(name, default)
 
 
-def _foreign(data: bytes, *, accepting: bool) -> str:
+def foreign(data: bytes, *, accepting: bool) -> str:
     """Why the peer's first bytes are no TLS; empty if they are."""
     first = data[0]
     if first == _HANDSHAKE or (first == _ALERT and not accepting):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 CUT_OFF: Final = "the peer closed without TLS close_notify: the end may have been cut off"
 NO_TLS: Final = "the peer does not speak TLS: use a tcp:// address"
+NO_ANSWER: Final = "the peer ended the connection instead of answering in TLS; if it speaks none, use a tcp:// address"
+ENDED: Final = "the peer closed the connection during the handshake"
 ALERT: Final = b"\x15\x03\x01\x00\x02\x02"
 """A fatal alert, but for its last byte, as it can be sent before anything is agreed on."""
 UNEXPECTED_MESSAGE: Final = b"\x0a"
@@ -78,6 +80,11 @@ def failure(error: ssl.SSLError, ssl_object: ssl.SSLObject | None, hostname: str
         words = alert.lower().replace("_", " ")
         return f"the peer refused: {_ALERTS.get(alert, words)} (its TLS alert: {words})"
     return f"TLS failed: {reason.lower().replace('_', ' ') or error}"
+
+
+def no_protocol(protocols: tuple[str, ...]) -> str:
+    """Why a client goes away whose server has chosen none of its protocols."""
+    return f"no application protocol (ALPN) in common: this end speaks {', '.join(protocols)}"
 
 
 def _verification(
