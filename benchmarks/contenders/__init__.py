@@ -29,6 +29,7 @@ class Contender:
 
 CONTENDERS: Final = (
     Contender("tomada", "tomada_async", ("tomada", "uvloop")),
+    Contender("tomada-tls", "tomada_tls", ("tomada", "uvloop", "trustme")),
     Contender("tomada-sync", "tomada_sync", ("tomada", "uvloop"), loads=(1,)),
     Contender("socket", "raw_socket", (), loads=(1,)),
     Contender("streams", "streams", ("uvloop",)),
