@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime
+from socket import AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -40,7 +42,15 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 def names_of(certificate: Mapping[str, Any]) -> tuple[str, ...]:
     """The alternative names of a certificate, as Python tells it, each with its kind."""
-    return tuple(f"{_KINDS[kind]}:{value}" for kind, value in certificate.get("subjectAltName", ()) if kind in _KINDS)
+    names = certificate.get("subjectAltName", ())
+    return tuple(f"{_KINDS[kind]}:{_shortest(value)}" for kind, value in names if kind in _KINDS)
+
+
+def _shortest(value: str) -> str:
+    """OpenSSL writes ``0:0:0:0:0:0:0:1``, and nobody else."""
+    with suppress(OSError):
+        return inet_ntop(AF_INET6, inet_pton(AF_INET6, value))
+    return value
 
 
 def identity_of(ssl_object: ssl.SSLObject | None) -> Identity | None:
