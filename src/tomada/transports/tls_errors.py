@@ -70,7 +70,7 @@ def failure(error: ssl.SSLError, ssl_object: ssl.SSLObject | None, hostname: str
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         return _verification(error, _certificate(ssl_object), hostname, accepting=accepting)
-    reason = error.reason or ""
+    reason = _reason(error)
     if reason in _REASONS:
         return _REASONS[reason]
     _, mark, alert = reason.partition("_ALERT_")
@@ -80,6 +80,14 @@ def failure(error: ssl.SSLError, ssl_object: ssl.SSLObject | None, hostname: str
         words = alert.lower().replace("_", " ")
         return f"the peer refused: {_ALERTS.get(alert, words)} (its TLS alert: {words})"
     return f"TLS failed: {reason.lower().replace('_', ' ') or error}"
+
+
+def _reason(error: ssl.SSLError) -> str:
+    """OpenSSL's own word for it; Python has not all of them in its table, and tells the others in the text only."""
+    if error.reason:
+        return error.reason
+    text = str(error.args[-1]).partition("] ")[2].partition(" (_ssl")[0]
+    return text.upper().replace(" ", "_")
 
 
 def no_protocol(protocols: tuple[str, ...]) -> str:
