@@ -2,7 +2,8 @@
 
 May import ``address``, ``errors`` and ``settings``, and nothing else of the house. One file per transport; read
 ``tcp.py`` first. TLS and WebSocket are layers over one: ``layer.py`` says what that is, ``stack.py`` which address has
-which. What the system refuses is told here, once, in words that say what to do next.
+which; ``tls.py`` is TLS, with its words for errors in ``tls_errors.py``. What the system refuses is told here, once, in
+words that say what to do next.
 """
 
 from __future__ import annotations
