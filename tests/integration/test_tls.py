@@ -141,7 +141,7 @@ def test_who_takes_tcp_for_tls_or_tls_for_tcp_is_told_at_both_ends(
             ):
                 await tomada.connect(other_scheme(server.addresses[0], "tcp"))
         async with serving() as (server, _):
-            with pytest.raises(tomada.HandshakeFailed, match="if it speaks none, use a tcp:// address"):
+            with pytest.raises(tomada.ConnectFailed, match="if it speaks none, use a tcp:// address"):
                 await tomada.connect(other_scheme(server.addresses[0], "tls"), tls=secured[1])
         assert "refused: spoke plain tcp to a tls address: it must connect to tls://" in caplog.text
         assert "it sent a TLS hello: connect with tcp:// to an address without TLS" in caplog.text

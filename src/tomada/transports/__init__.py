@@ -81,8 +81,8 @@ async def connect(
         while isinstance(protocol, stack.Layer):
             await asyncio.shield(protocol.opened)
             transport, protocol = protocol, protocol.upper
-    except HandshakeFailed as error:
-        raise HandshakeFailed(f"{address} was reached, but did not complete the handshake: {error}") from None
+    except (ConnectFailed, HandshakeFailed) as error:
+        raise type(error)(f"{address} was reached, but did not complete the handshake: {error}") from None
     except asyncio.CancelledError:
         transport.abort()
         raise

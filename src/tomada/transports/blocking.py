@@ -35,11 +35,9 @@ def connect(address: Address, timeout: float, options: Options) -> Connected:
     connected = TLSSocket(_connect(address, timeout), terms)
     try:
         connected.shake(options.handshake)
-    except HandshakeFailed as error:
+    except (ConnectFailed, HandshakeFailed) as error:
         connected.close()
-        raise HandshakeFailed(
-            f"{address} was reached, but did not complete the handshake: {error}"
-        ) from error.__cause__
+        raise type(error)(f"{address} was reached, but did not complete the handshake: {error}") from error
     except BaseException:
         connected.close()
         raise

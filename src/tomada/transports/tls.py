@@ -11,7 +11,7 @@ import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tomada.errors import ConnectionLost, HandshakeFailed
+from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed
 from tomada.transports import tls_errors
 from tomada.transports.client_hello import offered_protocols
 from tomada.transports.layer import Layer
@@ -75,8 +75,8 @@ class TLSLayer(Layer):
     def __init__(self, upper: asyncio.Protocol, deadline: float, pending: set[Layer] | None, terms: Terms) -> None:
         super().__init__(upper, deadline, pending)
         self._terms = terms
-        self._hello: bytes | None = b""
-        """At the accepting end: what has come of the peer's first message; None once it is complete."""
+        self._hello: bytes | None = b"" if terms.accepting and terms.protocols else None
+        """What has come of the client's first message, where its protocols matter; None once it is complete."""
         self._heard = False
         """Whether the peer has sent what it must: records in the handshake, and then anything encrypted."""
         self._closing = False
@@ -116,7 +116,7 @@ class TLSLayer(Layer):
             if self._terms.accepting:
                 self._set_up()
         self._incoming.write(data)
-        if self._terms.protocols and self._hello is not None:
+        if self._hello is not None:
             self._hello = (self._hello + data)[:_LONGEST_HELLO]
         self._shake()
 
@@ -204,6 +204,7 @@ class TLSLayer(Layer):
         waiting = self.lower.get_write_buffer_size()
         if waiting > _UNREAD_ANSWERS:
             self._break(f"the peer makes TLS answer and does not read: {waiting} bytes wait")
+            self.lower.abort()
 
     def _end_of_input(self) -> None:
         if not self._closing and not (self.upper.eof_received() and self.can_write_eof()):
@@ -216,10 +217,9 @@ class TLSLayer(Layer):
             refused = not self._heard and not self._terms.accepting
             self._failure = HandshakeFailed(reason) if refused else ConnectionLost(reason)
         self._closing = True
+        self.lower.close()  # once the alert has gone, which a peer that does not read must not prevent for ever
         if self.lower.get_write_buffer_size():
-            self.lower.abort()
-        else:
-            self.lower.close()
+            asyncio.get_running_loop().call_later(self._deadline, self.lower.abort)
 
     def eof_received(self) -> bool:
         """The peer's end of TCP: without close_notify before it, anybody on the way may have made it."""
@@ -232,7 +232,7 @@ class TLSLayer(Layer):
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport below is gone."""
         if not self.is_open and not self._heard and not self._terms.accepting:
-            self.fail(tls_errors.NO_ANSWER if exc is None else f"{tls_errors.NO_ANSWER} ({exc})")
+            self.fail(tls_errors.NO_ANSWER if exc is None else f"{tls_errors.NO_ANSWER} ({exc})", ConnectFailed)
         super().connection_lost(self._failure or exc)
 
     # The protocol above calls these.

@@ -10,9 +10,9 @@ import ssl
 import time
 from contextlib import suppress
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from tomada.errors import ConnectionLost, HandshakeFailed
+from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed
 from tomada.transports import tls_errors
 from tomada.transports.tls import RECORD_BYTES, foreign
 
@@ -64,7 +64,10 @@ class TLSSocket:
         self._heard = self._ended = self._shut = False
 
     def shake(self, seconds: float) -> None:
-        """Complete the handshake within so many seconds; single bytes do not renew them. Raises `HandshakeFailed`."""
+        """Complete the handshake within so many seconds; single bytes do not renew them.
+
+        Raises `HandshakeFailed`, and `ConnectFailed` where the server goes away without a word.
+        """
         give_up = time.monotonic() + seconds
         try:
             while not self._step():
@@ -72,10 +75,12 @@ class TLSSocket:
                 self._socket.settimeout(max(1e-6, give_up - time.monotonic()))
                 self._feed(self._socket.recv(_READ_BYTES))
             self._socket.settimeout(None)
+        except ConnectFailed:
+            raise
         except TimeoutError:
             raise HandshakeFailed(f"no handshake within {seconds:g} s") from None
         except OSError as error:
-            raise HandshakeFailed(f"{tls_errors.NO_ANSWER} ({error})") from error
+            self._end_of_input(f" ({error})")
         if self._terms.protocols and not self.ssl_object.selected_alpn_protocol():
             raise HandshakeFailed(tls_errors.no_protocol(self._terms.protocols))
         self._heard = False
@@ -95,13 +100,19 @@ class TLSSocket:
 
     def _feed(self, data: bytes) -> None:
         if not data:
-            raise HandshakeFailed(tls_errors.ENDED if self._heard else tls_errors.NO_ANSWER)
+            self._end_of_input()
         if not self._heard:
             strange = foreign(data, accepting=False)
             if strange:
                 raise HandshakeFailed(strange)
         self._heard = True
         self._incoming.write(data)
+
+    def _end_of_input(self, how: str = "") -> NoReturn:
+        """A server that is being stopped may take a connection and drop it without a word."""
+        if self._heard:
+            raise HandshakeFailed(tls_errors.ENDED + how)
+        raise ConnectFailed(tls_errors.NO_ANSWER + how)
 
     def _why(self, error: ssl.SSLError) -> str:
         return tls_errors.failure(error, self.ssl_object, self._terms.hostname, accepting=False)
