@@ -142,6 +142,34 @@ def test_the_openssl_command_is_served(run: Run, authority: Authority, option: s
 
 
 @NEEDS_OPENSSL
+def test_keys_are_changed_in_between(run: Run, authority: Authority) -> None:
+    """RFC 8446, section 4.6.3: the client sends with new keys, and asks for new ones from here."""
+
+    async def main() -> None:
+        async with serving(authority.server) as server:
+            command = ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-tls1_3"]
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+            assert process.stdin is not None
+            assert process.stdout is not None
+            for word, new_keys in ((b"one\n", b"K\n"), (b"two\n", b"k\n"), (b"three\n", b"")):
+                process.stdin.write(word)
+                while await process.stdout.readline() != word.upper():
+                    pass
+                process.stdin.write(new_keys)
+                await process.stdin.drain()
+                # Commands are told from words by what comes in one read: the answer to the change is waited for.
+                while new_keys and process.stderr is not None and b"KEYUPDATE" not in await process.stderr.readline():
+                    pass
+            process.kill()
+            await process.communicate()
+            assert (await server.first()).data == b"one\ntwo\nthree\n"
+
+    run(main())
+
+
+@NEEDS_OPENSSL
 def test_the_openssl_command_serves(run: Run, authority: Authority) -> None:
     async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
