@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from benchmarks.contenders import ONE_WAY
 from benchmarks.imports import OURS, THEIRS
 from benchmarks.rounds import Series, median_ratio
 
@@ -40,6 +41,8 @@ TARGETS: Final = (
     Target(1000, "tomada", "pyzmq", 2.5),
     Target(1000, "tomada", "pyzmq-multipart", 2.5),
     Target(1000, "tomada", "pyzmq-asyncio", 2.5),
+    Target(ONE_WAY, "datagrams-tomada", "datagrams-uvloop", 8),
+    Target(ONE_WAY, "datagrams-tomada", "datagrams-asyncio", 8),
 )
 IMPORT_BOUND: Final = 1.4
 
@@ -50,7 +53,8 @@ def figures(measured: Sequence[Series], import_ratio: float | None) -> list[Figu
     rows = []
     for target in TARGETS:
         ours, theirs = (by_key.get((name, target.in_flight)) for name in (target.ours, target.theirs))
-        name = f"{target.in_flight:,} in flight, {target.ours} against {target.theirs}"
+        load = "one way" if target.in_flight == ONE_WAY else f"{target.in_flight:,} in flight"
+        name = f"{load}, {target.ours} against {target.theirs}"
         rows.append(_at_least(name, target.bound, median_ratio(ours, theirs)))
     return [*rows, _at_most(f"{OURS}, against {THEIRS}", IMPORT_BOUND, import_ratio)]
 

@@ -3,7 +3,8 @@
 Every module here has two functions, and they run in separate processes:
 
 - ``serve(announce)`` listens on a free port of 127.0.0.1, calls ``announce(port)`` and answers until it is killed;
-- ``measure(port, plan)`` opens one connection, carries out the plan and returns replies per second.
+- ``measure(port, plan)`` opens one connection, carries out the plan and returns replies per
+  second, or where nothing is answered datagrams per second.
 
 Both ends decode into a typed struct and encode from one; every client checks every reply.
 """
@@ -11,6 +12,10 @@ Both ends decode into a typed struct and encode from one; every client checks ev
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Final
+
+ONE_WAY: Final = 0
+"""The load of those that send datagrams of 64 bytes without answers: nothing is in flight, and all that a handler was
+given at the other end counts."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,10 @@ CONTENDERS: Final = (
     Contender("pyzmq-multipart", "zeromq_multipart", ("zmq",)),
     Contender("pyzmq-asyncio", "zeromq_asyncio", ("zmq", "uvloop")),
     Contender("grpcio", "grpc_aio", ("grpc",)),
+    Contender("datagrams-tomada", "datagrams_tomada", ("tomada", "uvloop"), loads=(ONE_WAY,)),
+    Contender("datagrams-uvloop", "datagrams_protocol", ("uvloop",), loads=(ONE_WAY,)),
+    Contender("datagrams-asyncio", "datagrams_asyncio", (), loads=(ONE_WAY,)),
 )
 
-REFERENCES: Final = {1: "socket", 64: "pyzmq", 1000: "pyzmq"}
+REFERENCES: Final = {ONE_WAY: "datagrams-uvloop", 1: "socket", 64: "pyzmq", 1000: "pyzmq"}
 """Per number of requests in flight, the contender whose rate is 1 in the report's ratios."""

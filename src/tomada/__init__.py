@@ -11,11 +11,15 @@ from tomada.address import Address
 from tomada.app import App
 from tomada.client import connect
 from tomada.connection import Connection
+from tomada.datagrams import Datagram, DatagramPeer, DatagramSocket, bind
 from tomada.errors import (
     AddressError,
     AddressInUse,
+    BufferFull,
     ConnectFailed,
     ConnectionLost,
+    DatagramError,
+    DatagramTooLong,
     DeclarationError,
     HandshakeFailed,
     InternalError,
@@ -30,19 +34,29 @@ from tomada.errors import (
     TransportError,
     TypeMismatch,
     UnknownType,
+    UnverifiedPeer,
 )
 from tomada.message import Message, Request
 from tomada.server import Server, serve
-from tomada.settings import Deadlines, Limits
+from tomada.settings import DatagramLimits, Deadlines, Limits, Multicast
+from tomada.transports import DatagramStatistics
 
 __all__ = [
     "Address",
     "AddressError",
     "AddressInUse",
     "App",
+    "BufferFull",
     "ConnectFailed",
     "Connection",
     "ConnectionLost",
+    "Datagram",
+    "DatagramError",
+    "DatagramLimits",
+    "DatagramPeer",
+    "DatagramSocket",
+    "DatagramStatistics",
+    "DatagramTooLong",
     "Deadlines",
     "DeclarationError",
     "HandshakeFailed",
@@ -52,6 +66,7 @@ __all__ = [
     "ListenFailed",
     "Message",
     "MessageError",
+    "Multicast",
     "ProtocolError",
     "RemoteError",
     "Request",
@@ -62,6 +77,8 @@ __all__ = [
     "TransportError",
     "TypeMismatch",
     "UnknownType",
+    "UnverifiedPeer",
+    "bind",
     "connect",
     "serve",
 ]

@@ -212,16 +212,21 @@ class Endpoint:
         given = [] if self._binding is None else self._binding.arguments(hook.asks_for, connection)
         if hook.is_async:
             return await hook.function(*given)
-        return await self._in_thread(partial(hook.function, *given))
+        return await self.in_thread(partial(hook.function, *given))
 
     def _bind(self, handler: Handler, binding: Binding) -> Callable[[Any, Connection], Any]:
         """The handler as a function of message and connection that returns a coroutine."""
         bound = binding.bind(handler.function, handler.asks_for)
         if handler.is_async:
             return bound
-        return lambda message, connection: self._in_thread(partial(bound, message, connection))
+        return lambda message, connection: self.in_thread(partial(bound, message, connection))
 
-    async def _in_thread(self, function: Callable[[], Any]) -> Any:
+    def given(self, asks_for: tuple[tuple[str, type], ...]) -> list[Any]:
+        """For each parameter what an ``on_start`` function has returned for it."""
+        return [] if self._binding is None else self._binding.arguments(asks_for, None)
+
+    async def in_thread(self, function: Callable[[], Any]) -> Any:
+        """Run a plain ``def`` function in one of the handlers' threads."""
         if self._threads is None:
             self._threads = Threads(self.limits.threads)
         return await self.loop.run_in_executor(self._threads, copy_context().run, function)

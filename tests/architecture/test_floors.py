@@ -17,6 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "settings", "eager", "threads", "validation"),
     ("address", "message", "expression", "protocol"),
     ("transports", "catalogue", "declaration"),
+    ("datagrams",),
     ("app", "compatibility", "generation", "repertoire"),
     ("binding", "failure"),
     ("messenger",),
@@ -34,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 ONLY = {
     "protocol": {"tomada.errors", "tomada.protocol", "msgspec"},
-    "transports": {"tomada.address", "tomada.errors", "tomada.transports"},
+    "transports": {"tomada.address", "tomada.errors", "tomada.settings", "tomada.transports", "msgspec"},
 }
 """All of the house, and of what is installed, that these folders may import."""
 

@@ -13,6 +13,7 @@ from tomada.connection import Connection
 from tomada.endpoint import Endpoint, log
 from tomada.link import Link
 from tomada.protocol import GoodbyeCode, Role
+from tomada.server.datagrams import Datagrams
 from tomada.settings import Deadlines, Limits
 
 if TYPE_CHECKING:
@@ -20,22 +21,25 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tomada.app import App
+    from tomada.transports.datagram import DatagramStatistics
 
 
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_endpoint", "_listeners")
+    __slots__ = ("_closed", "_datagrams", "_endpoint", "_listeners")
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._listeners: list[transports.Listener] = []
+        self._datagrams = Datagrams(endpoint)
         self._closed: asyncio.Task[None] | None = None
 
-    async def _start(self, addresses: tuple[Address, ...]) -> None:
+    async def _start(self, app: App, addresses: tuple[Address, ...]) -> None:
         await self._endpoint.start()
         try:
-            for address in addresses:
+            await self._datagrams.open(app, addresses)
+            for address in self._datagrams.left(addresses):
                 self._listeners.append(await transports.listen(address, lambda: Link(self._endpoint, Connection)))
         except BaseException:
             await self.close()
@@ -44,7 +48,13 @@ class Server:
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Where the server listens: the addresses asked for, with the ports that the system chose in place of 0."""
-        return tuple(address for listener in self._listeners for address in listener.addresses)
+        listening = tuple(address for listener in self._listeners for address in listener.addresses)
+        return listening + self._datagrams.addresses
+
+    @property
+    def datagram_statistics(self) -> dict[Address, DatagramStatistics]:
+        """What became of the datagrams at each address that receives some."""
+        return self._datagrams.statistics
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -63,6 +73,7 @@ class Server:
     async def _close(self) -> None:
         for listener in self._listeners:
             listener.close()
+        self._datagrams.stop_receiving()
         self._endpoint.is_closing = True
         links = tuple(self._endpoint.connections)
         for link in links:
@@ -70,7 +81,10 @@ class Server:
         while self._endpoint.connections:
             # All, and those that were accepted just now: they are cut when they come up.
             await asyncio.wait([link.ended for link in self._endpoint.connections])
-        await self._endpoint.stop()
+        try:
+            await self._endpoint.stop()
+        finally:
+            self._datagrams.close()
 
 
 class Serving:
@@ -79,7 +93,7 @@ class Serving:
     __slots__ = ("_addresses", "_app", "_deadlines", "_limits", "_server")
 
     def __init__(self, app: App, addresses: tuple[str | Address, ...], limits: Limits, deadlines: Deadlines) -> None:
-        if not addresses:
+        if not addresses and not app.datagram_handlers:
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
         self._app = app
         self._addresses = tuple(
@@ -132,7 +146,7 @@ class Serving:
     async def _serve(self) -> Server:
         self._app.check(Connection)
         server = Server(Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection))
-        await server._start(self._addresses)  # noqa: SLF001 - one file
+        await server._start(self._app, self._addresses)  # noqa: SLF001 - one file
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
 
@@ -151,7 +165,8 @@ def serve(
 
     Args:
         app: The handlers.
-        addresses: Where to listen. An empty host means all interfaces; port 0 a free port, told by `Server.addresses`.
+        addresses: Where to listen for messages. An empty host means all interfaces; port 0 a free port, told by
+            `Server.addresses`. The addresses of `App.datagram` handlers are opened too, and need not be given.
         limits: What each connection may use.
         deadlines: How long things may take.
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, TypeVar
 from tomada.address import Address
 from tomada.errors import ConnectFailed, ListenFailed
 from tomada.transports import tcp, unix
+from tomada.transports.datagram import DatagramStatistics
 from tomada.transports.listener import Listener
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-__all__ = ["Listener", "connect", "listen", "peer_address"]
+__all__ = ["DatagramStatistics", "Listener", "connect", "listen", "peer_address"]
 
 P = TypeVar("P", bound="asyncio.Protocol")
 
