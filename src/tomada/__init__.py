@@ -9,7 +9,7 @@ The house, from the ground: `errors`, `address`, `message`; `protocol` (sans-I/O
 
 from tomada.address import Address
 from tomada.app import App
-from tomada.client import connect
+from tomada.client import DatagramClient, connect, connect_datagram
 from tomada.connection import Connection
 from tomada.datagrams import Datagram, DatagramPeer, DatagramSocket, bind
 from tomada.errors import (
@@ -51,6 +51,7 @@ __all__ = [
     "Connection",
     "ConnectionLost",
     "Datagram",
+    "DatagramClient",
     "DatagramError",
     "DatagramLimits",
     "DatagramPeer",
@@ -80,5 +81,6 @@ __all__ = [
     "UnverifiedPeer",
     "bind",
     "connect",
+    "connect_datagram",
     "serve",
 ]

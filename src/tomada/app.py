@@ -89,8 +89,8 @@ class App:
             async def echo(datagram: bytes, peer: tomada.DatagramPeer) -> None:
                 peer.reply(datagram)
 
-        The parameter that is annotated `bytes` is given what came, one that is annotated `DatagramPeer` who sent it, and
-        any other what an ``on_start`` function returned. A plain ``def`` handler runs in a thread pool. What it
+        The parameter that is annotated `bytes` is given what came, one that is annotated `DatagramPeer` who sent it,
+        and any other what an ``on_start`` function returned. A plain ``def`` handler runs in a thread pool. What it
         raises is told to the log, and counted. Where 1,024 handlers run at once, further datagrams are dropped, and
         counted.
 

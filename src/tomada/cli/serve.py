@@ -38,11 +38,15 @@ def serve(
     ],
     *,
     bind: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
-            "--bind", "-b", metavar="ADDRESS", help="Where to listen; may be repeated. Port 0 takes a free one."
+            "--bind",
+            "-b",
+            metavar="ADDRESS",
+            help="Where to listen; may be repeated. Port 0 takes a free one.",
+            show_default=f"{DEFAULT_ADDRESS}, or what the handlers of datagrams name",
         ),
-    ] = [DEFAULT_ADDRESS],  # noqa: B006 - Typer copies it
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Serve an application until Ctrl-C, which lets it end what is under way; a second one ends it at once."""
@@ -50,7 +54,7 @@ def serve(
     with errors_told(as_json=as_json):
         app = _load(target)
         logging.getLogger("tomada").setLevel(logging.WARNING if sys.stderr.isatty() else logging.INFO)
-        tomada.serve(app, *bind).run(ready=lambda server: _tell(app, server, as_json=as_json))
+        tomada.serve(app, *(bind or _default(app))).run(ready=lambda server: _tell(app, server, as_json=as_json))
 
 
 def _load(target: str) -> App:
@@ -64,6 +68,11 @@ def _load(target: str) -> App:
         raise typer.Exit(ExitCode.UNREACHED) from None
 
 
+def _default(app: App) -> list[str]:
+    """Where to listen by default; nowhere else where the application only handles datagrams."""
+    return [] if app.datagram_handlers and not app.handlers else [DEFAULT_ADDRESS]
+
+
 def _tell(app: App, server: Server, *, as_json: bool) -> None:
     addresses = [str(address) for address in server.addresses]
     if as_json:
@@ -72,10 +81,11 @@ def _tell(app: App, server: Server, *, as_json: bool) -> None:
     typer.echo(f"{typer.style(app.name, bold=True)} listens on")
     for address in addresses:
         typer.secho(f"  {address}", fg="cyan")
-    typer.echo("try")
-    typer.echo(f"  tomada types {addresses[0]}")
-    for kind in list(app.handlers)[:1]:
-        typer.echo(f"  {example(kind, addresses[0])}")
+    if server.addresses[0].scheme not in ("udp", "unixgram"):
+        typer.echo("try")
+        typer.echo(f"  tomada types {addresses[0]}")
+        for kind in list(app.handlers)[:1]:
+            typer.echo(f"  {example(kind, addresses[0])}")
     typer.secho("Ctrl-C stops it", dim=True)
     sys.stdout.flush()
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import msgspec
 
 from tomada.datagrams.directory import KEPT, Directory
 from tomada.datagrams.peer import AMPLIFICATION, DatagramPeer
 from tomada.eager import Suspended
 from tomada.endpoint import log
+from tomada.server.datagram_messages import MessageService, limits_of
 from tomada.transports.datagram_opening import SCHEMES, open_datagrams
 from tomada.transports.names import Names
 
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from tomada.datagrams.declaration import DatagramHandler
     from tomada.endpoint import Endpoint
     from tomada.transports.datagram import DatagramStatistics, DatagramTransport
+
+_SECRET_BYTES: Final = 32
 
 
 class _Run:
@@ -57,8 +63,9 @@ class HandlerService:
 
     async def open(self) -> None:
         """Begin to receive."""
-        handler = self._handler
-        self.transport = await open_datagrams(handler.address, self, options=handler.options)
+        limits = limits_of(self._endpoint.limits)
+        options = msgspec.structs.replace(self._handler.options, limits=limits)
+        self.transport = await open_datagrams(self._handler.address, self, options=options)
 
     # The transport calls these.
 
@@ -142,10 +149,13 @@ class Datagrams:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._services: list[HandlerService] = []
+        self._services: list[HandlerService | MessageService] = []
 
     async def open(self, app: App, addresses: Sequence[Address]) -> None:
-        """Open what the application declares."""
+        """Open what the application declares, and those of the addresses that are for messages in datagrams."""
+        for address in addresses:
+            if address.scheme in SCHEMES:
+                await self._open(MessageService(self._endpoint, address, os.urandom(_SECRET_BYTES)))
         for handler in app.datagram_handlers:
             await self._open(HandlerService(self._endpoint, handler))
 
@@ -154,7 +164,7 @@ class Datagrams:
         """Those that are for connections."""
         return [address for address in addresses if address.scheme not in SCHEMES]
 
-    async def _open(self, service: HandlerService) -> None:
+    async def _open(self, service: HandlerService | MessageService) -> None:
         await service.open()
         self._services.append(service)
 
