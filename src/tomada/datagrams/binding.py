@@ -42,7 +42,7 @@ class Binding:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._socket is not None:
-            self._socket.close()
+            await self._socket.__aexit__(kind, error, traceback)
 
     async def _open(self) -> DatagramSocket:
         opened = DatagramSocket(self._peer)

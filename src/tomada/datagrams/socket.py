@@ -300,6 +300,7 @@ class DatagramSocket:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+        await asyncio.sleep(0)  # the loop may close what it has opened in its next turn
 
     def __repr__(self) -> str:
         return f"<DatagramSocket at {self.address}{', closed' if self.is_closed else ''}>"

@@ -213,6 +213,7 @@ class BatchTransport(DatagramTransport):
         self.loop.remove_writer(self._fd)
         self._is_clogged = False
         self._flush()
+        self._burst = 0
         self._weigh()
         if not self.is_crowded:
             self.receiver.room_again()

@@ -47,10 +47,17 @@ class Opened:
         longest: Bytes that one datagram may have.
     """
 
-    __slots__ = ("_forget", "address", "longest", "names", "socket")
+    __slots__ = ("_forget", "_multicast", "address", "longest", "names", "socket")
 
-    def __init__(self, opened: socket.socket, scheme: str, forget: Callable[[], None] | None) -> None:
+    def __init__(
+        self,
+        opened: socket.socket,
+        scheme: str,
+        forget: Callable[[], None] | None = None,
+        multicast: Multicast | None = None,
+    ) -> None:
         self.socket = opened
+        self._multicast = multicast
         self.names = Names(opened.family, scheme, is_dual=_is_dual(opened))
         self.address = self.names.address(opened.getsockname())
         self.longest = MAX_UDP_DATAGRAM if scheme == "udp" else _longest_unix(opened)
@@ -82,9 +89,8 @@ class Opened:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             if self.socket.family == socket.AF_INET6:
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not self.names.is_dual)
-            elif self.socket.family == socket.AF_INET:
-                interface = self.socket.getsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, 4)
-                probe.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, interface)
+            if self._multicast is not None:
+                _set_multicast(probe, self._multicast)
             try:
                 probe.connect(name)
             except OSError as error:
@@ -148,7 +154,7 @@ def open_udp(
             except BaseException:
                 opened.close()
                 raise
-            return Opened(opened, "udp", None)
+            return Opened(opened, "udp", multicast=options.multicast)
         except TransportError:
             raise
         except OSError as error:
@@ -177,13 +183,23 @@ def _join(opened: socket.socket, address: Address, multicast: Multicast | None) 
     if multicast is None:
         return
     try:
-        if opened.family == socket.AF_INET6:
-            _join_v6(opened, multicast)
-        else:
-            _join_v4(opened, multicast)
+        own, index = _set_multicast(opened, multicast)
+        if multicast.join and opened.family == socket.AF_INET6:
+            group = _packed(socket.AF_INET6, multicast.join)
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, struct.pack("@16sI", group, index))
+        elif multicast.join:
+            group = _packed(socket.AF_INET, multicast.join)
+            opened.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, struct.pack("@4s4si", group, own, index))
     except OSError as error:
-        group = multicast.join or "multicast"
-        raise ListenFailed(f"cannot listen on {address}: {_why_not_joined(group, multicast, error)}") from error
+        group_text = multicast.join or "multicast"
+        raise ListenFailed(f"cannot listen on {address}: {_why_not_joined(group_text, multicast, error)}") from error
+
+
+def _packed(family: int, group: str) -> bytes:
+    try:
+        return socket.inet_pton(family, group)
+    except OSError as error:
+        raise OSError(errno.EINVAL, str(error)) from error
 
 
 def _why_not_joined(group: str, multicast: Multicast, error: OSError) -> str:
@@ -195,37 +211,21 @@ def _why_not_joined(group: str, multicast: Multicast, error: OSError) -> str:
     return str(error)
 
 
-def _join_v4(opened: socket.socket, multicast: Multicast) -> None:
-    level, own, index = socket.IPPROTO_IP, b"\0\0\0\0", 0
-    if multicast.interface and is_number(multicast.interface):
-        own = socket.inet_aton(multicast.interface)
-    elif multicast.interface:
-        index = socket.if_nametoindex(multicast.interface)
-    opened.setsockopt(level, socket.IP_MULTICAST_TTL, multicast.ttl)
-    opened.setsockopt(level, socket.IP_MULTICAST_LOOP, multicast.loopback)
-    if multicast.interface:
-        opened.setsockopt(level, socket.IP_MULTICAST_IF, struct.pack("@4s4si", b"\0\0\0\0", own, index))
-    if multicast.join:
-        try:
-            group = socket.inet_aton(multicast.join)
-        except OSError as error:
-            raise OSError(errno.EINVAL, str(error)) from error
-        opened.setsockopt(level, socket.IP_ADD_MEMBERSHIP, struct.pack("@4s4si", group, own, index))
-
-
-def _join_v6(opened: socket.socket, multicast: Multicast) -> None:
-    level = socket.IPPROTO_IPV6
-    index = socket.if_nametoindex(multicast.interface) if multicast.interface else 0
-    opened.setsockopt(level, socket.IPV6_MULTICAST_HOPS, multicast.ttl)
-    opened.setsockopt(level, socket.IPV6_MULTICAST_LOOP, multicast.loopback)
-    if index:
-        opened.setsockopt(level, socket.IPV6_MULTICAST_IF, index)
-    if multicast.join:
-        try:
-            group = socket.inet_pton(socket.AF_INET6, multicast.join)
-        except OSError as error:
-            raise OSError(errno.EINVAL, str(error)) from error
-        opened.setsockopt(level, socket.IPV6_JOIN_GROUP, struct.pack("@16sI", group, index))
+def _set_multicast(opened: socket.socket, multicast: Multicast) -> tuple[bytes, int]:
+    """Say how what is sent travels; the interface's own address, or its number."""
+    interface = multicast.interface
+    own = socket.inet_aton(interface) if interface and is_number(interface) and ":" not in interface else bytes(4)
+    index = socket.if_nametoindex(interface) if interface and not any(own) else 0
+    if opened.family == socket.AF_INET6:
+        opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, multicast.ttl)
+        opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, multicast.loopback)
+        opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+        return own, index
+    opened.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, multicast.ttl)
+    opened.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, multicast.loopback)
+    if interface:
+        opened.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("@4s4si", bytes(4), own, index))
+    return own, index
 
 
 def _connect(opened: socket.socket, peer: Address, remote: Candidates) -> None:
