@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,6 +33,12 @@ async def bound(
     socket.attach(await open_datagrams(where, socket, peer=peer, options=options, batches=batches))
     async with socket:
         yield socket
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SOON):
+        while not condition():  # noqa: ASYNC110 - what it waits for is counted, not signalled
+            await asyncio.sleep(0)
 
 
 async def received(socket: DatagramSocket, count: int) -> list[bytes]:
