@@ -3,8 +3,8 @@
 Declare messages as classes and handlers as functions; `serve` and `connect` do the rest. Programs without an event loop
 find the same in `tomada.sync`.
 
-The house, from the ground: `errors`, `address`, `message`; `protocol` (sans-I/O); `transports` (kernel sockets); `app`,
-`messenger`, `link`, `connection`; `client` and `server`; `cli`. Imports point down.
+The house, from the ground: `errors`, `address`, `message`; `protocol` (sans-I/O); `transports` (kernel sockets);
+`datagrams`; `app`, `messenger`, `link`, `connection`; `client` and `server`; `cli`. Imports point down.
 """
 
 from tomada.address import Address

@@ -80,6 +80,12 @@ class DatagramLimits(_Settings, frozen=True, kw_only=True):
     handlers: int = 1_024
     """How many handlers run at once; further datagrams are dropped, and counted."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.__struct_fields__:
+            if not isinstance(getattr(self, name), int):
+                raise ValueError(f"{name} is {getattr(self, name)!r}, it must be a whole number")  # noqa: TRY004 - as the others
+
 
 class Multicast(msgspec.Struct, frozen=True, kw_only=True):
     """How a datagram socket takes part in multicast."""

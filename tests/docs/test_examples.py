@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "docs/tutorial/first-steps.md"]
+DOCUMENTS = ["README.md", "docs/tutorial/first-steps.md", "docs/how-to/datagrams.md"]
 PORT = "4477"
 
 

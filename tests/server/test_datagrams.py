@@ -381,9 +381,6 @@ def test_what_is_written_wrongly() -> None:
         (connected, "datagrams come over none"),
         (stateful, "which no @app.on_start function"),
     ]
-        (connected, "datagrams come over none"),
-        (stateful, "which no @app.on_start function"),
-    ]
     for function, text_ in wrongs:
         wrong = tomada.App()
         wrong.datagram(HERE)(function)

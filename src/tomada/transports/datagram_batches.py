@@ -32,6 +32,7 @@ SEGMENTS: Final = 64  # UDP_MAX_SEGMENTS of the kernels before 6.9; later ones t
 READS_PER_TURN: Final = 16
 """So often a socket is read before others have their turn."""
 _CONTROL_BYTES: Final = 64
+_TRUNCATED: Final = int(socket.MSG_TRUNC)  # an enum's own arithmetic takes longer than the whole call
 _pack_size: Final = struct.Struct("=H").pack
 _unpack_size: Final = struct.Struct("=i").unpack_from
 _NO_SEGMENTS: Final = (errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT)
@@ -91,7 +92,7 @@ class BatchTransport(DatagramTransport):
             except OSError as error:
                 self._refused(error)
                 continue
-            if flags & socket.MSG_TRUNC:
+            if flags & _TRUNCATED:
                 statistics.truncated += 1
                 continue
             segment = _unpack_size(control[0][2])[0] if control else 0
@@ -106,7 +107,10 @@ class BatchTransport(DatagramTransport):
                 return
 
     def _refused(self, error: OSError) -> None:
-        self.statistics.refused += 1
+        if isinstance(error, ConnectionError):
+            self.statistics.refused += 1
+        else:
+            self.statistics.unreachable += 1
         self.receiver.peer_refused(error)
 
     # Sending.

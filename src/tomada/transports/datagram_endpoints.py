@@ -13,6 +13,8 @@ from tomada.transports.datagram_sockets import bind_error
 from tomada.transports.names import Names
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tomada.address import Address
     from tomada.settings import DatagramLimits
     from tomada.transports.datagram import DatagramStatistics, Receiver, SocketName
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 class EndpointTransport(DatagramTransport, asyncio.DatagramProtocol):
     """Datagrams over an endpoint of the loop. Made by `over_socket` and `over_loop`."""
 
-    __slots__ = ("_is_deaf", "_names", "_opened", "_transport")
+    __slots__ = ("_is_deaf", "_names", "_opened", "_transport", "_waiting")
 
     def __init__(
         self,
@@ -34,6 +36,7 @@ class EndpointTransport(DatagramTransport, asyncio.DatagramProtocol):
     ) -> None:
         super().__init__(loop, address, receiver, limits)
         self._transport: Any = None
+        self._waiting: Callable[[], int] = _nothing
         self._opened = opened
         self._names = Names(socket.AF_INET, "udp", is_dual=False) if opened is None else opened.names
         if opened is not None:
@@ -45,7 +48,9 @@ class EndpointTransport(DatagramTransport, asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The endpoint is there."""
         self._transport = cast("asyncio.DatagramTransport", transport)
-        self._transport.set_write_buffer_limits(self.limits.buffer_bytes)
+        # Not all loops bound what waits; where nothing is said of it, nothing waits.
+        self._waiting = getattr(transport, "get_write_buffer_size", _nothing)
+        getattr(transport, "set_write_buffer_limits", _nothing)(self.limits.buffer_bytes)
         name = transport.get_extra_info("sockname")
         if self._opened is None and isinstance(name, tuple):
             self.address = self._names.address(name)
@@ -87,7 +92,7 @@ class EndpointTransport(DatagramTransport, asyncio.DatagramProtocol):
     @property
     def unsent(self) -> int:
         """Bytes that wait to be sent."""
-        return 0 if self._transport is None or self.is_closed else int(self._transport.get_write_buffer_size())
+        return 0 if self.is_closed else self._waiting()
 
     @unsent.setter
     def unsent(self, value: int) -> None:
@@ -139,6 +144,10 @@ class EndpointTransport(DatagramTransport, asyncio.DatagramProtocol):
         if self._opened is not None:
             self._opened.forget_file()
         self._transport.close()
+
+
+def _nothing(*_: object) -> int:
+    return 0
 
 
 async def over_socket(opened: Opened, receiver: Receiver, limits: DatagramLimits) -> EndpointTransport:
