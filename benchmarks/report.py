@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.contenders import REFERENCES
+from benchmarks.contenders import REFERENCES, load_name
 from benchmarks.rounds import Series, median_ratio
 from benchmarks.targets import Figure
 
@@ -34,7 +34,7 @@ class Report:
         """Print the machine, the rates and the targets."""
         for name, value in {**self.machine, **self.settings}.items():
             console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
-        _show(console, ("in flight", "contender", "replies/s", "lowest", "highest", "ratio", "against"), self._rates())
+        _show(console, ("load", "contender", "per second", "lowest", "highest", "ratio", "against"), self._rates())
         _show(console, ("figure", "wanted", "reached", "verdict"), self._verdicts())
 
     def _rates(self) -> list[tuple[str, ...]]:
@@ -46,7 +46,7 @@ class Report:
 
 
 def _rate_row(series: Series, reference: Series | None) -> tuple[str, ...]:
-    start = (f"{series.in_flight:,}", series.contender)
+    start = (load_name(series.in_flight), series.contender)
     if series.missing:
         return (*start, f"not installed: {', '.join(series.missing)}", "", "", "", "")
     if series.failure:

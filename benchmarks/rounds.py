@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks.contenders import Contender
+from benchmarks.contenders import Contender, load_name
 from benchmarks.load import Plan
 from benchmarks.process import ContenderFailed, measure
 
@@ -48,6 +48,6 @@ def interleave(
     everything = [Series(c.name, load, missing=c.missing()) for load in loads for c in contenders if load in c.loads]
     for number in range(rounds):
         for series in everything if number % 2 == 0 else reversed(everything):
-            progress(f"round {number + 1} of {rounds}: {series.contender}, {series.in_flight} in flight")
+            progress(f"round {number + 1} of {rounds}: {series.contender}, {load_name(series.in_flight)}")
             series.take(warm_up, seconds)
     return everything

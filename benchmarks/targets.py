@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from benchmarks.contenders import ONE_WAY
+from benchmarks.contenders import ONE_WAY, load_name
 from benchmarks.imports import OURS, THEIRS
 from benchmarks.rounds import Series, median_ratio
 
@@ -53,8 +53,7 @@ def figures(measured: Sequence[Series], import_ratio: float | None) -> list[Figu
     rows = []
     for target in TARGETS:
         ours, theirs = (by_key.get((name, target.in_flight)) for name in (target.ours, target.theirs))
-        load = "one way" if target.in_flight == ONE_WAY else f"{target.in_flight:,} in flight"
-        name = f"{load}, {target.ours} against {target.theirs}"
+        name = f"{load_name(target.in_flight)}, {target.ours} against {target.theirs}"
         rows.append(_at_least(name, target.bound, median_ratio(ours, theirs)))
     return [*rows, _at_most(f"{OURS}, against {THEIRS}", IMPORT_BOUND, import_ratio)]
 

@@ -48,3 +48,8 @@ CONTENDERS: Final = (
 
 REFERENCES: Final = {ONE_WAY: "datagrams-uvloop", 1: "socket", 64: "pyzmq", 1000: "pyzmq"}
 """Per number of requests in flight, the contender whose rate is 1 in the report's ratios."""
+
+
+def load_name(load: int) -> str:
+    """A load, as people read it."""
+    return "one way" if load == ONE_WAY else f"{load:,} in flight"

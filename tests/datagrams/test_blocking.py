@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import threading
 from pathlib import Path
 
@@ -123,3 +125,22 @@ def test_a_receiver_that_went_away(folder: Path) -> None:
             one.send(b"x", gone.address)
         with pytest.raises(tomada.ConnectFailed, match="nobody receives at"):
             one.send(b"x", gone.address)
+
+
+def test_a_machine_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.socket
+
+    def only_v4(family: int = socket.AF_INET, *arguments: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return real(family, *arguments)
+
+    monkeypatch.setattr(socket, "socket", only_v4)
+    with tomada.sync.bind("udp://:0") as one, tomada.sync.bind(HERE) as other:
+        assert one.address.host == "0.0.0.0"  # noqa: S104 - which is the case
+        other.send(b"x", f"udp://127.0.0.1:{one.address.port}")
+        assert one.receive(timeout=SOON).data == b"x"
+        with pytest.raises(tomada.DatagramError, match="this socket speaks IPv4"):
+            one.send(b"x", "udp://[::1]:9")
+    with pytest.raises(tomada.ListenFailed, match="no such address"):
+        tomada.sync.bind("udp://[::1]:0")

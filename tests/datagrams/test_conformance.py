@@ -11,6 +11,7 @@ import tomada
 from tests.datagrams.ends import HERE, SOON, bound, received, until
 from tests.integration.conftest import Run
 from tomada.address import Address
+from tomada.transports import datagram_opening
 
 pytestmark = pytest.mark.parametrize("batches", [True, False], ids=["batches", "endpoint"])
 
@@ -338,5 +339,29 @@ def test_the_port_is_held(run: Run, *, batches: bool) -> None:
             with pytest.raises(tomada.ListenFailed, match=text):
                 async with bound(Address.parse(wrong), batches=batches):
                     pass
+
+    run(main())
+
+
+def test_a_name_that_nobody_answers_for(run: Run, monkeypatch: pytest.MonkeyPatch, *, batches: bool) -> None:
+    monkeypatch.setattr(datagram_opening, "_LOOK_UP_SECONDS", 0.01)
+
+    async def never(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", never)
+
+    async def main() -> None:
+        if not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+            return  # uvloop's own cannot be replaced
+        with pytest.raises(tomada.ConnectFailed, match=r"was not looked up within 0\.01 s"):
+            async with bound(HERE, Address.parse("udp://slow.invalid:1"), batches=batches):
+                pass
+        with pytest.raises(tomada.ListenFailed, match=r"was not looked up within 0\.01 s"):
+            async with bound("udp://slow.invalid:0", batches=batches):
+                pass
+        async with bound(batches=batches) as one:
+            with pytest.raises(tomada.TimedOut, match=r"was not looked up within 0\.02 s"):
+                await one.send(b"x", "udp://slow.invalid:1", timeout=0.02)
 
     run(main())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -252,6 +254,30 @@ def test_an_answer_is_at_most_three_times_what_came(run: Run, caplog: pytest.Log
     assert len(refused) == 2
     assert "may still be sent 9: at most 3 times what a peer has sent" in refused[0]
     assert caplog.records == [] or all(record.levelno < logging.ERROR for record in caplog.records)
+
+
+def test_through_a_socket_file_every_sender_is_known(run: Run, folder: Path) -> None:
+    app = tomada.App()
+
+    @app.datagram(f"unixgram://{folder}/house")
+    async def long(datagram: bytes, peer: tomada.DatagramPeer) -> None:
+        try:
+            peer.reply(datagram * 1_000)
+        except tomada.DatagramError as error:
+            nameless.append(str(error))
+
+    nameless: list[str] = []
+
+    async def main() -> None:
+        async with tomada.serve(app) as server, tomada.bind(f"unixgram://{folder}/one") as one:
+            await one.send(b"x", server.addresses[0])
+            assert await received(one, 1) == [b"x" * 1_000]
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.sendto(b"x", f"{folder}/house")
+            await until(lambda: bool(nameless))
+
+    run(main())
+    assert nameless == ["cannot send to a peer without a name: it must bind a path to be answered"]
 
 
 def test_answers_that_cannot_be_sent(run: Run) -> None:

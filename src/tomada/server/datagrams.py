@@ -132,7 +132,9 @@ class HandlerService:
     def _peer(self, name: Any) -> DatagramPeer:
         if len(self._peers) >= KEPT:
             self._peers.clear()  # with what they were owed: to forget it never sends anybody more
-        peer = self._peers[name] = DatagramPeer(self.transport, self._directory, name, trusted=self._handler.trusted)
+        # The system itself says who sends through a socket file.
+        trusted = self._handler.trusted or self._handler.address.scheme == "unixgram"
+        peer = self._peers[name] = DatagramPeer(self.transport, self._directory, name, trusted=trusted)
         return peer
 
     def peer_refused(self, error: OSError) -> None:

@@ -32,7 +32,7 @@ SEGMENTS: Final = 64  # UDP_MAX_SEGMENTS of the kernels before 6.9; later ones t
 READS_PER_TURN: Final = 16
 """So often a socket is read before others have their turn."""
 _CONTROL_BYTES: Final = 64
-_TRUNCATED: Final = int(socket.MSG_TRUNC)  # an enum's own arithmetic takes longer than the whole call
+_TRUNCATED: Final = int(getattr(socket, "MSG_TRUNC", 0))  # an enum's own arithmetic takes longer than the whole call
 _pack_size: Final = struct.Struct("=H").pack
 _unpack_size: Final = struct.Struct("=i").unpack_from
 _NO_SEGMENTS: Final = (errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT)
@@ -181,7 +181,7 @@ class BatchTransport(DatagramTransport):
     def _write(self, run: list[bytes], name: SocketName) -> None:
         if len(run) > 1:
             size = _pack_size(len(run[0]))
-            self._socket.sendmsg(run, [(socket.SOL_UDP, UDP_SEGMENT, size)], 0, name)
+            self._socket.sendmsg(run, [(socket.IPPROTO_UDP, UDP_SEGMENT, size)], 0, name)
         elif name is None:
             self._socket.send(run[0])
         else:
@@ -278,7 +278,7 @@ class BatchTransport(DatagramTransport):
 def _knows(opened: socket.socket, option: int, value: int) -> bool:
     """Whether the kernel takes the option of UDP."""
     try:
-        opened.setsockopt(socket.SOL_UDP, option, value)
+        opened.setsockopt(socket.IPPROTO_UDP, option, value)
     except OSError:
         return False
     return True

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tomada.transports.datagram_sockets import Candidates, Opened
 
 _REAL: Final = ("asyncio.unix_events", "asyncio.windows_events", "uvloop", "uvloop.loop", "winloop", "winloop.loop")
+_LOOK_UP_SECONDS: Final = 5.0
 SCHEMES: Final = ("udp", "unixgram")
 
 
@@ -87,6 +88,8 @@ async def _open_udp(address: Address, peer: Address | None, options: DatagramOpt
     if peer is not None:
         try:
             remote = numeric(peer) or found(await _look_up(peer))
+        except TimeoutError as error:
+            raise ConnectFailed(f"cannot send to {peer}: {error}") from error
         except (OSError, UnicodeError) as error:
             raise ConnectFailed(f"cannot send to {peer}: the name {peer.host!r} is not known; check it") from error
     return open_udp(address, local, peer, remote, options)
@@ -103,4 +106,8 @@ def numeric(peer: Address) -> Candidates:
 
 
 async def _look_up(address: Address) -> list[Any]:
-    return await asyncio.get_running_loop().getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
+    try:
+        async with asyncio.timeout(_LOOK_UP_SECONDS):
+            return await asyncio.get_running_loop().getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
+    except TimeoutError:
+        raise TimeoutError(f"the name {address.host!r} was not looked up within {_LOOK_UP_SECONDS:g} s") from None
