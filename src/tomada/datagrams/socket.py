@@ -176,6 +176,8 @@ class DatagramSocket:
             await turn
 
     async def _within(self, timeout: float | None, waiting: Any, what: str) -> Any:
+        if timeout is None:
+            return await waiting
         try:
             async with asyncio.timeout(timeout):
                 return await waiting

@@ -48,7 +48,7 @@ def splitter(segment: int, size: int) -> Callable[[Any], tuple[bytes, ...]]:
 class BatchTransport(DatagramTransport):
     """Datagrams over a socket that is read and written here."""
 
-    __slots__ = ("_buffer", "_burst", "_fd", "_is_clogged", "_is_woken", "_limit", "_opened", "_patient", "_run",
+    __slots__ = ("_buffer", "_burst", "_fd", "_is_clogged", "_is_woken", "_limit", "_opened", "_patient", "_reads", "_run",
                  "_run_name", "_run_room", "_run_size", "_runs", "_segments", "_socket", "_view")  # fmt: skip
 
     def __init__(
@@ -68,6 +68,7 @@ class BatchTransport(DatagramTransport):
         self._limit = limits.buffer_bytes
         self._buffer = [bytearray(MAX_UDP_DATAGRAM + 28 if is_udp else MAX_UNIX_DATAGRAM)]
         self._view = memoryview(self._buffer[0])
+        self._reads = 1
         self._runs: deque[tuple[list[bytes], SocketName]] = deque()
         self._run: list[bytes] = []
         self._run_name: SocketName = None
@@ -84,10 +85,13 @@ class BatchTransport(DatagramTransport):
     def _readable(self) -> None:
         receive, buffer, view = self._socket.recvmsg_into, self._buffer, self._view
         statistics, deliver = self.statistics, self.receiver.datagrams_received
-        for _ in range(READS_PER_TURN):
+        reads = self._reads
+        for _ in range(reads):
             try:
                 size, control, flags, name = receive(buffer, _CONTROL_BYTES)
             except (BlockingIOError, InterruptedError):
+                # Looking in vain costs as much as a datagram: where they come one by one it is not tried again.
+                self._reads = 1
                 return
             except OSError as error:
                 self._refused(error)
@@ -105,6 +109,7 @@ class BatchTransport(DatagramTransport):
                 deliver((view[:size].tobytes(),), name)
             if self.is_closed:
                 return
+        self._reads = min(2 * reads, READS_PER_TURN)
 
     def _refused(self, error: OSError) -> None:
         if isinstance(error, ConnectionError):
