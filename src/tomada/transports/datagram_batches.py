@@ -48,8 +48,8 @@ def splitter(segment: int, size: int) -> Callable[[Any], tuple[bytes, ...]]:
 class BatchTransport(DatagramTransport):
     """Datagrams over a socket that is read and written here."""
 
-    __slots__ = ("_buffer", "_burst", "_fd", "_is_clogged", "_is_woken", "_limit", "_opened", "_patient", "_reads", "_run",
-                 "_run_name", "_run_room", "_run_size", "_runs", "_segments", "_socket", "_view")  # fmt: skip
+    __slots__ = ("_buffer", "_burst", "_fd", "_is_clogged", "_is_woken", "_limit", "_opened", "_patient", "_reads",
+                 "_run", "_run_name", "_run_room", "_run_size", "_runs", "_segments", "_socket", "_view")  # fmt: skip
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, opened: Opened, receiver: Receiver, limits: DatagramLimits
