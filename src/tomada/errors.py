@@ -14,8 +14,8 @@
     │   └── HandshakeFailed     the two ends could not agree to talk
     ├── ConnectionLost          the connection ended while something was still expected of it
     │                           (also a ConnectionError)
+    ├── BufferFull              so much waits to be sent that a sender would have to wait
     ├── TimedOut                a deadline passed (also a TimeoutError)
-    ├── BufferFull              too much waits to be sent already (also a BufferError)
     ├── DatagramError           a datagram that cannot be sent (also a ValueError)
     │   ├── DatagramTooLong     longer than one datagram may be
     │   └── UnverifiedPeer      an answer too long for a source that may be forged
@@ -86,12 +86,12 @@ class ConnectionLost(TomadaError, ConnectionError):
     """
 
 
+class BufferFull(TomadaError):
+    """So much waits to be sent that there is no room: ``await send()`` waits for it, ``send_nowait()`` raises this."""
+
+
 class TimedOut(TomadaError, TimeoutError):
     """A deadline passed before the answer came."""
-
-
-class BufferFull(TomadaError, BufferError):
-    """Too much waits to be sent already. The twin of the call that waits does so until there is room."""
 
 
 class DatagramError(TomadaError, ValueError):

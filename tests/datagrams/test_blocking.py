@@ -144,3 +144,12 @@ def test_a_machine_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
             one.send(b"x", "udp://[::1]:9")
     with pytest.raises(tomada.ListenFailed, match="no such address"):
         tomada.sync.bind("udp://[::1]:0")
+
+
+def test_a_system_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_permitted(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", not_permitted)
+    with pytest.raises(tomada.SystemPort, match=r"7 is a system port \(below 1024\)"):
+        tomada.sync.bind("udp://127.0.0.1:7")
