@@ -88,8 +88,13 @@ def test_forged_senders_take_a_bounded_place(run: Run) -> None:
     async def main() -> None:
         async with tomada.serve(app) as server, tomada.bind(HERE, peer=server.addresses[0]) as bystander:
             (service,) = server._datagrams._services
-            for number in range(3 * KEPT):  # as the transport would tell them
-                service.datagrams_received((b"forged",), (f"10.0.{number >> 8 & 255}.{number & 255}", number % 65_535))
+
+            def flood() -> None:  # as the transport would tell them
+                for number in range(3 * KEPT):
+                    name = (f"10.0.{number >> 8 & 255}.{number & 255}", 7)
+                    service.datagrams_received((b"forged",), name)
+
+            asyncio.get_running_loop().call_soon(flood)
             assert await answer(bystander, b"real") == b"real"
             assert len(service._peers) <= KEPT  # type: ignore[union-attr] # it is the handlers'
 
