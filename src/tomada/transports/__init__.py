@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from tomada.address import Address
 from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
 from tomada.transports import stack, tcp, unix
+from tomada.transports.datagram import DatagramStatistics
 from tomada.transports.identity import Identity, identity
 from tomada.transports.listener import Listener
 from tomada.transports.options import Options
@@ -24,7 +25,17 @@ from tomada.transports.options import Options
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Identity", "Listener", "Options", "connect", "identity", "listen", "peer_address", "reset"]
+__all__ = [
+    "DatagramStatistics",
+    "Identity",
+    "Listener",
+    "Options",
+    "connect",
+    "identity",
+    "listen",
+    "peer_address",
+    "reset",
+]
 
 P = TypeVar("P", bound="asyncio.Protocol")
 
