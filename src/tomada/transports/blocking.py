@@ -23,6 +23,9 @@ def connect(address: Address, timeout: float) -> socket.socket:
     Raises:
         ConnectFailed: Nobody could be reached within `timeout` seconds; the text says why.
     """
+    if address.scheme == "memory":
+        why = "memory joins ends of one event loop, and here is none; take `await tomada.connect(…)`, or a unix address"
+        raise ConnectFailed(f"cannot connect to {address}: {why}")
     if address.scheme not in ("tcp", "unix"):
         raise ConnectFailed(f"cannot connect to {address}: this version connects to tcp and unix addresses only")
     if address.scheme == "tcp" and not address.port:
