@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 from tomada import transports
 from tomada.address import Address
 from tomada.connection import Connection
 from tomada.endpoint import Endpoint, log
+from tomada.event_loop import new_event_loop
 from tomada.link import Link
 from tomada.protocol import GoodbyeCode, Role
+from tomada.server.streams import StreamServer
 from tomada.settings import Deadlines, Limits
 
 if TYPE_CHECKING:
@@ -25,18 +26,24 @@ if TYPE_CHECKING:
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_endpoint", "_listeners")
+    __slots__ = ("_closed", "_endpoint", "_listeners", "_streams")
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._listeners: list[transports.Listener] = []
+        self._streams: list[StreamServer] = []
         self._closed: asyncio.Task[None] | None = None
 
-    async def _start(self, addresses: tuple[Address, ...]) -> None:
-        await self._endpoint.start()
+    async def _start(self, addresses: tuple[Address, ...], app: App, options: transports.Options) -> None:
+        endpoint = self._endpoint
+        await endpoint.start()
+        self._streams = [StreamServer(endpoint, handler, options) for handler in app.stream_handlers]
         try:
             for address in addresses:
-                self._listeners.append(await transports.listen(address, lambda: Link(self._endpoint, Connection)))
+                listener = await transports.listen(address, lambda: Link(endpoint, Connection), options=options)
+                self._listeners.append(listener)
+            for streams in self._streams:
+                self._listeners.append(await streams.listen())
         except BaseException:
             await self.close()
             raise
@@ -64,6 +71,8 @@ class Server:
         for listener in self._listeners:
             listener.close()
         self._endpoint.is_closing = True
+        for streams in self._streams:
+            streams.hurry()
         links = tuple(self._endpoint.connections)
         for link in links:
             link.leave(GoodbyeCode.GOING_AWAY, "the server stops")
@@ -79,7 +88,7 @@ class Serving:
     __slots__ = ("_addresses", "_app", "_deadlines", "_limits", "_server")
 
     def __init__(self, app: App, addresses: tuple[str | Address, ...], limits: Limits, deadlines: Deadlines) -> None:
-        if not addresses:
+        if not (addresses or app.stream_handlers):
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
         self._app = app
         self._addresses = tuple(
@@ -132,7 +141,8 @@ class Serving:
     async def _serve(self) -> Server:
         self._app.check(Connection)
         server = Server(Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection))
-        await server._start(self._addresses)  # noqa: SLF001 - one file
+        options = transports.Options(handshake=self._deadlines.handshake)
+        await server._start(self._addresses, self._app, options)  # noqa: SLF001 - one file
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
 
@@ -151,7 +161,8 @@ def serve(
 
     Args:
         app: The handlers.
-        addresses: Where to listen. An empty host means all interfaces; port 0 a free port, told by `Server.addresses`.
+        addresses: Where to listen for messages; byte streams have their own, in the application. An empty host means
+            all interfaces; port 0 a free port, told by `Server.addresses`.
         limits: What each connection may use.
         deadlines: How long things may take.
 
@@ -161,17 +172,6 @@ def serve(
         DeclarationError: A handler asks for something that no ``on_start`` function returns.
     """
     return Serving(app, addresses, limits or Limits(), deadlines or Deadlines())
-
-
-def new_event_loop() -> asyncio.AbstractEventLoop:
-    """A loop of the fastest kind that the platform has."""
-    if sys.platform == "win32":
-        import winloop  # noqa: PLC0415 - it may not be there
-
-        return winloop.new_event_loop()
-    import uvloop  # noqa: PLC0415 - it may not be there
-
-    return uvloop.new_event_loop()
 
 
 def _on_signals(stop: Callable[[], None] | None) -> None:
