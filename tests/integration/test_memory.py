@@ -14,6 +14,7 @@ import tomada
 from tests.integration.conftest import settled
 from tests.integration.house import Back, Broke, Echo, Fail, Hold, Make, Note, Push, Stage, house, turns_until
 from tests.timeless import TimelessLoop
+from tomada.testing import in_pieces
 from tomada.transports import memory
 
 HERE = "memory://house"
@@ -67,14 +68,11 @@ def test_many_clients_ask_at_once(run: Run) -> None:
 
 def test_large_messages_arrive_whole_in_pieces_of_any_size(run: Run) -> None:
     async def main() -> None:
-        token = memory.PIECES.set(random.Random(7))
-        try:
+        with in_pieces(random.Random(7)):
             async with tomada.serve(house(Stage()), HERE), tomada.connect(HERE) as client:
                 data = random.Random(8).randbytes(1_000_000)
                 echoes = await asyncio.gather(*[client.ask(Echo(data)) for _ in range(4)])
                 assert echoes == [data] * 4
-        finally:
-            memory.PIECES.reset(token)
 
     run(main())
 
