@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "docs/tutorial/first-steps.md", "docs/how-to/test-without-sockets.md"]
+DOCUMENTS = [
+    "README.md",
+    "docs/tutorial/first-steps.md",
+    "docs/how-to/test-without-sockets.md",
+    "docs/how-to/add-a-transport.md",
+]
 PORT = "4477"
 
 

@@ -131,8 +131,10 @@ class Delivery(Ground):
             async with self.house() as house:
                 pairs = [await house.pair() for _ in range(30)]
                 data = [noise(100 + number, 20 * KIB) for number in range(len(pairs))]
-                await asyncio.gather(*[near.send(own) for (near, _), own in zip(pairs, data, strict=True)])
-                for (_, far), own in zip(pairs, data, strict=True):
+                for at in range(0, 20 * KIB, 5 * KIB):
+                    parts = [own[at : at + 5 * KIB] for own in data]
+                    await asyncio.gather(*[near.send(part) for (near, _), part in zip(pairs, parts, strict=True)])
+                for (_, far), own in reversed(list(zip(pairs, data, strict=True))):
                     same(await drained(far, len(own)), own)
 
         self.run(test())
@@ -143,6 +145,8 @@ class Delivery(Ground):
         async def test() -> None:
             async with self.house() as house:
                 near, far = await house.pair()
+                if not self.knows_peers:
+                    return
                 expect(near.peer.scheme == far.peer.scheme == house.address.scheme, f"{near.peer}, {far.peer}")
                 expect((near.peer.host, near.peer.port) == (house.address.host, house.address.port), f"{near.peer}")
 

@@ -57,6 +57,22 @@ class Endings(Ground):
 
         self.run(test())
 
+    def test_the_transport_by_itself_sends_what_waits_before_it_closes(self) -> None:
+        """A stream closes its sending half first; other protocols just close the transport."""
+
+        async def test() -> None:
+            async with self.ends() as (near, far):
+                data = noise(9, 900 * KIB)
+                near.flow.transport.write(data)
+                near.flow.transport.close()
+                near.flow.transport.close()
+                expect(near.flow.transport.is_closing(), "a transport that closes does not say so")
+                same(await drained(far, len(data)), data)
+                expect(await far.receive() == b"", "the end did not come behind the bytes")
+                await near.flow.ended
+
+        self.run(test())
+
     def test_an_end_within_a_piece_is_told_with_what_came(self) -> None:
         """And what came stays."""
 

@@ -37,6 +37,8 @@ class Ground:
     """Whether one direction can end while the other goes on; a WebSocket cannot."""
     tells_aborts: bool = True
     """Whether the other end can tell an abort from an orderly end; of a Unix socket it hears that it ended, no more."""
+    knows_peers: bool = True
+    """Whether `tomada.Stream.peer` tells the scheme, and at the connecting end the host and port, of the listener."""
     in_flight: int = 32 * KIB * KIB
     """Bytes that may be under way, all buffers together, before a sender whose peer does not receive must wait."""
     large: int = 8 * KIB * KIB
