@@ -171,9 +171,12 @@ class Stream:
         flow = self.flow
         if not flow.is_free:
             await flow.turn(timeout)
-        flow.transport.write(data if isinstance(data, bytes) else bytes(data))
-        if flow.clogged and flow.is_full:
-            await flow.writable(timeout)
+        whole = data if isinstance(data, bytes) else bytes(data)
+        flow.transport.write(whole)
+        if flow.clogged:
+            flow.waiting += len(whole)
+            if flow.is_full:
+                await flow.writable(timeout)
 
     def send_nowait(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of `data`, if there is room for it to wait in.
