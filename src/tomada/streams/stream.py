@@ -149,7 +149,7 @@ class Stream:
             if flow.is_ended:
                 raise StopAsyncIteration
             await flow.arrival(flow.wait(None))
-        return flow.take(CHUNK)
+        return flow.take(flow.buffer.size)
 
     # Sending.
 
