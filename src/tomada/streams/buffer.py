@@ -47,6 +47,15 @@ class ReceiveBuffer:
         self.size -= most
         return chunk[start : start + most]
 
+    def take_all(self) -> bytes:
+        """All that is here."""
+        chunk = self._chunk
+        if not chunk or self._start:
+            return self.take(self.size)
+        self._chunk = b""
+        self.size = 0
+        return chunk
+
     def peek(self, count: int) -> bytes:
         """The first `count` bytes, which stay."""
         self._join()

@@ -100,9 +100,9 @@ class Stream:
         if not separator:
             raise ValueError("the separator is empty: give the bytes that end what is received")
         flow = self.flow
-        wait = None
+        wait = flow.wait(timeout)
         while (taken := flow.buffer.take_until(separator, limit)) is None:
-            wait = await flow.gather(flow.buffer.size + 1, wait or flow.wait(timeout))
+            wait = await flow.gather(flow.buffer.size + 1, wait)
         flow.relax()
         return taken
 
@@ -148,8 +148,10 @@ class Stream:
                 flow.check_lost()
             if flow.is_ended:
                 raise StopAsyncIteration
-            await flow.arrival(flow.wait(None))
-        return flow.take(flow.buffer.size)
+            await flow.arrival()
+        if flow.is_paused:
+            return flow.take(flow.buffer.size)
+        return flow.buffer.take_all()
 
     # Sending.
 
