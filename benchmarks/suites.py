@@ -110,12 +110,15 @@ SUITES: Final = (
             Contender("protocol", "echo_protocol", ("uvloop",)),
             Contender("asyncio-streams", "echo_streams", ("uvloop",)),
             Contender("easynetwork", "echo_easynetwork", ("easynetwork", "uvloop")),
+            Contender("easynetwork-lines", "echo_easynetwork_lines", ("easynetwork", "uvloop")),
         ),
         (
             Target(1, "tomada-stream", "protocol", 0.8),
             Target(100, "tomada-stream", "protocol", 0.55),
             Target(100, "tomada-stream", "asyncio-streams", 1.2),
+            # EasyNetwork in two forms: with the least that a packet can be, and as its guide writes it.
             Target(100, "tomada-stream", "easynetwork", 2),
+            Target(100, "tomada-stream", "easynetwork-lines", 2),
         ),
     ),
     Suite(

@@ -6,6 +6,7 @@ import asyncio
 from math import inf
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
+from tomada.driven import parked
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, StreamBusy, StreamEnded, TimedOut
 from tomada.streams.buffer import ReceiveBuffer
 from tomada.streams.outflow import Outflow
@@ -177,7 +178,7 @@ class Flow(Outflow):
         if self.is_paused:
             self._resume()
         if driven is not None and driven.is_running:
-            return driven.parked
+            return parked()
         self._reader = self.loop.create_future()
         return self._reader
 
