@@ -37,6 +37,8 @@ TARGETS: Final = (
     Target(64, "tomada", "pyzmq-multipart", 2.5),
     Target(64, "tomada", "pyzmq-asyncio", 2.5),
     Target(64, "tomada", "grpcio", 25),
+    Target(64, "tomada-websocket", "websockets", 3),
+    Target(64, "tomada-websocket", "picows", 0.5),
     Target(1000, "tomada", "pyzmq", 2.5),
     Target(1000, "tomada", "pyzmq-multipart", 2.5),
     Target(1000, "tomada", "pyzmq-asyncio", 2.5),

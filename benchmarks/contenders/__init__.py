@@ -36,6 +36,9 @@ CONTENDERS: Final = (
     Contender("pyzmq-multipart", "zeromq_multipart", ("zmq",)),
     Contender("pyzmq-asyncio", "zeromq_asyncio", ("zmq", "uvloop")),
     Contender("grpcio", "grpc_aio", ("grpc",)),
+    Contender("tomada-websocket", "tomada_websocket", ("tomada", "uvloop", "websockets")),
+    Contender("websockets", "websockets_json", ("websockets", "uvloop")),
+    Contender("picows", "picows_echo", ("picows", "uvloop")),
 )
 
 REFERENCES: Final = {1: "socket", 64: "pyzmq", 1000: "pyzmq"}

@@ -34,7 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 ONLY = {
     "protocol": {"tomada.errors", "tomada.protocol", "msgspec"},
-    "transports": {"tomada.address", "tomada.errors", "tomada.settings", "tomada.transports", "msgspec"},
+    "transports": {"tomada.address", "tomada.errors", "tomada.settings", "tomada.transports", "msgspec", "websockets"},
 }
 """All of the house, and of what is installed, that these folders may import."""
 
@@ -157,6 +157,7 @@ HEAVY = (
     "concurrent.futures.thread",
     "json",
     "tomada.cli",
+    "websockets",
 )
 
 

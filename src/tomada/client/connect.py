@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tomada import transports
 from tomada.address import Address
 from tomada.connection import Connection
-from tomada.endpoint import Endpoint
+from tomada.endpoint import SUBPROTOCOL, Endpoint
 from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.handling import REFUSED
 from tomada.link import Link
@@ -90,7 +90,11 @@ class Connecting:
             link.opened = opened
             return link
 
-        _, link = await transports.connect(self._address, factory, timeout=self._deadlines.connect)
+        options = transports.Options(
+            handshake=self._deadlines.handshake, frame=self._deadlines.frame, subprotocol=SUBPROTOCOL
+        )
+        timeout = self._deadlines.connect
+        _, link = await transports.connect(self._address, factory, timeout=timeout, options=options)
         try:
             await opened
             if link.greeter is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tomada import transports
 from tomada.address import Address
 from tomada.connection import Connection
-from tomada.endpoint import Endpoint, log
+from tomada.endpoint import SUBPROTOCOL, Endpoint, log
 from tomada.link import Link
 from tomada.protocol import GoodbyeCode, Role
 from tomada.settings import Deadlines, Limits
@@ -32,11 +32,14 @@ class Server:
         self._listeners: list[transports.Listener] = []
         self._closed: asyncio.Task[None] | None = None
 
-    async def _start(self, addresses: tuple[Address, ...]) -> None:
+    async def _start(self, addresses: tuple[Address, ...], options: transports.Options) -> None:
         await self._endpoint.start()
         try:
             for address in addresses:
-                self._listeners.append(await transports.listen(address, lambda: Link(self._endpoint, Connection)))
+                listener = await transports.listen(
+                    address, lambda: Link(self._endpoint, Connection), options=options
+                )
+                self._listeners.append(listener)
         except BaseException:
             await self.close()
             raise
@@ -76,9 +79,16 @@ class Server:
 class Serving:
     """A server to be: ``async with`` it, ``await`` it and close what it gives, or call `run` without an event loop."""
 
-    __slots__ = ("_addresses", "_app", "_deadlines", "_limits", "_server")
+    __slots__ = ("_addresses", "_app", "_deadlines", "_limits", "_options", "_server")
 
-    def __init__(self, app: App, addresses: tuple[str | Address, ...], limits: Limits, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        app: App,
+        addresses: tuple[str | Address, ...],
+        limits: Limits,
+        deadlines: Deadlines,
+        options: transports.Options,
+    ) -> None:
         if not addresses:
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
         self._app = app
@@ -87,6 +97,7 @@ class Serving:
         )
         self._limits = limits
         self._deadlines = deadlines
+        self._options = options
         self._server: Server | None = None
 
     def __await__(self) -> Generator[object, None, Server]:
@@ -132,13 +143,17 @@ class Serving:
     async def _serve(self) -> Server:
         self._app.check(Connection)
         server = Server(Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection))
-        await server._start(self._addresses)  # noqa: SLF001 - one file
+        await server._start(self._addresses, self._options)  # noqa: SLF001 - one file
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
 
 
 def serve(
-    app: App, *addresses: str | Address, limits: Limits | None = None, deadlines: Deadlines | None = None
+    app: App,
+    *addresses: str | Address,
+    limits: Limits | None = None,
+    deadlines: Deadlines | None = None,
+    origins: tuple[str, ...] = (),
 ) -> Serving:
     """A server of `app` at one or several addresses.
 
@@ -154,13 +169,19 @@ def serve(
         addresses: Where to listen. An empty host means all interfaces; port 0 a free port, told by `Server.addresses`.
         limits: What each connection may use.
         deadlines: How long things may take.
+        origins: The web pages that may connect to ``ws`` and ``wss`` addresses, such as ``https://example.com``, beside
+            those of the same host and port; ``*`` is any. Programs that are no browsers name no origin, and may.
 
     Raises:
         AddressError: An address cannot be read (at once).
         ListenFailed: An address cannot be listened on; `AddressInUse` and `SystemPort` are kinds of it.
         DeclarationError: A handler asks for something that no ``on_start`` function returns.
     """
-    return Serving(app, addresses, limits or Limits(), deadlines or Deadlines())
+    deadlines = deadlines or Deadlines()
+    options = transports.Options(
+        handshake=deadlines.handshake, frame=deadlines.frame, origins=origins, subprotocol=SUBPROTOCOL
+    )
+    return Serving(app, addresses, limits or Limits(), deadlines, options)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

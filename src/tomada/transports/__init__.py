@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from tomada.address import Address
 from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
 from tomada.transports import stack, tcp, unix
+from tomada.transports.layer import End
 from tomada.transports.listener import Listener
 from tomada.transports.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Listener", "Options", "connect", "listen", "peer_address"]
+__all__ = ["End", "Listener", "Options", "close", "connect", "listen", "peer_address"]
 
 P = TypeVar("P", bound="asyncio.Protocol")
 
@@ -77,12 +78,20 @@ async def connect(
         while isinstance(protocol, stack.Layer):
             await asyncio.shield(protocol.opened)
             transport, protocol = protocol, protocol.upper
-    except HandshakeFailed as error:
-        raise HandshakeFailed(f"{address} was reached, but did not complete the handshake: {error}") from None
+    except (ConnectFailed, HandshakeFailed) as error:
+        raise type(error)(f"{address} was reached, but did not complete the handshake: {error}") from None
     except asyncio.CancelledError:
         transport.abort()
         raise
     return transport, cast("P", protocol)
+
+
+def close(transport: asyncio.Transport, why: End, reason: str) -> None:
+    """Close `transport` when all is written, and say why where its protocol has words for it, as WebSocket does."""
+    if isinstance(transport, stack.Layer):
+        transport.end(why, reason)
+    else:
+        transport.close()
 
 
 def peer_address(transport: asyncio.BaseTransport) -> Address:

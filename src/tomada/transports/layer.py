@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
-from tomada.errors import HandshakeFailed
+from tomada.errors import ConnectFailed, HandshakeFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 log = logging.getLogger("tomada")
+
+
+class End(Enum):
+    """Why what stands above ends the connection; a layer that has words for it passes them on."""
+
+    CLOSED = "closed"
+    GOING_AWAY = "going away"
+    FAILED = "failed"
 
 
 class Layer(asyncio.Protocol, asyncio.Transport):
@@ -38,7 +47,7 @@ class Layer(asyncio.Protocol, asyncio.Transport):
         self.upper = upper
         self.is_open = False
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """The handshake is complete, or has failed with `HandshakeFailed`."""
+        """The handshake is complete, or has failed with `HandshakeFailed`, or with `ConnectFailed` as if nobody listened."""
         self._deadline = deadline
         self._pending = pending
         self._timer: asyncio.TimerHandle | None = None
@@ -54,14 +63,14 @@ class Layer(asyncio.Protocol, asyncio.Transport):
         self.opened.set_result(None)
         self.upper.connection_made(self)
 
-    def fail(self, reason: str) -> None:
+    def fail(self, reason: str, kind: type[ConnectFailed | HandshakeFailed] = HandshakeFailed) -> None:
         """The handshake has failed: nothing above hears of it, and the connection ends once all is written."""
         if self.opened.done():
             return
         self._end_handshake()
         if self._pending is not None:
             log.warning("%s: refused: %s", self._peer_text(), reason)
-        self.opened.set_exception(HandshakeFailed(reason))
+        self.opened.set_exception(kind(reason))
         self.opened.exception()  # at the accepting end nobody waits for it, and who connects may have given up
         self.lower.close()
 
@@ -119,6 +128,10 @@ class Layer(asyncio.Protocol, asyncio.Transport):
     def close(self) -> None:
         """End the connection when all is written."""
         self.lower.close()
+
+    def end(self, why: End, reason: str) -> None:  # noqa: ARG002 - for layers that have words for it
+        """`close`, and say why."""
+        self.close()
 
     def abort(self) -> None:
         """End the connection at once."""

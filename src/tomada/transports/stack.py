@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tomada.errors import ConnectFailed, ListenFailed
 from tomada.transports.layer import Layer
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from tomada.address import Address
     from tomada.transports.options import Options
 
-__all__ = ["Layer", "accepting", "connecting"]
+__all__ = ["NO_WEBSOCKETS", "Layer", "accepting", "connecting"]
+
+NO_WEBSOCKETS: Final = "WebSocket needs the package websockets: pip install 'tomada[websocket]'"
 
 P = TypeVar("P", bound="asyncio.Protocol")
 
@@ -28,7 +30,7 @@ def accepting(
         ListenFailed: A layer cannot be had: no certificate, or a package that is not installed.
     """
     if address.scheme in ("ws", "wss"):
-        raise ListenFailed(f"cannot listen on {address}: this version listens on tcp, tls and unix addresses only")
+        factory = _accepting_websocket(address, factory, options, pending)
     if address.scheme in ("tls", "wss"):
         raise ListenFailed(f"cannot listen on {address}: this version listens on tcp and unix addresses only")
     return factory
@@ -43,7 +45,27 @@ def connecting(
         ConnectFailed: A layer cannot be had: authorities that cannot be read, a package that is not installed.
     """
     if address.scheme in ("ws", "wss"):
-        raise ConnectFailed(f"cannot connect to {address}: this version connects to tcp, tls and unix addresses only")
+        factory = _connecting_websocket(address, factory, options)
     if address.scheme in ("tls", "wss"):
         raise ConnectFailed(f"cannot connect to {address}: this version connects to tcp and unix addresses only")
     return factory
+
+
+def _accepting_websocket(
+    address: Address, factory: Callable[[], asyncio.Protocol], options: Options, pending: set[Layer]
+) -> Callable[[], asyncio.Protocol]:
+    try:
+        from tomada.transports.websocket_server import AcceptingWebSocket  # noqa: PLC0415 - it may not be installed
+    except ImportError as error:
+        raise ListenFailed(f"cannot listen on {address}: {NO_WEBSOCKETS}") from error
+    return lambda: AcceptingWebSocket(address, options, factory(), pending)
+
+
+def _connecting_websocket(
+    address: Address, factory: Callable[[], asyncio.Protocol], options: Options
+) -> Callable[[], asyncio.Protocol]:
+    try:
+        from tomada.transports.websocket_client import ConnectingWebSocket  # noqa: PLC0415 - it may not be installed
+    except ImportError as error:
+        raise ConnectFailed(f"cannot connect to {address}: {NO_WEBSOCKETS}") from error
+    return lambda: ConnectingWebSocket(address, options, factory())
