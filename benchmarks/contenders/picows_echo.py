@@ -17,12 +17,12 @@ from benchmarks.payload import TEXT
 _TAIL = TEXT.encode()
 
 
-class _Echo(WSListener):
+class _Echo(WSListener):  # type: ignore[misc] # picows is not there for mypy
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         transport.send(frame.msg_type, frame.get_payload_as_bytes())
 
 
-class _Client(WSListener):
+class _Client(WSListener):  # type: ignore[misc] # picows is not there for mypy
     """Keeps a number of requests under way until its time is up."""
 
     def __init__(self) -> None:
@@ -82,6 +82,6 @@ def measure(port: int, plan: Plan) -> float:
         await client.phase(transport, plan.in_flight, plan.warm_up)
         rate = await client.phase(transport, plan.in_flight, plan.seconds)
         transport.disconnect()
-        return rate
+        return float(rate)
 
     return run(main())

@@ -7,23 +7,29 @@ The house, from the ground: `errors`, `address`, `message`; `protocol` (sans-I/O
 `messenger`, `link`, `connection`; `client` and `server`; `cli`. Imports point down.
 """
 
+from tomada import sync
 from tomada.address import Address
 from tomada.app import App
-from tomada.client import connect
+from tomada.client import connect, connect_stream
 from tomada.connection import Connection
 from tomada.errors import (
     AddressError,
     AddressInUse,
+    BufferFull,
     ConnectFailed,
     ConnectionLost,
     DeclarationError,
+    FileChanged,
     HandshakeFailed,
     InternalError,
     InvalidMessage,
+    LimitExceeded,
     ListenFailed,
     MessageError,
     ProtocolError,
     RemoteError,
+    StreamBusy,
+    StreamEnded,
     SystemPort,
     TimedOut,
     TomadaError,
@@ -33,21 +39,28 @@ from tomada.errors import (
 )
 from tomada.message import Message, Request
 from tomada.server import Server, serve
-from tomada.settings import Deadlines, Limits
+from tomada.settings import TLS, Deadlines, Limits
+from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
 
 __all__ = [
+    "TLS",
     "Address",
     "AddressError",
     "AddressInUse",
     "App",
+    "BufferFull",
     "ConnectFailed",
     "Connection",
     "ConnectionLost",
     "Deadlines",
     "DeclarationError",
+    "FileChanged",
+    "Frames",
     "HandshakeFailed",
     "InternalError",
     "InvalidMessage",
+    "LengthPrefix",
+    "LimitExceeded",
     "Limits",
     "ListenFailed",
     "Message",
@@ -56,6 +69,9 @@ __all__ = [
     "RemoteError",
     "Request",
     "Server",
+    "Stream",
+    "StreamBusy",
+    "StreamEnded",
     "SystemPort",
     "TimedOut",
     "TomadaError",
@@ -63,5 +79,11 @@ __all__ = [
     "TypeMismatch",
     "UnknownType",
     "connect",
+    "connect_stream",
     "serve",
+    "sync",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
 ]

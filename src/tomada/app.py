@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tomada.address import Address
 from tomada.catalogue import Catalogue
-from tomada.declaration import Handler, Hook, check_given, declared_handler
+from tomada.declaration import Handler, Hook, StreamHandler, check_given, declared_handler
 from tomada.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from tomada.message import Message
 
-__all__ = ["App", "Handler", "Hook"]
+__all__ = ["App", "Handler", "Hook", "StreamHandler"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -40,6 +41,7 @@ class App:
     def __init__(self, name: str = "app") -> None:
         self.name = name
         self.handlers: dict[type[Message], Handler] = {}
+        self.stream_handlers: list[StreamHandler] = []
         self.start_hooks: list[Hook] = []
         self.stop_hooks: list[Hook] = []
         self.connect_hooks: list[Hook] = []
@@ -67,6 +69,32 @@ class App:
         self.handlers[handler.kind] = handler
         self._catalogue = None
         return function
+
+    def stream(self, address: str | Address) -> Callable[[F], F]:
+        """Make the decorated function the handler of the byte streams that come to `address`.
+
+        ::
+
+            @app.stream("tcp://:7000")
+            async def echo(stream: tomada.Stream) -> None:
+                async for chunk in stream:
+                    await stream.send(chunk)
+
+        It is called once for each stream, in a task of its own, and when it returns the stream is closed. A plain
+        ``def`` runs in a thread, with a `tomada.sync.Stream`. Further parameters are given what the ``on_start``
+        functions returned. `tomada.serve` listens on the address beside those for messages.
+
+        Raises:
+            DeclarationError: The function is no such handler; the text says what to write.
+            AddressError: The address cannot be read.
+        """
+        place = address if isinstance(address, Address) else Address.parse(address)
+
+        def declare(function: F) -> F:
+            self.stream_handlers.append(StreamHandler(function, place))
+            return function
+
+        return declare
 
     def on_start(self, function: F) -> F:
         """Call `function` before the first connection; what it returns is given to all who ask for its type."""
@@ -110,8 +138,8 @@ class App:
         """
         given = [hook.returns for hook in self.start_hooks] if states is None else [type(state) for state in states]
         hooks = [*self.connect_hooks, *self.disconnect_hooks, *self.stop_hooks]
-        functions: list[Handler | Hook] = [*self.handlers.values(), *hooks]
-        for declared in functions:
+        functions: list[Handler | StreamHandler | Hook] = [*self.handlers.values(), *hooks]
+        for declared in [*functions, *self.stream_handlers]:
             for name, kind in declared.asks_for:
                 if kind is not connection_type:
                     asks = f"{declared.where} asks for {name}: {kind.__name__}"

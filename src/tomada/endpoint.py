@@ -18,7 +18,7 @@ from tomada.transports import End
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from tomada.app import App, Handler, Hook
+    from tomada.app import App, Handler, Hook, StreamHandler
     from tomada.connection import Connection
     from tomada.link import Link
     from tomada.settings import Deadlines, Limits
@@ -92,11 +92,11 @@ class Endpoint:
         if self._app is not None:
             try:
                 states = [await self._call(hook, None) for hook in self._app.start_hooks]
-                binding = self._binding = Binding(self._app, states, self._connection_type)
+                self._binding = Binding(self._app, states, self._connection_type)
             except BaseException:
                 self._close_threads()
                 raise
-            calls = {kind: self._bind(handler, binding) for kind, handler in self._app.handlers.items()}
+            calls = {kind: self.bind(handler) for kind, handler in self._app.handlers.items()}
             self.repertoire = Repertoire(self._app, calls)
         limits = PeerLimits(self.limits.frame_bytes, self.limits.message_bytes, self.limits.requests)
         catalogue = tuple(self.repertoire.catalogue.entries)
@@ -223,9 +223,10 @@ class Endpoint:
             return await hook.function(*given)
         return await self._in_thread(partial(hook.function, *given))
 
-    def _bind(self, handler: Handler, binding: Binding) -> Callable[[Any, Connection], Any]:
-        """The handler as a function of message and connection that returns a coroutine."""
-        bound = binding.bind(handler.function, handler.asks_for)
+    def bind(self, handler: Handler | StreamHandler) -> Callable[[Any, Any], Any]:
+        """The handler as a function of what it handles and of the connection, which returns a coroutine."""
+        assert self._binding is not None, "the application has started"  # noqa: S101
+        bound = self._binding.bind(handler.function, handler.asks_for)
         if handler.is_async:
             return bound
         return lambda message, connection: self._in_thread(partial(bound, message, connection))

@@ -14,6 +14,11 @@
     │   └── HandshakeFailed     the two ends could not agree to talk
     ├── ConnectionLost          the connection ended while something was still expected of it
     │                           (also a ConnectionError)
+    ├── StreamEnded             the peer ended its stream before all that was waited for had come (also an EOFError)
+    ├── StreamBusy              two tasks receive from one stream at once (also a RuntimeError)
+    ├── LimitExceeded           more than a limit allows, sent or received (also a ValueError)
+    ├── BufferFull              so much waits to be sent that a sender would have to wait
+    ├── FileChanged             a file became shorter while it was sent (also an OSError)
     ├── TimedOut                a deadline passed (also a TimeoutError)
     ├── MessageError            a message that does not fit its type (also a ValueError)
     │   ├── InvalidMessage      a field is missing or has a wrong value
@@ -80,6 +85,37 @@ class ConnectionLost(TomadaError, ConnectionError):
 
     Whether the other end has executed the request is not known.
     """
+
+
+class StreamEnded(TomadaError, EOFError):
+    """The peer ended its stream before all that was waited for had come.
+
+    Attributes:
+        received: What had come, and stays to be received.
+    """
+
+    def __init__(self, message: str = "", received: bytes = b"") -> None:
+        super().__init__(message, received)
+        self.received = received
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class StreamBusy(TomadaError, RuntimeError):
+    """Another task receives from the stream just now: bytes for two would go to either by chance."""
+
+
+class LimitExceeded(TomadaError, ValueError):
+    """More than a limit allows, to be sent or received; the text names the limit."""
+
+
+class BufferFull(TomadaError):
+    """So much waits to be sent that there is no room: ``await send()`` waits for it, ``send_nowait()`` raises this."""
+
+
+class FileChanged(TomadaError, OSError):
+    """A file became shorter while it was sent: the peer has got fewer bytes than it may have been told."""
 
 
 class TimedOut(TomadaError, TimeoutError):

@@ -40,6 +40,8 @@ class Limits(_Settings, frozen=True, kw_only=True):
     """How many one-way messages may wait, for a handler or to be received, before reading pauses."""
     buffer_bytes: int = 1_048_576
     """How much may wait to be sent before `Connection.send` and `Connection.ask` wait."""
+    receive_bytes: int = 262_144
+    """How much of a byte stream may wait to be received before reading pauses."""
     threads: int = 32
     """How many plain ``def`` handlers run at once, in all connections of the endpoint."""
 
@@ -62,7 +64,11 @@ class Deadlines(_Settings, frozen=True, kw_only=True):
     handshake: float = 5.0
     """From the connection to the end of the handshake; single bytes do not renew it."""
     frame: float = 30.0
-    """From the first byte of a frame to its last."""
+    """From the first byte of a frame to its last; on a byte stream, of what one call receives."""
+    idle: float = 300.0
+    """How long a byte stream waits for something to receive."""
+    progress: float = 30.0
+    """How long the peer of a byte stream may take nothing of what waits to be sent."""
     drain: float = 10.0
     """What is under way when a connection or a server closes."""
 

@@ -14,9 +14,11 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "tomada"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "settings", "eager", "threads", "validation"),
+    ("errors", "settings", "eager", "event_loop", "opening", "threads", "validation"),
     ("address", "message", "expression", "protocol"),
-    ("transports", "catalogue", "declaration"),
+    ("transports", "catalogue"),
+    ("streams",),
+    ("declaration",),
     ("app", "compatibility", "generation", "repertoire"),
     ("binding", "failure"),
     ("messenger",),

@@ -34,7 +34,7 @@ class Echo(WebSocketLayer):
     _kind = Opcode.BINARY
     _parts: list[bytes]
 
-    def take_frame(self, frame: Frame, chunks: list[bytes]) -> bool:
+    def take_frame(self, frame: Frame, chunks: list[bytes]) -> bool:  # noqa: ARG002 - nothing stands above
         if frame.opcode in {Opcode.TEXT, Opcode.BINARY}:
             self._kind, self._parts = frame.opcode, []
             self._text = codecs.getincrementaldecoder("utf-8")()

@@ -40,9 +40,13 @@ def serve(
     bind: Annotated[
         list[str],
         typer.Option(
-            "--bind", "-b", metavar="ADDRESS", help="Where to listen; may be repeated. Port 0 takes a free one."
+            "--bind",
+            "-b",
+            metavar="ADDRESS",
+            help="Where to listen; may be repeated. Port 0 takes a free one. "
+            f"By default {DEFAULT_ADDRESS}, unless the application serves byte streams only.",
         ),
-    ] = [DEFAULT_ADDRESS],  # noqa: B006 - Typer copies it
+    ] = [],  # noqa: B006 - Typer copies it
     as_json: Json = False,
 ) -> None:
     """Serve an application until Ctrl-C, which lets it end what is under way; a second one ends it at once."""
@@ -50,6 +54,8 @@ def serve(
     with errors_told(as_json=as_json):
         app = _load(target)
         logging.getLogger("tomada").setLevel(logging.WARNING if sys.stderr.isatty() else logging.INFO)
+        if not bind and (app.handlers or not app.stream_handlers):
+            bind = [DEFAULT_ADDRESS]
         tomada.serve(app, *bind).run(ready=lambda server: _tell(app, server, as_json=as_json))
 
 
@@ -72,10 +78,10 @@ def _tell(app: App, server: Server, *, as_json: bool) -> None:
     typer.echo(f"{typer.style(app.name, bold=True)} listens on")
     for address in addresses:
         typer.secho(f"  {address}", fg="cyan")
-    typer.echo("try")
-    typer.echo(f"  tomada types {addresses[0]}")
-    for kind in list(app.handlers)[:1]:
-        typer.echo(f"  {example(kind, addresses[0])}")
+    if app.handlers:
+        typer.echo("try")
+        typer.echo(f"  tomada types {addresses[0]}")
+        typer.echo(f"  {example(next(iter(app.handlers)), addresses[0])}")
     typer.secho("Ctrl-C stops it", dim=True)
     sys.stdout.flush()
 

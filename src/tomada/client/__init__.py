@@ -5,5 +5,6 @@ programs without an event loop, over `pump.py` and `calls.py`.
 """
 
 from tomada.client.connect import Connecting, connect
+from tomada.client.stream import connect_stream
 
-__all__ = ["Connecting", "connect"]
+__all__ = ["Connecting", "connect", "connect_stream"]

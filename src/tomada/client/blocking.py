@@ -10,12 +10,12 @@ from tomada.binding import Binding
 from tomada.client.calls import Answer
 from tomada.client.connect import unfinished
 from tomada.client.pump import Pump
-from tomada.endpoint import log
+from tomada.endpoint import SUBPROTOCOL, log
 from tomada.errors import ConnectFailed, ConnectionLost, DeclarationError, HandshakeFailed, TimedOut, TomadaError
 from tomada.messenger import Repertoire
 from tomada.protocol import State
 from tomada.settings import FIRST_PAUSE, LONGEST_PAUSE, Deadlines, Limits
-from tomada.transports import blocking
+from tomada.transports import Options, blocking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -265,7 +265,8 @@ def _connect(address: Address, wait: float, repertoire: Repertoire, limits: Limi
 
 
 def _attempt(address: Address, repertoire: Repertoire, limits: Limits, deadlines: Deadlines) -> Connection:
-    pump = Pump(blocking.connect(address, deadlines.connect), repertoire, limits, deadlines)
+    options = Options(handshake=deadlines.handshake, subprotocol=SUBPROTOCOL)
+    pump = Pump(blocking.connect(address, deadlines.connect, options), repertoire, limits, deadlines)
     connection = Connection(address, pump)
     try:
         pump.start()

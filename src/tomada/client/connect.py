@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from tomada import transports
 from tomada.address import Address
+from tomada.client.retrying import persistently
 from tomada.connection import Connection
 from tomada.endpoint import SUBPROTOCOL, Endpoint
 from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.handling import REFUSED
 from tomada.link import Link
 from tomada.protocol import Role
-from tomada.settings import FIRST_PAUSE, LONGEST_PAUSE, Deadlines, Limits
+from tomada.settings import Deadlines, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -60,26 +61,12 @@ class Connecting:
         endpoint = Endpoint(Role.CONNECTING, self._app, self._limits, self._deadlines, Connection)
         await endpoint.start()
         try:
-            link = await self._reach(endpoint)
+            link = await persistently(lambda: self._attempt(endpoint), self._wait)
         except BaseException:
             await endpoint.stop()
             raise
         link.ended.add_done_callback(lambda _: endpoint.stop_soon())
         return link.connection
-
-    async def _reach(self, endpoint: Endpoint) -> Link:
-        """One attempt, or as many as fit into the time to wait, with growing pauses."""
-        give_up = endpoint.loop.time() + self._wait
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                return await self._attempt(endpoint)
-            except ConnectFailed:
-                left = give_up - endpoint.loop.time()
-                if left <= 0:
-                    raise
-            await asyncio.sleep(min(pause, left))
-            pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _attempt(self, endpoint: Endpoint) -> Link:
         opened = endpoint.loop.create_future()

@@ -71,7 +71,9 @@ class Pump:
         "state",
     )
 
-    def __init__(self, connected: socket.socket, repertoire: Repertoire, limits: Limits, deadlines: Deadlines) -> None:
+    def __init__(
+        self, connected: blocking.Connected, repertoire: Repertoire, limits: Limits, deadlines: Deadlines
+    ) -> None:
         offered = PeerLimits(limits.frame_bytes, limits.message_bytes, limits.requests)
         hello = Hello(software=SOFTWARE, limits=offered, catalogue=tuple(repertoire.catalogue.entries))
         self.engine = Engine(Role.CONNECTING, hello, time.monotonic())

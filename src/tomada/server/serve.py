@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from tomada import transports
 from tomada.address import Address
 from tomada.connection import Connection
 from tomada.endpoint import SUBPROTOCOL, Endpoint, log
+from tomada.event_loop import new_event_loop
 from tomada.link import Link
 from tomada.protocol import GoodbyeCode, Role
+from tomada.server.streams import StreamServer
 from tomada.settings import Deadlines, Limits
 
 if TYPE_CHECKING:
@@ -25,21 +28,25 @@ if TYPE_CHECKING:
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_endpoint", "_listeners")
+    __slots__ = ("_closed", "_endpoint", "_listeners", "_streams")
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._listeners: list[transports.Listener] = []
+        self._streams: list[StreamServer] = []
         self._closed: asyncio.Task[None] | None = None
 
-    async def _start(self, addresses: tuple[Address, ...], options: transports.Options) -> None:
-        await self._endpoint.start()
+    async def _start(self, addresses: tuple[Address, ...], app: App, options: transports.Options) -> None:
+        endpoint = self._endpoint
+        await endpoint.start()
+        self._streams = [StreamServer(endpoint, handler, options) for handler in app.stream_handlers]
+        agreed = msgspec.structs.replace(options, subprotocol=SUBPROTOCOL)
         try:
             for address in addresses:
-                listener = await transports.listen(
-                    address, lambda: Link(self._endpoint, Connection), options=options
-                )
+                listener = await transports.listen(address, lambda: Link(endpoint, Connection), options=agreed)
                 self._listeners.append(listener)
+            for streams in self._streams:
+                self._listeners.append(await streams.listen())
         except BaseException:
             await self.close()
             raise
@@ -67,6 +74,8 @@ class Server:
         for listener in self._listeners:
             listener.close()
         self._endpoint.is_closing = True
+        for streams in self._streams:
+            streams.hurry()
         links = tuple(self._endpoint.connections)
         for link in links:
             link.leave(GoodbyeCode.GOING_AWAY, "the server stops")
@@ -89,7 +98,7 @@ class Serving:
         deadlines: Deadlines,
         options: transports.Options,
     ) -> None:
-        if not addresses:
+        if not (addresses or app.stream_handlers):
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
         self._app = app
         self._addresses = tuple(
@@ -143,7 +152,7 @@ class Serving:
     async def _serve(self) -> Server:
         self._app.check(Connection)
         server = Server(Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection))
-        await server._start(self._addresses, self._options)  # noqa: SLF001 - one file
+        await server._start(self._addresses, self._app, self._options)  # noqa: SLF001 - one file
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
 
@@ -166,7 +175,8 @@ def serve(
 
     Args:
         app: The handlers.
-        addresses: Where to listen. An empty host means all interfaces; port 0 a free port, told by `Server.addresses`.
+        addresses: Where to listen for messages; byte streams have their own, in the application. An empty host means
+            all interfaces; port 0 a free port, told by `Server.addresses`.
         limits: What each connection may use.
         deadlines: How long things may take.
         origins: The web pages that may connect to ``ws`` and ``wss`` addresses, such as ``https://example.com``, beside
@@ -178,21 +188,8 @@ def serve(
         DeclarationError: A handler asks for something that no ``on_start`` function returns.
     """
     deadlines = deadlines or Deadlines()
-    options = transports.Options(
-        handshake=deadlines.handshake, frame=deadlines.frame, origins=origins, subprotocol=SUBPROTOCOL
-    )
+    options = transports.Options(handshake=deadlines.handshake, frame=deadlines.frame, origins=origins)
     return Serving(app, addresses, limits or Limits(), deadlines, options)
-
-
-def new_event_loop() -> asyncio.AbstractEventLoop:
-    """A loop of the fastest kind that the platform has."""
-    if sys.platform == "win32":
-        import winloop  # noqa: PLC0415 - it may not be there
-
-        return winloop.new_event_loop()
-    import uvloop  # noqa: PLC0415 - it may not be there
-
-    return uvloop.new_event_loop()
 
 
 def _on_signals(stop: Callable[[], None] | None) -> None:

@@ -8,6 +8,8 @@ which. What the system refuses is told here, once, in words that say what to do 
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from tomada.address import Address
@@ -20,7 +22,7 @@ from tomada.transports.options import Options
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["End", "Listener", "Options", "close", "connect", "listen", "peer_address"]
+__all__ = ["End", "Listener", "Options", "close", "connect", "listen", "peer_address", "reset"]
 
 P = TypeVar("P", bound="asyncio.Protocol")
 
@@ -41,7 +43,7 @@ async def listen(
     Raises:
         AddressInUse: Somebody listens there; the text names the process where the system tells.
         SystemPort: A port below 1024, without the privilege that it needs.
-        ListenFailed: Anything else that the system refused, a certificate that cannot be used, a scheme without streams.
+        ListenFailed: Anything else that the system refused, an unusable certificate, or a scheme without streams.
     """
     carrier = _CARRIERS.get(address.scheme)
     if carrier is None:
@@ -107,3 +109,12 @@ def peer_address(transport: asyncio.BaseTransport) -> Address:
     if isinstance(own, str):
         return Address("unix", path=peer or own)
     return Address(scheme, "", 0)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End the connection at once, and let a TCP peer know that this was no orderly end."""
+    own = transport.get_extra_info("socket")
+    if own is not None and own.family != getattr(socket, "AF_UNIX", None):
+        # Closed with a linger of no seconds, a socket says RST and not FIN: socket(7).
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

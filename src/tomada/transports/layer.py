@@ -47,7 +47,7 @@ class Layer(asyncio.Protocol, asyncio.Transport):
         self.upper = upper
         self.is_open = False
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """The handshake is complete, or has failed with `HandshakeFailed`, or with `ConnectFailed` as if nobody listened."""
+        """The handshake is complete, or has failed: `HandshakeFailed`, or `ConnectFailed` as if nobody listened."""
         self._deadline = deadline
         self._pending = pending
         self._timer: asyncio.TimerHandle | None = None

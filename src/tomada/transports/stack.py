@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from tomada.address import Address
     from tomada.transports.options import Options
+    from tomada.transports.websocket_socket import WebSocketSocket
 
 __all__ = ["NO_WEBSOCKETS", "Layer", "accepting", "connecting"]
 
@@ -69,3 +70,12 @@ def _connecting_websocket(
     except ImportError as error:
         raise ConnectFailed(f"cannot connect to {address}: {NO_WEBSOCKETS}") from error
     return lambda: ConnectingWebSocket(address, options, factory())
+
+
+def websocket_socket(address: Address) -> type[WebSocketSocket]:
+    """The class of a WebSocket without an event loop. Raises `ConnectFailed`: the package is not installed."""
+    try:
+        from tomada.transports.websocket_socket import WebSocketSocket  # noqa: PLC0415 - it may not be installed
+    except ImportError as error:
+        raise ConnectFailed(f"cannot connect to {address}: {NO_WEBSOCKETS}") from error
+    return WebSocketSocket

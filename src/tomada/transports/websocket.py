@@ -1,9 +1,8 @@
 """The WebSocket layer (RFC 6455) once it is open: a stream of bytes in binary messages.
 
-Where a message begins and ends means nothing: the payloads, one after the other, are the stream. So nothing is held back
-until a message is complete, and what stands above needs no limits for messages of its own. The frames are read and
-written by the sans-I/O part of the library ``websockets``; the handshakes are in ``websocket_server.py`` and
-``websocket_client.py``.
+Where a message begins and ends means nothing: the payloads, one after the other, are the stream. So no fragment waits
+for the rest of its message. The frames are read and written by the sans-I/O part of the library ``websockets``; the
+handshakes are in ``websocket_server.py`` and ``websocket_client.py``.
 """
 
 from __future__ import annotations
@@ -236,7 +235,7 @@ class WebSocketLayer(Layer):
 
     def _cut_if_stuck(self) -> None:
         unwritten, self._unwritten = self._unwritten, self.lower.get_write_buffer_size()
-        if 0 < self._unwritten and (not unwritten or self._unwritten < unwritten):
+        if self._unwritten and (not unwritten or self._unwritten < unwritten):
             self._stuck = None
             self._end_in_time()
         else:

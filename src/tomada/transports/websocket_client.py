@@ -1,4 +1,4 @@
-"""The connecting end's half of the WebSocket handshake (RFC 6455, section 4.1)."""
+"""The connecting end of the WebSocket handshake (RFC 6455, section 4.1)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def refusal(protocol: ClientProtocol, options: Options) -> HandshakeFailed | Con
     if error is not None:
         return HandshakeFailed(f"{error}: {error.__cause__}" if error.__cause__ else str(error))
     if options.subprotocol and protocol.subprotocol != options.subprotocol:
-        return HandshakeFailed(f"the server did not agree to the subprotocol {options.subprotocol}; is it a tomada server?")
+        return HandshakeFailed(
+            f"the server did not agree to the subprotocol {options.subprotocol}; is it a tomada server?"
+        )
     return None
 
 

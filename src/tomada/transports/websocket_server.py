@@ -1,4 +1,4 @@
-"""The accepting end's half of the WebSocket handshake (RFC 6455, section 4.2): an HTTP request, checked and answered."""
+"""The accepting end of the WebSocket handshake (RFC 6455, section 4.2): an HTTP request, checked and answered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 
 from websockets.exceptions import InvalidHeader
-from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from tomada.transports.websocket import MESSAGE_BYTES, WebSocketLayer, library_log
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from websockets.extensions import ServerExtensionFactory
+    from websockets.http11 import Request, Response
     from websockets.typing import Subprotocol
 
     from tomada.address import Address
@@ -85,9 +85,7 @@ class AcceptingWebSocket(WebSocketLayer):
         if self.protocol.handshake_exc is not None:
             self._refuse_unread(self.protocol.handshake_exc)
         elif self._heard > REQUEST_BYTES:
-            self._reject(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"it is longer than {REQUEST_BYTES} bytes"
-            )
+            self._reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"it is longer than {REQUEST_BYTES} bytes")
 
     def _refuse_unread(self, error: Exception) -> None:
         """What the library could not read; some of it is answered by the library itself."""

@@ -1,0 +1,81 @@
+"""Byte streams at the accepting end: a task per stream, in the hands of its handler."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tomada import transports
+from tomada.endpoint import log
+from tomada.errors import TomadaError
+from tomada.streams import Stream, blocking
+from tomada.streams.flow import Flow
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from tomada.declaration import StreamHandler
+    from tomada.endpoint import Endpoint
+
+T = TypeVar("T")
+
+
+class StreamServer:
+    """Gives each stream that comes to an address to the handler declared for it.
+
+    Args:
+        endpoint: What it shares with the rest of its server.
+        handler: The declared handler.
+        options: Of the transports.
+    """
+
+    __slots__ = ("_call", "_endpoint", "_flows", "_handler", "_options")
+
+    def __init__(self, endpoint: Endpoint, handler: StreamHandler, options: transports.Options) -> None:
+        self._endpoint = endpoint
+        self._handler = handler
+        self._options = options
+        self._call = endpoint.bind(handler)
+        self._flows: set[Flow] = set()
+
+    async def listen(self) -> transports.Listener:
+        """Accept from now on."""
+        endpoint = self._endpoint
+        factory = partial(Flow, endpoint.limits, endpoint.deadlines, self._begin)
+        return await transports.listen(self._handler.address, factory, options=self._options)
+
+    def hurry(self) -> None:
+        """The server stops: streams on which nothing comes any more end."""
+        for flow in self._flows:
+            flow.hurry()
+
+    def _begin(self, flow: Flow) -> None:
+        if self._endpoint.is_closing:
+            flow.cut("the server stops")
+        else:
+            self._endpoint.spawn(self._serve(flow))
+
+    async def _serve(self, flow: Flow) -> None:
+        self._flows.add(flow)
+        try:
+            await self._call(self._face(Stream(flow)), None)
+        except TomadaError as error:
+            # Time-outs, limits, lost connections: what peers and networks do, told in a line.
+            log.info("%s: %s ended: %s", flow.peer, self._handler.name, error)
+        except Exception:  # noqa: BLE001 - told to the log
+            log.exception("%s: %s raised", flow.peer, self._handler.where)
+            flow.cut("its handler raised")
+        except BaseException:
+            flow.cut("the server stops at once")
+            raise
+        finally:
+            self._flows.discard(flow)
+        await flow.close()
+
+    def _face(self, stream: Stream) -> Stream | blocking.Stream:
+        return stream if self._handler.is_async else blocking.Stream(stream, self._run)
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        """From a handler's thread."""
+        return asyncio.run_coroutine_threadsafe(work, self._endpoint.loop).result()
