@@ -41,6 +41,7 @@ from tomada.message import Message, Request
 from tomada.server import Server, serve
 from tomada.settings import TLS, Deadlines, Limits
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
+from tomada.web import web_folder
 
 __all__ = [
     "TLS",
@@ -86,4 +87,5 @@ __all__ = [
     "u16",
     "u32",
     "u64",
+    "web_folder",
 ]

@@ -41,6 +41,16 @@ library_log: Final = logging.getLogger("tomada.websocket")
 library_log.setLevel(logging.WARNING)
 
 
+class Streaming(Protocol):
+    """The library's protocol, for a stream."""
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Permit a close between two fragments, as RFC 6455, section 5.4 does and the library does not."""
+        if frame.opcode is Opcode.CLOSE:
+            self.current_size = None
+        super().recv_frame(frame)
+
+
 class WebSocketLayer(Layer):
     """One end of a WebSocket. The subclass knows the handshake of its end.
 

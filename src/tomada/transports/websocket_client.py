@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.uri import WebSocketURI
 
 from tomada.errors import ConnectFailed, HandshakeFailed
-from tomada.transports.websocket import MESSAGE_BYTES, WebSocketLayer, library_log
+from tomada.transports.websocket import MESSAGE_BYTES, Streaming, WebSocketLayer, library_log
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,13 +26,17 @@ _SHOWN: Final = 200
 _NOBODY_BEHIND: Final = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 
 
+class _ClientProtocol(Streaming, ClientProtocol):
+    """The library's, for streams."""
+
+
 def protocol_for(
     address: Address, options: Options, extensions: tuple[ClientExtensionFactory, ...] = ()
 ) -> ClientProtocol:
     """The library's protocol for one connection to `address`, which has its request ready to be sent."""
     offered = cast("list[Subprotocol] | None", [options.subprotocol] if options.subprotocol else None)
     uri = WebSocketURI(address.scheme == "wss", address.host or "localhost", address.port or 0, address.path, "")
-    protocol = ClientProtocol(
+    protocol = _ClientProtocol(
         uri, subprotocols=offered, extensions=extensions or None, max_size=MESSAGE_BYTES, logger=library_log
     )
     protocol.send_request(protocol.connect())
@@ -102,7 +106,7 @@ class ConnectingWebSocket(WebSocketLayer):
             self.fail(str(error), type(error))
             return
         self.complete()
-        if len(events) > 1:
+        if events[1:] or self.protocol.parser_exc is not None or self.protocol.reader.buffer:
             self.take(events[1:])
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 from websockets.exceptions import InvalidHeader
 from websockets.server import ServerProtocol
 
-from tomada.transports.websocket import MESSAGE_BYTES, WebSocketLayer, library_log
+from tomada.transports.websocket import MESSAGE_BYTES, Streaming, WebSocketLayer, library_log
 
 if TYPE_CHECKING:
     import asyncio
@@ -37,6 +37,10 @@ A program speaks to it at {address}, for example tomada's own client:
 """
 
 
+class _ServerProtocol(Streaming, ServerProtocol):
+    """The library's, for streams."""
+
+
 class AcceptingWebSocket(WebSocketLayer):
     """The accepting end of a WebSocket; for the arguments see `WebSocketLayer`."""
 
@@ -50,7 +54,7 @@ class AcceptingWebSocket(WebSocketLayer):
         self, address: Address, options: Options, upper: asyncio.Protocol, pending: set[Layer] | None = None
     ) -> None:
         offered = cast("list[Subprotocol]", [options.subprotocol] if options.subprotocol else [])
-        protocol = ServerProtocol(
+        protocol = _ServerProtocol(
             subprotocols=offered, extensions=self.extensions, max_size=MESSAGE_BYTES, logger=library_log
         )
         super().__init__(protocol, address, options, upper, pending)
