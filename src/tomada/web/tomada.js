@@ -122,7 +122,7 @@ class Packer extends OpenEncoder {
 const packer = new Packer();
 const unpacker = new Decoder({
   useBigInt64: true,
-  mapKeyConverter: (key) => (typeof key === "number" ? key : String(key)),
+  mapKeyConverter: (/** @type {any} */ key) => (typeof key === "number" ? key : String(key)),
 });
 
 // ---------------------------------------------------------------------------------------------------------------------
