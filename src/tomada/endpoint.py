@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tomada.connection import Connection
     from tomada.link import Link
     from tomada.settings import Deadlines, Limits
+    from tomada.streams.flow import Flow
 
 log: Final = logging.getLogger("tomada")
 SOFTWARE: Final = "tomada (Python)"
@@ -51,6 +52,7 @@ class Endpoint:
         "_threads",
         "connections",
         "deadlines",
+        "flows",
         "is_closing",
         "is_cut",
         "limits",
@@ -70,6 +72,8 @@ class Endpoint:
         self.loop = asyncio.get_running_loop()
         self.starter = Starter(self.loop)
         self.connections: set[Link] = set()
+        self.flows: set[Flow] = set()
+        """The byte streams that have been accepted."""
         self.tasks: set[asyncio.Task[Any]] = set()
         """Handlers and hooks that have begun and wait."""
         self.is_closing = False
@@ -158,6 +162,8 @@ class Endpoint:
         self.is_cut = True
         for link in tuple(self.connections):
             link.cut("the server stops at once")
+        for flow in tuple(self.flows):
+            flow.cut("the server stops at once")
         self._cancel_tasks()
 
     def _cancel_tasks(self) -> None:

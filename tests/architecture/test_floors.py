@@ -14,7 +14,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "tomada"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "settings", "eager", "event_loop", "opening", "threads", "validation", "web"),
+    ("errors", "settings", "driven", "eager", "event_loop", "opening", "threads", "validation", "web"),
     ("address", "message", "expression", "protocol"),
     ("transports", "catalogue"),
     ("streams",),
