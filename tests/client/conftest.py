@@ -13,7 +13,7 @@ import pytest
 
 import tomada
 import tomada.sync
-from tests.integration.house import Back, Broke, Fail, Make, Stage, house, serving
+from tests.integration.house import HERE, Back, Broke, Fail, Make, Stage, house, serving
 
 LONGEST = 30
 
@@ -21,7 +21,10 @@ LONGEST = 30
 class Home:
     """A server of the house in a thread of its own, with a bystander."""
 
-    def __init__(self, limits: tomada.Limits | None = None, app: Callable[[Stage], tomada.App] = house) -> None:
+    def __init__(
+        self, limits: tomada.Limits | None = None, app: Callable[[Stage], tomada.App] = house, here: str = HERE
+    ) -> None:
+        self._here = here
         self._limits = limits
         self._app = app
         self._ready: Future[None] = Future()
@@ -48,7 +51,7 @@ class Home:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._leave = asyncio.Event()
-        async with serving(self._app, limits=self._limits) as (self.server, self.stage):
+        async with serving(self._app, here=self._here, limits=self._limits) as (self.server, self.stage):
             self.address = self.server.addresses[0]
             self._ready.set_result(None)
             await self._leave.wait()

@@ -199,12 +199,15 @@ def house(stage: Stage) -> tomada.App:  # noqa: C901 - one handler after the oth
 async def serving(
     app: Callable[[Stage], tomada.App] = house,
     *,
+    here: str = HERE,
     limits: tomada.Limits | None = None,
     deadlines: tomada.Deadlines | None = None,
+    origins: tuple[str, ...] = (),
 ) -> AsyncIterator[tuple[tomada.Server, Stage]]:
     """A server of the house and a bystander at it, who must not notice anything."""
     stage = Stage()
-    async with tomada.serve(app(stage), HERE, limits=limits, deadlines=deadlines) as server, bystander(server):
+    serving = tomada.serve(app(stage), here, limits=limits, deadlines=deadlines, origins=origins)
+    async with serving as server, bystander(server):
         yield server, stage
         stage.open(*stage.thread_gates)
 

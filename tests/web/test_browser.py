@@ -271,7 +271,10 @@ def test_it_reconnects_to_a_server_that_was_stopped(page: Page, server: Server) 
         await bank.ping();
     """)
     server.stop()
-    assert page.run("return [await asked, await lost]") == ["held", "the server said goodbye (going away): the server stops"]
+    assert page.run("return [await asked, await lost]") == [
+        "held",
+        "the server said goodbye (going away): the server stops",
+    ]
 
     server.start()
     told = page.run("await again; const open = bank.isOpen; await bank.close(); return open;")

@@ -142,11 +142,11 @@ class WebSocketLayer(Layer):
     def take_frame(self, frame: Frame, chunks: list[bytes]) -> bool:
         """Add what a frame brings to `chunks`; False where nothing that follows counts any more."""
         if frame.opcode is Opcode.TEXT:
-            return self._refuse(CloseCode.UNSUPPORTED_DATA, "text messages are not understood, send binary ones")
+            return self._refuse(CloseCode.UNSUPPORTED_DATA, "text messages are not understood here", chunks)
         if frame.opcode is Opcode.BINARY or frame.opcode is Opcode.CONT:
             self._fragments = 0 if frame.fin else self._fragments + 1
             if self._fragments > FRAGMENTS:
-                return self._refuse(CloseCode.MESSAGE_TOO_BIG, f"a message in more than {FRAGMENTS} fragments")
+                return self._refuse(CloseCode.MESSAGE_TOO_BIG, f"a message in more than {FRAGMENTS} fragments", chunks)
             if frame.data:
                 chunks.append(bytes(frame.data))
         return True
@@ -156,9 +156,10 @@ class WebSocketLayer(Layer):
             self.upper.data_received(chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
     def _closed_by_peer(self) -> None:
-        """The library has answered with a close of its own."""
+        """The library has answered with a close of its own, or has said one first."""
         close = self.protocol.close_rcvd
-        if close is not None and close.code not in OK_CLOSE_CODES:
+        is_answer = self.protocol.close_rcvd_then_sent is False
+        if close is not None and close.code not in OK_CLOSE_CODES and not is_answer:
             self._error = ConnectionAbortedError(f"the peer ended the WebSocket: {close}")
         elif not self._is_deaf:
             self.upper.eof_received()
@@ -225,7 +226,9 @@ class WebSocketLayer(Layer):
         else:
             self._refuse(CloseCode.POLICY_VIOLATION, f"a frame was not complete within {self._options.frame:g} s")
 
-    def _refuse(self, code: CloseCode, reason: str) -> bool:
+    def _refuse(self, code: CloseCode, reason: str, unread: list[bytes] | None = None) -> bool:
+        """What came before is delivered, nothing after."""
+        self._deliver(unread or [])
         self.protocol.fail(code, reason)
         self._break(f"the peer broke the WebSocket: {reason}")
         return False

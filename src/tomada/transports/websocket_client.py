@@ -92,7 +92,7 @@ class ConnectingWebSocket(WebSocketLayer):
 
     def end_of_greeting(self) -> None:
         """An answer may end with the connection."""
-        if not self.opened.done():
+        if self._heard and not self.opened.done():
             self.protocol.receive_eof()
             self._read_answer()
 

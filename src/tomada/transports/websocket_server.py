@@ -93,7 +93,9 @@ class AcceptingWebSocket(WebSocketLayer):
 
     def _refuse_unread(self, error: Exception) -> None:
         """What the library could not read; some of it is answered by the library itself."""
-        why = str(error.__cause__ or error)[:_SHOWN]
+        while error.__cause__ is not None:
+            error = cast("Exception", error.__cause__)
+        why = str(error)[:_SHOWN]
         if any(self.protocol.writes):
             self.flush()
             self.fail(f"no WebSocket handshake: {why}")
@@ -101,7 +103,7 @@ class AcceptingWebSocket(WebSocketLayer):
             self.protocol.data_to_send()
             method, is_whole, _ = self._method.partition(b" ")
             if is_whole and method != b"GET" and method.isalpha():
-                self._reject(HTTPStatus.METHOD_NOT_ALLOWED, f"the method must be GET, not {method.decode('ascii')}")
+                self._reject(*_wrong_method(method.decode("ascii")))
             else:
                 self._reject(HTTPStatus.BAD_REQUEST, f"it cannot be read: {why!a}")
 
@@ -119,6 +121,8 @@ class AcceptingWebSocket(WebSocketLayer):
 
     def _wrong(self, request: Request) -> tuple[HTTPStatus, str] | None:
         """What is wrong with a request beside what the library checks."""
+        if request.method != "GET":
+            return _wrong_method(request.method)
         path = request.path.partition("?")[0]
         if path != self._address.path:
             return HTTPStatus.NOT_FOUND, f"nothing is served at {path[:_SHOWN]!a}, only at {self._address.path}"
@@ -163,6 +167,10 @@ class AcceptingWebSocket(WebSocketLayer):
         else:
             self.protocol.send_response(response)
             self.flush()
+
+
+def _wrong_method(method: str) -> tuple[HTTPStatus, str]:
+    return HTTPStatus.METHOD_NOT_ALLOWED, f"the method must be GET, not {method[:_SHOWN]!a}"
 
 
 def is_allowed(origin: str, host: str, allowed: tuple[str, ...]) -> bool:
