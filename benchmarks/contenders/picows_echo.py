@@ -75,12 +75,12 @@ def serve(announce: Callable[[int], None]) -> None:
 
 
 def measure(port: int, plan: Plan) -> float:
-    """``plan.in_flight`` messages under way over one connection."""
+    """``plan.load`` messages under way over one connection."""
 
     async def main() -> float:
         transport, client = await ws_connect(_Client, f"ws://127.0.0.1:{port}/")
-        await client.phase(transport, plan.in_flight, plan.warm_up)
-        rate = await client.phase(transport, plan.in_flight, plan.seconds)
+        await client.phase(transport, plan.load, plan.warm_up)
+        rate = await client.phase(transport, plan.load, plan.seconds)
         transport.disconnect()
         return float(rate)
 

@@ -36,7 +36,7 @@ def serve(announce: Callable[[int], None]) -> None:
 
 
 def measure(port: int, plan: Plan) -> float:
-    """One task receives replies, ``plan.in_flight`` workers ask."""
+    """One task receives replies, ``plan.load`` workers ask."""
 
     async def main() -> float:
         waiting: dict[int, asyncio.Future[Pong]] = {}

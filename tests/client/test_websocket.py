@@ -39,7 +39,7 @@ def test_calls_big_messages_and_many_threads() -> None:
 def test_a_wrong_path_is_told() -> None:
     with Home(here=HERE) as home:
         wrong = Address("ws", home.address.host, home.address.port, "/elsewhere")
-        with pytest.raises(tomada.HandshakeFailed, match="404 Not Found: .*only at /house"):
+        with pytest.raises(tomada.HandshakeFailed, match=r"404 Not Found: .*only at /house"):
             tomada.sync.connect(wrong)
 
 

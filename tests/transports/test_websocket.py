@@ -163,11 +163,10 @@ def test_the_end_is_told_with_a_code(run: Run, why: End, code: int) -> None:
         accepting = Accepting().open()
         close(accepting.layer, why, "because " + "ä" * 200)
         assert accepting.layer.is_closing()
-        assert not accepting.below.is_over
+        assert not accepting.below.is_closing()
         accepting.layer.write(b"too late")
         accepting.layer.close()
         (last,) = accepting.heard()
-        accepting.client.send_binary(b"too late") if accepting.client.state == 1 else None
         accepting.say()
 
         assert accepting.client.close_rcvd is not None
@@ -268,7 +267,7 @@ def test_a_close_that_is_not_answered_ends_at_the_deadline(run: Run) -> None:
         accepting.layer.pause_reading()
         accepting.layer.close()
         assert not accepting.below.is_paused, "the answer must be heard"
-        while not accepting.below.is_cut:
+        while not accepting.below.is_cut:  # noqa: ASYNC110 - a stand-in has no events
             await asyncio.sleep(0.005)
 
     run(main())
@@ -280,7 +279,7 @@ def test_a_close_waits_for_a_peer_that_still_takes_what_was_written(run: Run) ->
         waits = iter(range(50, 0, -10))
         accepting.below.get_write_buffer_size = lambda: next(waits, 10)  # type: ignore[method-assign] # less each time
         accepting.layer.close()
-        while not accepting.below.is_cut:
+        while not accepting.below.is_cut:  # noqa: ASYNC110 - a stand-in has no events
             await asyncio.sleep(0.002)
 
         assert next(waits, None) is None, "it was cut before all was taken that would be"

@@ -196,8 +196,9 @@ def test_a_page_that_may_not_is_told_and_so_is_the_log(run: Run, caplog: pytest.
 
 
 def response(status: str = "101 Switching Protocols", **changes: str | None) -> bytes:
-    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Protocol": "tomada.1"}
-    headers |= {name.replace("_", "-"): value for name, value in changes.items()}  # type: ignore[misc] # None: left out
+    changed = {name.replace("_", "-"): value for name, value in changes.items()}
+    right: dict[str, str | None] = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    headers = right | {"Sec-WebSocket-Protocol": "tomada.1"} | changed
     lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers.items() if value is not None)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
@@ -282,7 +283,7 @@ def test_a_listener_that_closes_ends_unfinished_handshakes(run: Run) -> None:
             (address,) = server.listener.addresses
             reader, writer = await asyncio.open_connection(address.host, address.port)
             writer.write(b"GET ")
-            while not server.listener.pending:
+            while not server.listener.pending:  # noqa: ASYNC110 - a set has no events
                 await asyncio.sleep(0)
             server.listener.close()
 

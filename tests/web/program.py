@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 import decimal
 import enum
 import sys
@@ -59,8 +59,8 @@ class Everything(tomada.Message):
     big: int = 1
     ratio: float = 0.5
     data: bytes = b""
-    at: datetime.datetime = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
-    day: datetime.date = datetime.date(2026, 1, 2)
+    at: dt.datetime = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+    day: dt.date = dt.date(2026, 1, 2)
     price: decimal.Decimal = decimal.Decimal("1.50")
     key: uuid.UUID = uuid.UUID(int=7)
     colour: Colour = Colour.RED

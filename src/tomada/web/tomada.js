@@ -11,7 +11,7 @@
  *
  * How values look here:
  *
- * - an `int` is a number, and a BigInt beyond ±(2⁵³ − 1); either may be given;
+ * - an `int` is a number, and a BigInt beyond 2⁵³ - 1; either may be given;
  * - `bytes` are a Uint8Array; an ArrayBuffer or another view may be given;
  * - a `datetime` with a zone is a Date (to the millisecond); dates, times, durations, UUIDs and Decimals are texts;
  * - lists, tuples and sets are arrays; a Set may be given;
@@ -550,11 +550,11 @@ function scalarToWire(value, type, where) {
  */
 function integerToWire(value, where) {
   if (typeof value === "number") {
-    if (!Number.isSafeInteger(value)) throw new MessageError(`${where} is ${value}, beyond 2⁵³ − 1: give a BigInt`);
+    if (!Number.isSafeInteger(value)) throw new MessageError(`${where} is ${value}, beyond 2⁵³ - 1: give a BigInt`);
     return value > 0xffff_ffff || value < -0x8000_0000 ? BigInt(value) : value;
   }
   if (value < -(2n ** 63n) || value >= 2n ** 64n) {
-    throw new MessageError(`${where} is ${value}, it must be from −2⁶³ to 2⁶⁴ − 1`);
+    throw new MessageError(`${where} is ${value}, it must be from -2⁶³ to 2⁶⁴ - 1`);
   }
   return value;
 }
