@@ -47,6 +47,14 @@ def serve(
             f"By default {DEFAULT_ADDRESS}, unless the application serves byte streams only.",
         ),
     ] = [],  # noqa: B006 - Typer copies it
+    origin: Annotated[
+        list[str],
+        typer.Option(
+            "--origin",
+            metavar="ORIGIN",
+            help="A web page's origin, as https://example.com, that may connect to ws addresses; may be repeated.",
+        ),
+    ] = [],  # noqa: B006 - Typer copies it
     as_json: Json = False,
 ) -> None:
     """Serve an application until Ctrl-C, which lets it end what is under way; a second one ends it at once."""
@@ -56,7 +64,8 @@ def serve(
         logging.getLogger("tomada").setLevel(logging.WARNING if sys.stderr.isatty() else logging.INFO)
         if not bind and (app.handlers or not app.stream_handlers):
             bind = [DEFAULT_ADDRESS]
-        tomada.serve(app, *bind).run(ready=lambda server: _tell(app, server, as_json=as_json))
+        serving = tomada.serve(app, *bind, origins=tuple(origin))
+        serving.run(ready=lambda server: _tell(app, server, as_json=as_json))
 
 
 def _load(target: str) -> App:

@@ -204,7 +204,7 @@ def connect(
             receipt = bank.ask(Transfer("ana", "rui", 500))
 
     Args:
-        address: Such as ``tcp://127.0.0.1:4477`` or ``unix:///tmp/bank.sock``.
+        address: Such as ``tcp://127.0.0.1:4477``, ``ws://127.0.0.1:4477/`` or ``unix:///tmp/bank.sock``.
         app: Handlers for what the server asks and sends; plain ``def`` functions, which run in threads.
         wait: Seconds to go on trying while nobody listens there yet; by default there is one attempt.
         limits: What the connection may use at this end.

@@ -116,7 +116,7 @@ def connect(
     or ``bank = await tomada.connect(…)`` and, at the end, ``await bank.close()``.
 
     Args:
-        address: Such as ``tcp://127.0.0.1:4477`` or ``unix:///tmp/bank.sock``.
+        address: Such as ``tcp://127.0.0.1:4477``, ``ws://127.0.0.1:4477/`` or ``unix:///tmp/bank.sock``.
         app: Handlers for what the server asks and sends; what has no handler comes out of `Connection.receive`.
         wait: Seconds to go on trying while nobody listens there yet; by default there is one attempt.
         limits: What the connection may use at this end.
