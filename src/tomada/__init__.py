@@ -41,6 +41,7 @@ from tomada.message import Message, Request
 from tomada.server import Server, serve
 from tomada.settings import TLS, Deadlines, Limits
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
+from tomada.transports import Identity
 from tomada.web import web_folder
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "FileChanged",
     "Frames",
     "HandshakeFailed",
+    "Identity",
     "InternalError",
     "InvalidMessage",
     "LengthPrefix",

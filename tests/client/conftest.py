@@ -13,7 +13,7 @@ import pytest
 
 import tomada
 import tomada.sync
-from tests.integration.house import HERE, Back, Broke, Fail, Make, Stage, house, serving
+from tests.integration.house import HERE, Back, Broke, Fail, Make, Secured, Stage, house, serving
 
 LONGEST = 30
 
@@ -22,10 +22,15 @@ class Home:
     """A server of the house in a thread of its own, with a bystander."""
 
     def __init__(
-        self, limits: tomada.Limits | None = None, app: Callable[[Stage], tomada.App] = house, here: str = HERE
+        self,
+        limits: tomada.Limits | None = None,
+        app: Callable[[Stage], tomada.App] = house,
+        secured: Secured | None = None,
+        here: str = HERE,
     ) -> None:
         self._here = here
         self._limits = limits
+        self._secured = secured
         self._app = app
         self._ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="home")
@@ -51,7 +56,8 @@ class Home:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._leave = asyncio.Event()
-        async with serving(self._app, here=self._here, limits=self._limits) as (self.server, self.stage):
+        house = serving(self._app, here=self._here, limits=self._limits, secured=self._secured)
+        async with house as (self.server, self.stage):
             self.address = self.server.addresses[0]
             self._ready.set_result(None)
             await self._leave.wait()
@@ -73,7 +79,8 @@ class Home:
 
     def other_end(self, client: tomada.sync.Connection) -> tomada.Connection:
         """The server's end of a client's connection."""
-        port = client._pump._connected.getsockname()[1]
+        connected: Any = client._pump._connected
+        port = getattr(connected, "_socket", connected).getsockname()[1]
         others: tuple[tomada.Connection, ...] = self.call(lambda: self.server.connections)
         return next(other for other in others if other.peer.port == port)
 

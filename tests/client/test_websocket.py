@@ -16,6 +16,7 @@ from websockets.typing import Subprotocol
 
 import tomada
 import tomada.sync
+from tests.authority import Authority
 from tests.client.conftest import LONGEST, Home, together
 from tests.integration.house import Echo, Note, Push
 from tomada.address import Address
@@ -34,6 +35,16 @@ def test_calls_big_messages_and_many_threads() -> None:
         assert [client.receive(timeout=LONGEST) for _ in range(3)] == [Note("0"), Note("1"), Note("2")]
         assert client.ping(timeout=LONGEST) > 0
         together(*[lambda: [client.ask(Echo(b"x" * 50_000)) for _ in range(20)]] * 6)
+
+
+def test_the_same_over_tls(authority: Authority) -> None:
+    with Home(here=HERE, secured=(authority.server, authority.client)) as home:
+        assert home.address.scheme == "wss"
+        with tomada.sync.connect(home.address, tls=authority.client) as client:
+            data = os.urandom(3_000_000)
+            assert client.ask(Echo(data), timeout=LONGEST) == data
+            assert client.identity is not None
+            together(*[lambda: [client.ask(Echo(b"x" * 50_000)) for _ in range(10)]] * 4)
 
 
 def test_a_wrong_path_is_told() -> None:

@@ -15,6 +15,7 @@ from websockets.typing import Origin, Subprotocol
 
 import tomada
 import tomada.sync
+from tests.authority import Authority
 from tests.integration.conftest import Run
 from tests.integration.house import (
     CATALOGUE,
@@ -63,6 +64,21 @@ def test_calls_in_both_directions_and_big_messages(run: Run) -> None:
             assert await client.ask(Push(100)) == 100
             await client.send(Note("hello"))
             await stage.until("note hello")
+
+    run(main())
+
+
+def test_the_same_over_tls(run: Run, authority: Authority) -> None:
+    async def main() -> None:
+        async with (
+            serving(secured=(authority.server, authority.client)) as (server, stage),
+            tomada.connect(server.addresses[0], app=house(stage), tls=authority.client) as client,
+        ):
+            assert server.addresses[0].scheme == client.peer.scheme == "wss"
+            data = os.urandom(3_000_000)
+            assert await client.ask(Echo(data)) == data
+            assert await client.ask(Back(6)) == 6
+            assert client.identity is not None
 
     run(main())
 

@@ -16,7 +16,7 @@ from tomada.event_loop import new_event_loop
 from tomada.link import Link
 from tomada.protocol import GoodbyeCode, Role
 from tomada.server.streams import StreamServer
-from tomada.settings import Deadlines, Limits
+from tomada.settings import TLS, Deadlines, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -28,26 +28,29 @@ if TYPE_CHECKING:
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_endpoint", "_listeners")
+    __slots__ = ("_closed", "_endpoint", "_listeners", "_options")
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, options: transports.Options) -> None:
         self._endpoint = endpoint
+        self._options = options
         self._listeners: list[transports.Listener] = []
         self._closed: asyncio.Task[None] | None = None
 
-    async def _start(self, addresses: tuple[Address, ...], app: App, options: transports.Options) -> None:
+    async def _start(self, addresses: tuple[Address, ...], app: App) -> None:
         endpoint = self._endpoint
         await endpoint.start()
-        agreed = msgspec.structs.replace(options, subprotocol=SUBPROTOCOL)
+        agreed = msgspec.structs.replace(self._options, subprotocol=SUBPROTOCOL)
         try:
             for address in addresses:
-                listener = await transports.listen(address, lambda: Link(endpoint, Connection), options=agreed)
-                self._listeners.append(listener)
+                self._listeners.append(await transports.listen(address, self._link, options=agreed))
             for handler in app.stream_handlers:
-                self._listeners.append(await StreamServer(endpoint, handler, options).listen())
+                self._listeners.append(await StreamServer(endpoint, handler, self._options).listen())
         except BaseException:
             await self.close()
             raise
+
+    def _link(self) -> Link:
+        return Link(self._endpoint, Connection)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -58,6 +61,15 @@ class Server:
     def connections(self) -> tuple[Connection, ...]:
         """The connections of this moment."""
         return tuple(link.connection for link in self._endpoint.connections)
+
+    def reload_certificates(self) -> None:
+        """Read the files of `TLS` again now, not within the next seconds; open connections go on as they are.
+
+        Raises:
+            ListenFailed: They cannot be used; the old certificate stays.
+        """
+        for listener in self._listeners:
+            listener.reload_certificates()
 
     async def close(self) -> None:
         """Stop listening, say goodbye to all, let what is under way end, up to the drain deadline; then cut the rest.
@@ -149,8 +161,9 @@ class Serving:
 
     async def _serve(self) -> Server:
         self._app.check(Connection)
-        server = Server(Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection))
-        await server._start(self._addresses, self._app, self._options)  # noqa: SLF001 - one file
+        endpoint = Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection)
+        server = Server(endpoint, self._options)
+        await server._start(self._addresses, self._app)  # noqa: SLF001 - one file
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
 
@@ -158,6 +171,7 @@ class Serving:
 def serve(
     app: App,
     *addresses: str | Address,
+    tls: TLS | None = None,
     limits: Limits | None = None,
     deadlines: Deadlines | None = None,
     origins: tuple[str, ...] = (),
@@ -175,6 +189,7 @@ def serve(
         app: The handlers.
         addresses: Where to listen for messages; byte streams have their own, in the application. An empty host means
             all interfaces; port 0 a free port, told by `Server.addresses`.
+        tls: The certificate, for ``tls`` addresses.
         limits: What each connection may use.
         deadlines: How long things may take.
         origins: The web pages that may connect to ``ws`` and ``wss`` addresses, such as ``https://example.com``, beside
@@ -186,7 +201,7 @@ def serve(
         DeclarationError: A handler asks for something that no ``on_start`` function returns.
     """
     deadlines = deadlines or Deadlines()
-    options = transports.Options(handshake=deadlines.handshake, frame=deadlines.frame, origins=origins)
+    options = transports.Options(handshake=deadlines.handshake, frame=deadlines.frame, tls=tls, origins=origins)
     return Serving(app, addresses, limits or Limits(), deadlines, options)
 
 

@@ -6,19 +6,20 @@ import errno
 import os
 import select
 import socket
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.transports import stack, tcp, unix
+from tomada.transports.identity import Identity, identity_of
+from tomada.transports.tls_socket import AT_ONCE, TLSSocket
 
 if TYPE_CHECKING:
     from tomada.address import Address
     from tomada.transports.options import Options
     from tomada.transports.websocket_socket import WebSocketSocket
 
-    Connected: TypeAlias = socket.socket | WebSocketSocket
-
-AT_ONCE: Final = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has no such flag, and waits
+Carrier: TypeAlias = socket.socket | TLSSocket
+Connected: TypeAlias = "Carrier | WebSocketSocket"
 
 
 def connect(address: Address, timeout: float, options: Options) -> Connected:
@@ -26,22 +27,24 @@ def connect(address: Address, timeout: float, options: Options) -> Connected:
 
     Raises:
         ConnectFailed: Nobody could be reached within `timeout` seconds; the text says why.
-        HandshakeFailed: Somebody was reached, who could not be agreed with on WebSocket.
+        HandshakeFailed: Somebody was reached, who could not be agreed with on TLS or WebSocket.
     """
-    if address.scheme not in ("tcp", "unix", "ws"):
-        raise ConnectFailed(f"cannot connect to {address}: this version connects to tcp, unix and ws addresses only")
-    if address.scheme == "ws":
-        return _connect_websocket(address, timeout, options)
-    return _connect(address, timeout)
-
-
-def _connect_websocket(address: Address, timeout: float, options: Options) -> WebSocketSocket:
-    connected = stack.websocket_socket(address)(_connect(address, timeout), address, options)
+    scheme = address.scheme
+    if scheme not in ("tcp", "tls", "unix", "ws", "wss"):
+        raise ConnectFailed(f"cannot connect to {address}: a {scheme} address carries no streams for threads")
+    terms = stack.client_terms(address, options) if scheme in ("tls", "wss") else None
+    layer = stack.websocket_socket(address) if scheme in ("ws", "wss") else None
+    connected: Connected = _connect(address, timeout)
     try:
-        connected.shake(options.handshake)
+        if terms is not None:
+            connected = TLSSocket(cast("socket.socket", connected), terms)
+            connected.shake(options.handshake)
+        if layer is not None:
+            connected = layer(cast("Carrier", connected), address, options)
+            connected.shake(options.handshake)
     except (ConnectFailed, HandshakeFailed) as error:
         connected.close()
-        raise type(error)(f"{address} was reached, but did not complete the handshake: {error}") from None
+        raise type(error)(f"{address} was reached, but did not complete the handshake: {error}") from error
     except BaseException:
         connected.close()
         raise
@@ -79,6 +82,22 @@ def _connect_unix(address: Address, timeout: float) -> socket.socket:
         connected.close()
         raise
     return connected
+
+
+def identity(connected: Connected) -> Identity | None:
+    """Who is at the other end; ``None`` without TLS."""
+    below = _carrier(connected)
+    return identity_of(below.ssl_object) if isinstance(below, TLSSocket) else None
+
+
+def alpn(connected: Connected) -> str | None:
+    """The application protocol that was agreed on, if one was."""
+    below = _carrier(connected)
+    return below.ssl_object.selected_alpn_protocol() if isinstance(below, TLSSocket) else None
+
+
+def _carrier(connected: Connected) -> Carrier:
+    return connected if isinstance(connected, socket.socket | TLSSocket) else connected.below
 
 
 def send_some(to: Connected, data: memoryview) -> int:

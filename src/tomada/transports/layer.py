@@ -64,7 +64,10 @@ class Layer(asyncio.Protocol, asyncio.Transport):
         self.upper.connection_made(self)
 
     def fail(self, reason: str, kind: type[ConnectFailed | HandshakeFailed] = HandshakeFailed) -> None:
-        """The handshake has failed: nothing above hears of it, and the connection ends once all is written."""
+        """The handshake has failed: nothing above hears of it, and the connection ends once all is written.
+
+        `ConnectFailed` is for a peer that went away without a word, as a server that is being stopped may do.
+        """
         if self.opened.done():
             return
         self._end_handshake()

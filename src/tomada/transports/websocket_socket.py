@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from websockets.frames import OK_CLOSE_CODES, CloseCode, Frame, Opcode
 from websockets.protocol import State
 
 from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.transports import blocking
+from tomada.transports.tls_socket import AT_ONCE
 from tomada.transports.websocket import PIECE_BYTES
 from tomada.transports.websocket_client import protocol_for, refusal
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Sequence
 
     from websockets.client import ClientProtocol
@@ -36,10 +36,10 @@ class WebSocketSocket:
         options: What both ends must agree on.
     """
 
-    __slots__ = ("_below", "_lock", "_options", "_out", "_protocol", "_taken")
+    __slots__ = ("_lock", "_options", "_out", "_protocol", "_taken", "below")
 
-    def __init__(self, below: socket.socket, address: Address, options: Options) -> None:
-        self._below = below
+    def __init__(self, below: blocking.Carrier, address: Address, options: Options) -> None:
+        self.below = below
         self._options = options
         self._protocol: ClientProtocol = protocol_for(address, options)
         self._lock = Lock()
@@ -56,12 +56,12 @@ class WebSocketSocket:
         is_heard = False
         while not protocol.events and protocol.handshake_exc is None:
             with self._lock:
-                self._flush(blocking.AT_ONCE)
+                self._flush(AT_ONCE)
             left = deadline - time.monotonic()
             if left <= 0:
                 raise HandshakeFailed(f"no answer within {timeout:g} s")
-            if blocking.wait(self._below, left, to_send=bool(self._out)):
-                data = self._below.recv(_READ_BYTES)
+            if blocking.wait(self.below, left, to_send=bool(self._out)):
+                data = self.below.recv(_READ_BYTES)
                 is_heard = is_heard or bool(data)
                 if data:
                     protocol.receive_data(data)
@@ -74,11 +74,7 @@ class WebSocketSocket:
 
     def fileno(self) -> int:
         """The number of the socket below, to wait for."""
-        return self._below.fileno()
-
-    def getsockname(self) -> Any:
-        """The name of this end's socket."""
-        return self._below.getsockname()
+        return self.below.fileno()
 
     def recv(self, _most: int, flags: int = 0) -> bytes:
         """The next bytes of the stream, however many have come; none at its end.
@@ -89,7 +85,7 @@ class WebSocketSocket:
         """
         data = self._take()
         while data is None:
-            came = self._below.recv(_READ_BYTES, flags)
+            came = self.below.recv(_READ_BYTES, flags)
             with self._lock:
                 if came:
                     self._protocol.receive_data(came)
@@ -123,12 +119,12 @@ class WebSocketSocket:
         with self._lock:
             if self._protocol.state is State.OPEN:
                 self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
-                self._flush(blocking.AT_ONCE)
-        self._below.shutdown(how)
+                self._flush(AT_ONCE)
+        self.below.shutdown(how)
 
     def close(self) -> None:
         """Give up the socket below."""
-        self._below.close()
+        self.below.close()
 
     def _flush(self, flags: int) -> None:
         """Send what the protocol has to say, or as much as goes."""
@@ -138,7 +134,8 @@ class WebSocketSocket:
                 self._out += frame
         while self._out:
             try:
-                sent = self._below.send(self._out, flags)
+                with memoryview(self._out) as waiting:
+                    sent = self.below.send(waiting, flags)
             except BlockingIOError:
                 return
             del self._out[:sent]
@@ -149,7 +146,7 @@ class WebSocketSocket:
             protocol = self._protocol
             data = self._payload(protocol.events_received())  # type: ignore[arg-type] # the handshake is over
             try:
-                self._flush(blocking.AT_ONCE)
+                self._flush(AT_ONCE)
             except OSError:
                 if not data:
                     raise
