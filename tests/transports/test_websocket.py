@@ -381,3 +381,15 @@ def test_frames_may_come_with_the_answer_to_the_handshake(run: Run) -> None:
         assert connecting.above.data == [b"early"]
 
     run(main())
+
+
+def test_who_has_closed_does_not_mind_how_the_peer_goes(run: Run) -> None:
+    async def main() -> None:
+        accepting = Accepting().open()
+        accepting.layer.close()
+        accepting.layer.eof_received()
+        accepting.layer.connection_lost(None)
+
+        assert accepting.above.told == ["made", ("lost", "")]
+
+    run(main())

@@ -171,8 +171,8 @@ class WebSocketLayer(Layer):
             self.end_of_greeting()
             return
         self.protocol.receive_eof()
-        if self.protocol.close_rcvd is None:
-            self._error = self._error or ConnectionAbortedError("the peer went away without closing the WebSocket")
+        if self.protocol.close_rcvd is None and not self._is_deaf:
+            self._error = ConnectionAbortedError("the peer went away without closing the WebSocket")
 
     def end_of_greeting(self) -> None:
         """The peer's bytes have ended before the handshake has."""
