@@ -16,9 +16,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "tomada"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "settings", "driven", "eager", "event_loop", "opening", "threads", "validation", "web"),
     ("address", "message", "expression", "protocol"),
-    ("transports", "catalogue"),
-    ("streams",),
-    ("declaration",),
+    ("transports", "catalogue", "declaration"),
+    ("datagrams", "streams"),
     ("app", "compatibility", "generation", "repertoire"),
     ("binding", "failure"),
     ("messenger",),

@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "docs/tutorial/first-steps.md", "docs/how-to/tls.md"]
+DOCUMENTS = [
+    "README.md",
+    "docs/tutorial/first-steps.md",
+    "docs/how-to/datagrams.md",
+    "docs/how-to/tls.md",
+]
 PORT = "4477"
 
 

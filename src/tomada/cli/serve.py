@@ -44,23 +44,23 @@ def serve(
     ],
     *,
     bind: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--bind",
             "-b",
             metavar="ADDRESS",
-            help="Where to listen; may be repeated. Port 0 takes a free one. "
-            f"By default {DEFAULT_ADDRESS}, unless the application serves byte streams only.",
+            help="Where to listen; may be repeated. Port 0 takes a free one.",
+            show_default=f"{DEFAULT_ADDRESS}, or what the handlers of streams and datagrams name",
         ),
-    ] = [],  # noqa: B006 - Typer copies it
+    ] = None,
     origin: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--origin",
             metavar="ORIGIN",
             help="A web page's origin, as https://example.com, that may connect to ws addresses; may be repeated.",
         ),
-    ] = [],  # noqa: B006 - Typer copies it
+    ] = None,
     certificate: Certificate = "",
     key: Key = "",
     authority: Authority = "",
@@ -75,9 +75,7 @@ def serve(
         logging.getLogger("tomada").setLevel(logging.WARNING if sys.stderr.isatty() else logging.INFO)
         if development:
             certificates.warn()
-        if not bind and (app.handlers or not app.stream_handlers):
-            bind = [DEFAULT_ADDRESS]
-        serving = tomada.serve(app, *bind, tls=tls, origins=tuple(origin))
+        serving = tomada.serve(app, *(bind or _default(app)), tls=tls, origins=tuple(origin or ()))
         option = " --tls-dev" if development else ""
         serving.run(ready=lambda server: _tell(app, server, as_json=as_json, option=option))
 
@@ -93,6 +91,11 @@ def _load(target: str) -> App:
         raise typer.Exit(ExitCode.UNREACHED) from None
 
 
+def _default(app: App) -> list[str]:
+    """Where to listen by default; nowhere else where the application only handles streams or datagrams."""
+    return [] if app.has_addresses and not app.handlers else [DEFAULT_ADDRESS]
+
+
 def _tell(app: App, server: Server, *, as_json: bool, option: str) -> None:
     addresses = [str(address) for address in server.addresses]
     if as_json:
@@ -101,7 +104,7 @@ def _tell(app: App, server: Server, *, as_json: bool, option: str) -> None:
     typer.echo(f"{typer.style(app.name, bold=True)} listens on")
     for address in addresses:
         typer.secho(f"  {address}", fg="cyan")
-    if app.handlers:
+    if app.handlers and server.addresses[0].scheme not in ("udp", "unixgram"):
         option = option if addresses[0].startswith("tls") else ""
         typer.echo("try")
         typer.echo(f"  tomada types {addresses[0]}{option}")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from tomada.address import Address
 from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
 from tomada.transports import stack, tcp, unix
+from tomada.transports.datagram import DatagramStatistics
 from tomada.transports.identity import Identity, identity
 from tomada.transports.layer import End
 from tomada.transports.listener import Listener
@@ -25,7 +26,19 @@ from tomada.transports.options import Options
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["End", "Identity", "Listener", "Options", "close", "connect", "identity", "listen", "peer_address", "reset"]
+__all__ = [
+    "DatagramStatistics",
+    "End",
+    "Identity",
+    "Listener",
+    "Options",
+    "close",
+    "connect",
+    "identity",
+    "listen",
+    "peer_address",
+    "reset",
+]
 
 P = TypeVar("P", bound="asyncio.Protocol")
 

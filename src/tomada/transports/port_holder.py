@@ -1,4 +1,4 @@
-"""Which process holds a TCP port, read from Linux's ``/proc``: what the text of ``AddressInUse`` names."""
+"""Which process holds a TCP or UDP port, read from Linux's ``/proc``: what the text of ``AddressInUse`` names."""
 
 # Importing pathlib would slow every start, for the text of a rare error.
 # ruff: noqa: PTH115, PTH123, PTH208
@@ -27,26 +27,27 @@ class PortHolder(NamedTuple):
         return f"process {self.pid} ({self.name})"
 
 
-def port_holder(port: int, proc: str = "/proc") -> PortHolder | None:
-    """The process that listens on TCP ``port``, or else one that is connected from it.
+def port_holder(port: int, proc: str = "/proc", kind: str = "tcp") -> PortHolder | None:
+    """The process that listens on ``port``, or else one that is connected from it.
 
     Args:
         port: From 1 to 65535, on any of this machine's addresses.
         proc: Where the proc file system is mounted.
+        kind: ``tcp`` or ``udp``, whose ports are apart.
 
     Returns:
         ``None`` where nobody holds it, where the holder is another user's process, and on other systems than Linux.
     """
-    for inode in _inodes(port, proc):
+    for inode in _inodes(port, proc, kind):
         holder = _holder(f"socket:[{inode}]", proc)
         if holder is not None:
             return holder
     return None
 
 
-def _inodes(port: int, proc: str) -> list[str]:
+def _inodes(port: int, proc: str, kind: str) -> list[str]:
     """The sockets on ``port``, those that listen first."""
-    found = [row for table in ("tcp", "tcp6") for row in _rows(f"{proc}/net/{table}", port)]
+    found = [row for table in (kind, f"{kind}6") for row in _rows(f"{proc}/net/{table}", port)]
     return [inode for state, inode in sorted(found, key=lambda row: row[0] != _LISTEN) if inode != _NO_INODE]
 
 
