@@ -28,7 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("client", "server"),
     ("sync",),
     ("",),  # the package itself: what users import
-    ("cli",),
+    ("cli", "testing"),
     ("__main__",),
 )
 """From the ground. A module may import what is on a floor below its own; within a folder, what it likes."""

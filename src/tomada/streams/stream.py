@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from tomada.errors import ConnectionLost, LimitExceeded, StreamEnded
+from tomada.errors import ConnectionLost, LimitExceeded, StreamEnded, TransportError
 from tomada.streams import files
 from tomada.streams.framing import Frames, LengthPrefix, u32
 from tomada.transports import identity, out_of_band
@@ -149,7 +149,7 @@ class Stream:
             if flow.is_ended:
                 raise StopAsyncIteration
             await flow.arrival(flow.wait(None))
-        return flow.take(CHUNK)
+        return flow.take(flow.buffer.size)
 
     # Sending.
 
@@ -171,9 +171,12 @@ class Stream:
         flow = self.flow
         if not flow.is_free:
             await flow.turn(timeout)
-        flow.transport.write(data if isinstance(data, bytes) else bytes(data))
-        if flow.clogged and flow.is_full:
-            await flow.writable(timeout)
+        whole = data if isinstance(data, bytes) else bytes(data)
+        flow.transport.write(whole)
+        if flow.clogged:
+            flow.waiting += len(whole)
+            if flow.is_full:
+                await flow.writable(timeout)
 
     def send_nowait(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of `data`, if there is room for it to wait in.
@@ -269,6 +272,9 @@ class Stream:
         self._check_open()
         flow = self.flow
         if how != "receive":
+            if not flow.transport.can_write_eof():
+                scheme = flow.peer.scheme
+                raise TransportError(f"a {scheme} stream cannot end one direction and go on with the other; close it")
             if not flow.is_shut:
                 await flow.turn(None)
             flow.shut()

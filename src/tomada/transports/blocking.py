@@ -30,6 +30,9 @@ def connect(address: Address, timeout: float, options: Options) -> Connected:
         HandshakeFailed: Somebody was reached, who could not be agreed with on TLS or WebSocket.
     """
     scheme = address.scheme
+    if scheme == "memory":
+        why = "memory joins ends of one event loop, and here is none; take `await tomada.connect(…)`, or a unix address"
+        raise ConnectFailed(f"cannot connect to {address}: {why}")
     if scheme not in ("tcp", "tls", "unix", "ws", "wss"):
         raise ConnectFailed(f"cannot connect to {address}: a {scheme} address carries no streams for threads")
     terms = stack.client_terms(address, options) if scheme in ("tls", "wss") else None
