@@ -101,6 +101,18 @@ SUITES: Final = (
         ),
     ),
     Suite(
+        "websocket",
+        "{:,} in flight, WebSocket",
+        "replies/s",
+        {1: "websockets", 64: "websockets", 1000: "websockets"},
+        (
+            Contender("tomada-websocket", "tomada_websocket", ("tomada", "uvloop", "websockets")),
+            Contender("websockets", "websockets_json", ("websockets", "uvloop")),
+            Contender("picows", "picows_echo", ("picows", "uvloop")),
+        ),
+        (Target(64, "tomada-websocket", "websockets", 3), Target(64, "tomada-websocket", "picows", 0.5)),
+    ),
+    Suite(
         "echo",
         "{:,} connections, 64 B",
         "echoes/s",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from tomada.errors import ConnectionLost, LimitExceeded, StreamEnded
+from tomada.errors import ConnectionLost, LimitExceeded, StreamEnded, TransportError
 from tomada.streams import files
 from tomada.streams.framing import Frames, LengthPrefix, u32
 from tomada.transports import identity, out_of_band
@@ -274,6 +274,9 @@ class Stream:
         self._check_open()
         flow = self.flow
         if how != "receive":
+            if not flow.transport.can_write_eof():
+                scheme = flow.peer.scheme
+                raise TransportError(f"a {scheme} stream cannot end one direction and go on with the other; close it")
             if not flow.is_shut:
                 await flow.turn(None)
             flow.shut()
