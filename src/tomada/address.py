@@ -65,6 +65,11 @@ class Address(msgspec.Struct, frozen=True):
     path: str = ""
 
     @classmethod
+    def of(cls, address: str | Address) -> Address:
+        """``address`` itself, or what it writes. Raises `AddressError`."""
+        return address if isinstance(address, Address) else cls.parse(address)
+
+    @classmethod
     def parse(cls, text: str) -> Address:
         """The address that ``text`` writes; ``parse(str(address)) == address``.
 

@@ -93,7 +93,7 @@ class App:
             DeclarationError: The function is no such handler; the text says what to write.
             AddressError: The address cannot be read.
         """
-        place = address if isinstance(address, Address) else Address.parse(address)
+        place = Address.of(address)
 
         def declare(function: F) -> F:
             self.stream_handlers.append(StreamHandler(function, place))
@@ -133,7 +133,7 @@ class App:
             AddressError: The address cannot be read.
             DeclarationError: The function is no handler of datagrams; the text says what to write.
         """
-        where = address if isinstance(address, Address) else Address.parse(address)
+        where = Address.of(address)
         options = DatagramOptions(multicast=multicast, broadcast=broadcast)
 
         def declare(function: F) -> F:

@@ -41,7 +41,7 @@ def test_a_server_without_an_address_is_a_mistake(run: Run) -> None:
 def test_a_client_may_wait_for_a_server_that_starts_later(run: Run, folder: Path) -> None:
     async def main() -> None:
         address = f"unix://{folder}/late.sock"
-        connecting = asyncio.ensure_future(tomada.connect(address, wait=30)._connect())
+        connecting = asyncio.ensure_future(tomada.connect(address, wait=30))
         await asyncio.sleep(0)
         async with process("serve", address) as server:
             assert await server.line() == address

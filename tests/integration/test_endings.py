@@ -216,14 +216,14 @@ def test_a_connect_that_is_cancelled_leaves_nothing(run: Run) -> None:
         accepted: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
         server = await asyncio.start_server(deaf, "127.0.0.1", 0)
         address = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        connecting = asyncio.ensure_future(tomada.connect(address)._connect())
+        connecting = asyncio.ensure_future(tomada.connect(address))
         writer = await accepted
         connecting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await connecting
         writer.transport.abort()
         server.close()
-        waiting = asyncio.ensure_future(tomada.connect(address, wait=30)._connect())
+        waiting = asyncio.ensure_future(tomada.connect(address, wait=30))
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -184,7 +184,7 @@ def test_who_waits_for_a_server_finds_it_when_it_comes(run: Run) -> None:
         stage = Stage()
         async with tomada.serve(house(stage), HERE) as server:
             address = server.addresses[0]
-        reached = asyncio.ensure_future(tomada.connect(address, wait=20)._connect())
+        reached = asyncio.ensure_future(tomada.connect(address, wait=20))
         await asyncio.sleep(0)
         async with tomada.serve(house(stage), address):
             client = await reached

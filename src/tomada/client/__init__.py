@@ -4,8 +4,8 @@ May import: everything but `tomada.server` and `tomada.cli`. Read `connect.py` f
 programs without an event loop, over `pump.py` and `calls.py`. `datagrams.py` asks in datagrams.
 """
 
-from tomada.client.connect import Connecting, connect
+from tomada.client.connect import connect
 from tomada.client.datagrams import DatagramClient, connect_datagram
 from tomada.client.stream import connect_stream
 
-__all__ = ["Connecting", "DatagramClient", "connect", "connect_datagram", "connect_stream"]
+__all__ = ["DatagramClient", "connect", "connect_datagram", "connect_stream"]

@@ -237,7 +237,7 @@ def connect(
         DeclarationError: A handler is an ``async def``.
     """
     deadlines = deadlines or Deadlines()
-    address = address if isinstance(address, Address) else Address.parse(address)
+    address = Address.of(address)
     settings = _Settings(
         limits or Limits(), deadlines, Options(handshake=deadlines.handshake, tls=tls, subprotocol=SUBPROTOCOL)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tomada import transports
 from tomada.address import Address
@@ -14,13 +14,11 @@ from tomada.endpoint import SUBPROTOCOL, Endpoint
 from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.handling import REFUSED
 from tomada.link import Link
+from tomada.opening import Opening
 from tomada.protocol import Role
 from tomada.settings import TLS, Deadlines, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-    from types import TracebackType
-
     from tomada.app import App
 
 
@@ -29,46 +27,21 @@ def unfinished(address: Address, error: ConnectFailed | HandshakeFailed) -> Conn
     return type(error)(f"{address} was reached, but did not complete the handshake: {error}")
 
 
-class Connecting:
-    """A connection to be: ``async with`` it, or ``await`` it and close what it gives."""
+class _Connecting(NamedTuple):
+    """How to connect."""
 
-    __slots__ = ("_address", "_app", "_connection", "_deadlines", "_limits", "_options", "_wait")
+    address: Address
+    app: App | None
+    wait: float
+    limits: Limits
+    deadlines: Deadlines
+    options: transports.Options
 
-    def __init__(
-        self,
-        address: str | Address,
-        app: App | None,
-        wait: float,
-        limits: Limits,
-        deadlines: Deadlines,
-        options: transports.Options,
-    ) -> None:
-        self._address = address if isinstance(address, Address) else Address.parse(address)
-        self._app = app
-        self._wait = wait
-        self._limits = limits
-        self._deadlines = deadlines
-        self._options = options
-        self._connection: Connection | None = None
-
-    def __await__(self) -> Generator[object, None, Connection]:
-        return self._connect().__await__()
-
-    async def __aenter__(self) -> Connection:
-        self._connection = await self._connect()
-        return self._connection
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-
-    async def _connect(self) -> Connection:
-        endpoint = Endpoint(Role.CONNECTING, self._app, self._limits, self._deadlines, Connection)
+    async def open(self) -> Connection:
+        endpoint = Endpoint(Role.CONNECTING, self.app, self.limits, self.deadlines, Connection)
         await endpoint.start()
         try:
-            link = await persistently(lambda: self._attempt(endpoint), self._wait)
+            link = await persistently(lambda: self._attempt(endpoint), self.wait)
         except BaseException:
             await endpoint.stop()
             raise
@@ -84,22 +57,20 @@ class Connecting:
             link.opened = opened
             return link
 
-        _, link = await transports.connect(
-            self._address, factory, timeout=self._deadlines.connect, options=self._options
-        )
+        _, link = await transports.connect(self.address, factory, timeout=self.deadlines.connect, options=self.options)
         try:
             await opened
             if link.greeter is not None:
                 await asyncio.wait([link.greeter])
         except (ConnectFailed, HandshakeFailed) as error:
-            raise unfinished(self._address, error) from None
+            raise unfinished(self.address, error) from None
         except asyncio.CancelledError:
             link.cut("the program gave up connecting")
             await asyncio.shield(link.ended)
             raise
         if link.is_refused:
             await link.drain()
-            raise HandshakeFailed(f"{self._address} was reached, but {REFUSED}")
+            raise HandshakeFailed(f"{self.address} was reached, but {REFUSED}")
         return link
 
 
@@ -111,7 +82,7 @@ def connect(
     tls: TLS | None = None,
     limits: Limits | None = None,
     deadlines: Deadlines | None = None,
-) -> Connecting:
+) -> Opening[Connection]:
     """A connection to the server at `address`.
 
     ::
@@ -136,4 +107,5 @@ def connect(
     """
     deadlines = deadlines or Deadlines()
     options = transports.Options(handshake=deadlines.handshake, frame=deadlines.frame, tls=tls, subprotocol=SUBPROTOCOL)
-    return Connecting(address, app, wait, limits or Limits(), deadlines, options)
+    place = Address.of(address)
+    return Opening(_Connecting(place, app, wait, limits or Limits(), deadlines, options).open)

@@ -11,7 +11,6 @@ import msgspec
 from tomada import validation
 from tomada.address import Address
 from tomada.catalogue import catalogue_of, type_name
-from tomada.datagrams.directory import parsed
 from tomada.datagrams.socket import too_long
 from tomada.declaration import Replies
 from tomada.errors import (
@@ -28,6 +27,7 @@ from tomada.errors import (
 )
 from tomada.failure import read_error
 from tomada.message import Message, Request, reply_type
+from tomada.opening import Opening
 from tomada.protocol import TypeEntry, TypeKind
 from tomada.protocol.datagram import CLIENT_BYTES, UNTOLD, DatagramKind, Parcel, decode_parcel, encode_parcel
 from tomada.settings import DatagramLimits
@@ -35,7 +35,7 @@ from tomada.transports.datagram import DatagramOptions
 from tomada.transports.datagram_opening import open_datagrams
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
@@ -294,44 +294,9 @@ def _error(parcel: Parcel) -> Exception:
     return error
 
 
-class DatagramConnecting:
-    """A client to be: ``async with`` it, or ``await`` it and close what it gives."""
-
-    __slots__ = ("_address", "_client", "_limits", "_source")
-
-    def __init__(self, address: Address, source: Address | None, limits: DatagramLimits) -> None:
-        self._address = address
-        self._source = source or Address(address.scheme, port=0 if address.scheme == "udp" else None)
-        self._limits = limits
-        self._client: DatagramClient | None = None
-
-    def __await__(self) -> Generator[object, None, DatagramClient]:
-        return self._open().__await__()
-
-    async def __aenter__(self) -> DatagramClient:
-        self._client = await self._open()
-        return self._client
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._client is not None:
-            self._client.close()
-
-    async def _open(self) -> DatagramClient:
-        client = DatagramClient(self._address, os.urandom(CLIENT_BYTES))
-        options = DatagramOptions(limits=self._limits)
-        try:
-            client.attach(await open_datagrams(self._source, client, peer=self._address, options=options))
-        except FileNotFoundError as error:
-            text = "this system gives no names to sockets; give the path where answers come as source=unixgram:///…"
-            raise ListenFailed(f"cannot connect to {self._address}: {text}") from error
-        return client
-
-
 def connect_datagram(
     address: str | Address, *, source: str | Address | None = None, limits: DatagramLimits | None = None
-) -> DatagramConnecting:
+) -> Opening[DatagramClient]:
     """A client of the messages that a server takes in datagrams at `address`.
 
     ::
@@ -351,4 +316,17 @@ def connect_datagram(
         ConnectFailed: The host is not known, no way leads there, or there is no such socket file.
         ListenFailed: The source cannot be bound.
     """
-    return DatagramConnecting(parsed(address), None if source is None else parsed(source), limits or DatagramLimits())
+    place = Address.of(address)
+    own = Address(place.scheme, port=0 if place.scheme == "udp" else None) if source is None else Address.of(source)
+    options = DatagramOptions(limits=limits or DatagramLimits())
+
+    async def opened() -> DatagramClient:
+        client = DatagramClient(place, os.urandom(CLIENT_BYTES))
+        try:
+            client.attach(await open_datagrams(own, client, peer=place, options=options))
+        except FileNotFoundError as error:
+            text = "this system gives no names to sockets; give the path where answers come as source=unixgram:///…"
+            raise ListenFailed(f"cannot connect to {place}: {text}") from error
+        return client
+
+    return Opening(opened)

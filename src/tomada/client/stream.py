@@ -43,7 +43,7 @@ def connect_stream(
         ConnectFailed: Nobody could be reached (when entered or awaited).
         HandshakeFailed: Somebody was reached, who could not be agreed with on TLS or WebSocket.
     """
-    place = address if isinstance(address, Address) else Address.parse(address)
+    place = Address.of(address)
     return Opening(partial(_open, place, tls, wait, limits or Limits(), deadlines or Deadlines()))
 
 

@@ -4,9 +4,9 @@ May import ``transports``, ``declaration`` and what lies below them. Read ``sock
 same without an event loop.
 """
 
-from tomada.datagrams.binding import Binding, bind
+from tomada.datagrams.binding import bind
 from tomada.datagrams.declaration import DatagramHandler
 from tomada.datagrams.peer import DatagramPeer
 from tomada.datagrams.socket import Datagram, DatagramSocket
 
-__all__ = ["Binding", "Datagram", "DatagramHandler", "DatagramPeer", "DatagramSocket", "bind"]
+__all__ = ["Datagram", "DatagramHandler", "DatagramPeer", "DatagramSocket", "bind"]

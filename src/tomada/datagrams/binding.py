@@ -4,50 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tomada.datagrams.directory import parsed
+from tomada.address import Address
 from tomada.datagrams.socket import DatagramSocket
+from tomada.opening import Opening
 from tomada.settings import DatagramLimits
 from tomada.transports.datagram import DatagramOptions
 from tomada.transports.datagram_opening import check_peer, check_scheme, open_datagrams
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-    from types import TracebackType
-
-    from tomada.address import Address
     from tomada.settings import Multicast
-
-
-class Binding:
-    """A socket for datagrams to be: ``async with`` it, or ``await`` it and close what it gives."""
-
-    __slots__ = ("_address", "_options", "_peer", "_socket")
-
-    def __init__(self, address: Address, peer: Address | None, options: DatagramOptions) -> None:
-        check_scheme(address)
-        check_peer(address, peer)
-        self._address = address
-        self._peer = peer
-        self._options = options
-        self._socket: DatagramSocket | None = None
-
-    def __await__(self) -> Generator[object, None, DatagramSocket]:
-        return self._open().__await__()
-
-    async def __aenter__(self) -> DatagramSocket:
-        self._socket = await self._open()
-        return self._socket
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._socket is not None:
-            await self._socket.__aexit__(kind, error, traceback)
-
-    async def _open(self) -> DatagramSocket:
-        opened = DatagramSocket(self._peer)
-        opened.attach(await open_datagrams(self._address, opened, peer=self._peer, options=self._options))
-        return opened
 
 
 def bind(
@@ -57,7 +22,7 @@ def bind(
     multicast: Multicast | None = None,
     broadcast: bool = False,
     limits: DatagramLimits | None = None,
-) -> Binding:
+) -> Opening[DatagramSocket]:
     """A socket for datagrams at `address`.
 
     ::
@@ -83,4 +48,13 @@ def bind(
         DatagramError: The peer is of another kind than the address (at once).
     """
     options = DatagramOptions(multicast=multicast, broadcast=broadcast, limits=limits or DatagramLimits())
-    return Binding(parsed(address), None if peer is None else parsed(peer), options)
+    place, other = Address.of(address), None if peer is None else Address.of(peer)
+    check_scheme(place)
+    check_peer(place, other)
+
+    async def opened() -> DatagramSocket:
+        socket = DatagramSocket(other)
+        socket.attach(await open_datagrams(place, socket, peer=other, options=options))
+        return socket
+
+    return Opening(opened)

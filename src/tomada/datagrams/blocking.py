@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tomada.datagrams.directory import Directory, parsed
+from tomada.address import Address
+from tomada.datagrams.directory import Directory
 from tomada.datagrams.socket import Datagram, checked, too_long
 from tomada.errors import BufferFull, ConnectFailed, DatagramError, TimedOut, TransportError
 from tomada.settings import DatagramLimits
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from tomada.address import Address
     from tomada.settings import Multicast
     from tomada.transports.datagram_sockets import Opened
 
@@ -76,7 +76,7 @@ class DatagramSocket:
             raise DatagramError(f"say whom to send to: {self.address} was bound without a peer")
         if self._peer is not None:
             raise DatagramError(f"cannot send to {to}: the socket was bound with the peer {self._peer}")
-        name = transport.look_up(self._opened, parsed(to))
+        name = transport.look_up(self._opened, Address.of(to))
         self._directory.keep(to, name)
         return name
 
@@ -204,5 +204,5 @@ def bind(
     Arguments and errors are those of `tomada.bind`; of the limits, `buffer_bytes` is what is asked of the system.
     """
     options = DatagramOptions(multicast=multicast, broadcast=broadcast, limits=limits or DatagramLimits())
-    to = None if peer is None else parsed(peer)
-    return DatagramSocket(transport.open_now(parsed(address), to, options), to)
+    to = None if peer is None else Address.of(peer)
+    return DatagramSocket(transport.open_now(Address.of(address), to, options), to)

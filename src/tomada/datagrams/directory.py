@@ -39,8 +39,3 @@ class Directory(dict[Any, Address]):
         if len(self.names) >= KEPT:
             self.names.clear()
         self.names[to] = name
-
-
-def parsed(to: str | Address) -> Address:
-    """An address, given as one or as text. Raises `AddressError`."""
-    return to if isinstance(to, Address) else Address.parse(to)

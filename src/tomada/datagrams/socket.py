@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tomada.address import Address
-from tomada.datagrams.directory import Directory, parsed
+from tomada.datagrams.directory import Directory
 from tomada.errors import (
     BufferFull,
     ConnectFailed,
@@ -156,7 +156,7 @@ class DatagramSocket:
             raise DatagramError(f"say whom to send to: {self.address} was bound without a peer")
         if self._peer is not None:
             raise DatagramError(f"cannot send to {to}: the socket was bound with the peer {self._peer}")
-        name = self._transport.name_of(parsed(to))
+        name = self._transport.name_of(Address.of(to))
         if name is not None:
             self._directory.keep(to, name)
         return name
@@ -164,7 +164,7 @@ class DatagramSocket:
     async def _look_up(self, to: str | Address | None) -> Any:
         name = self._find(to)
         if name is None and to is not None:
-            name = await self._transport.look_up(parsed(to))
+            name = await self._transport.look_up(Address.of(to))
             self._directory.keep(to, name)
         return name
 

@@ -14,14 +14,16 @@ from tomada.connection import Connection
 from tomada.endpoint import SUBPROTOCOL, Endpoint, log
 from tomada.event_loop import new_event_loop
 from tomada.link import Link
+from tomada.opening import Opening
 from tomada.protocol import GoodbyeCode, Role
 from tomada.server.datagrams import Datagrams
 from tomada.server.streams import StreamServer
 from tomada.settings import TLS, Deadlines, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
     from types import TracebackType
+    from typing import Self
 
     from tomada.app import App
     from tomada.transports.datagram import DatagramStatistics
@@ -81,6 +83,14 @@ class Server:
         for listener in self._listeners:
             listener.reload_certificates()
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
     async def close(self) -> None:
         """Stop listening, say goodbye to all, let what is under way end, up to the drain deadline; then cut the rest.
 
@@ -109,10 +119,10 @@ class Server:
             self._datagrams.close()
 
 
-class Serving:
+class Serving(Opening[Server]):
     """A server to be: ``async with`` it, ``await`` it and close what it gives, or call `run` without an event loop."""
 
-    __slots__ = ("_addresses", "_app", "_deadlines", "_limits", "_options", "_server")
+    __slots__ = ("_addresses", "_app", "_deadlines", "_limits", "_options")
 
     def __init__(
         self,
@@ -124,27 +134,12 @@ class Serving:
     ) -> None:
         if not (addresses or app.has_addresses):
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
+        super().__init__(self._serve)
         self._app = app
-        self._addresses = tuple(
-            address if isinstance(address, Address) else Address.parse(address) for address in addresses
-        )
+        self._addresses = tuple(map(Address.of, addresses))
         self._limits = limits
         self._deadlines = deadlines
         self._options = options
-        self._server: Server | None = None
-
-    def __await__(self) -> Generator[object, None, Server]:
-        return self._serve().__await__()
-
-    async def __aenter__(self) -> Server:
-        self._server = await self._serve()
-        return self._server
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._server is not None:
-            await self._server.close()
 
     def run(self, *, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until SIGINT or SIGTERM, then close the server; a second signal cuts all at once, a third kills.

@@ -87,7 +87,7 @@ class Ground:
     def place(self) -> Address:
         """`address`, read."""
         given = self.address()
-        return given if isinstance(given, Address) else Address.parse(given)
+        return Address.of(given)
 
     @asynccontextmanager
     async def house(self, limits: Limits | None = None) -> AsyncIterator[House]:
