@@ -14,7 +14,7 @@ from tomada.datagrams.declaration import DatagramHandler
 from tomada.declaration import Handler, Hook, check_given, declared_handler
 from tomada.errors import DeclarationError
 from tomada.streams.declaration import StreamHandler
-from tomada.transports.datagram import DatagramOptions
+from tomada.transports.datagrams.transport import DatagramOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -18,9 +18,9 @@ from websockets.protocol import State
 
 from tomada.address import Address
 from tomada.transports.options import Options
-from tomada.transports.websocket import WebSocketLayer
-from tomada.transports.websocket_client import ConnectingWebSocket
-from tomada.transports.websocket_server import AcceptingWebSocket
+from tomada.transports.websocket.client import ConnectingWebSocket
+from tomada.transports.websocket.layer import WebSocketLayer
+from tomada.transports.websocket.server import AcceptingWebSocket
 
 AGENT = "tomada"
 LONGEST = 64 * 1024 * 1024

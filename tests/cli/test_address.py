@@ -12,7 +12,7 @@ import pytest
 from typer.testing import Result
 
 from tests.cli.test_ask import refused_port
-from tomada.transports import ports, resolution, socket_table
+from tomada.transports.system import ports, resolution, socket_table
 
 Tomada = Callable[..., Result]
 

@@ -21,7 +21,7 @@ from tests.client.conftest import LONGEST, Home, together
 from tests.integration.house import Echo, Note, Push
 from tomada.address import Address
 from tomada.transports import Options, blocking
-from tomada.transports.websocket_socket import WebSocketSocket
+from tomada.transports.websocket.blocking import WebSocketSocket
 
 HERE = "ws://127.0.0.1:0/house"
 OPTIONS = Options(handshake=LONGEST, subprotocol="tomada.1")

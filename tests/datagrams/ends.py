@@ -10,8 +10,8 @@ from typing import Any
 from tomada.address import Address
 from tomada.datagrams import DatagramSocket
 from tomada.settings import DatagramLimits, Multicast
-from tomada.transports.datagram import DatagramOptions
-from tomada.transports.datagram_opening import open_datagrams
+from tomada.transports.datagrams.opening import open_datagrams
+from tomada.transports.datagrams.transport import DatagramOptions
 
 HERE = "udp://127.0.0.1:0"
 SOON = 5.0

@@ -13,8 +13,8 @@ import pytest
 import tomada
 from tests.datagrams.ends import SOON, bound, received
 from tests.integration.conftest import Run
-from tomada.transports import datagram_batches
-from tomada.transports.datagram_batches import BatchTransport, splitter
+from tomada.transports.datagrams import batches as datagram_batches
+from tomada.transports.datagrams.batches import BatchTransport, splitter
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere datagrams do not travel in batches")
 

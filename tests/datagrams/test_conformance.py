@@ -11,7 +11,7 @@ import tomada
 from tests.datagrams.ends import HERE, SOON, bound, received, until
 from tests.integration.conftest import Run
 from tomada.address import Address
-from tomada.transports import datagram_opening
+from tomada.transports.datagrams import opening as datagram_opening
 
 pytestmark = pytest.mark.parametrize("batches", [True, False], ids=["batches", "endpoint"])
 

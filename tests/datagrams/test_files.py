@@ -13,7 +13,7 @@ import tomada
 import tomada.sync
 from tests.datagrams.ends import SOON, bound, received
 from tests.integration.conftest import Run
-from tomada.transports.datagram import MAX_UNIX_DATAGRAM
+from tomada.transports.datagrams.transport import MAX_UNIX_DATAGRAM
 
 
 def test_there_and_back_and_the_file_goes(run: Run, folder: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 import tomada
 from tests.datagrams.ends import HERE, SOON, bound, received
 from tests.integration.conftest import Run
-from tomada.transports import datagram_opening
-from tomada.transports.datagram_endpoints import EndpointTransport
+from tomada.transports.datagrams import opening as datagram_opening
+from tomada.transports.datagrams.endpoints import EndpointTransport
 
 
 @pytest.fixture(autouse=True)

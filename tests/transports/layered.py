@@ -9,8 +9,8 @@ from typing import Any
 
 from tests.authority import Authority
 from tomada.settings import TLS
-from tomada.transports.certificates import client_context, server_context
-from tomada.transports.tls import Terms, TLSLayer
+from tomada.transports.tls.certificates import client_context, server_context
+from tomada.transports.tls.layer import Terms, TLSLayer
 
 Cut = Callable[[bytes], Iterable[bytes]]
 

@@ -18,7 +18,8 @@ from tomada import transports
 from tomada.address import Address
 from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
 from tomada.settings import TLS
-from tomada.transports import Options, certificates
+from tomada.transports import Options
+from tomada.transports.tls import certificates
 
 Make = Callable[[Authority, Path], TLS]
 

@@ -9,7 +9,7 @@ import pytest
 
 from tomada.address import Address
 from tomada.errors import DatagramError
-from tomada.transports.names import Names, is_number, socket_name
+from tomada.transports.datagrams.names import Names, is_number, socket_name
 
 FOUR = Names(socket.AF_INET, "udp", is_dual=False)
 SIX = Names(socket.AF_INET6, "udp", is_dual=False)

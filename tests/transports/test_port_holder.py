@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tomada.transports.port_holder import PortHolder, port_holder
+from tomada.transports.system.port_holder import PortHolder, port_holder
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the ports' holders are read from Linux's /proc")
 

@@ -11,7 +11,7 @@ import pytest
 from tests.transports.conftest import Run
 from tests.transports.recorder import serving
 from tomada.address import Address
-from tomada.transports import ports, probe, resolution, socket_file
+from tomada.transports.system import ports, probe, resolution, socket_file
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="read from Linux's /proc")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tomada.transports import socket_table
-from tomada.transports.socket_table import RECEIVING, inet_sockets, processes, unix_sockets
+from tomada.transports.system import socket_table
+from tomada.transports.system.socket_table import RECEIVING, inet_sockets, processes, unix_sockets
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the tables are Linux's")
 

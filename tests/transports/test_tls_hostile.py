@@ -13,7 +13,7 @@ import pytest
 from tests.authority import Authority
 from tests.transports.conftest import Run
 from tests.transports.talker import Serving, connected, greets, serving
-from tomada.transports.client_hello import offered_protocols
+from tomada.transports.tls.client_hello import offered_protocols
 
 NOISE = random.Random(11)
 HALF_OPEN = 1_000

@@ -12,7 +12,9 @@ from tests.authority import Authority
 from tests.transports.conftest import Run
 from tests.transports.layered import Cut, Pair, Side, Upper, shaken
 from tomada.errors import ConnectionLost, HandshakeFailed
-from tomada.transports import identity, tls, tls_errors
+from tomada.transports import identity
+from tomada.transports.tls import errors as tls_errors
+from tomada.transports.tls import layer as tls
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 

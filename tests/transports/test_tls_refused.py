@@ -20,7 +20,9 @@ from tomada import transports
 from tomada.address import Address
 from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.settings import TLS
-from tomada.transports import Options, certificates, stack, tls_errors
+from tomada.transports import Options, stack
+from tomada.transports.tls import certificates
+from tomada.transports.tls import errors as tls_errors
 
 
 async def refused(address: Address, tls: TLS | None) -> str:

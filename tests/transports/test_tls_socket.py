@@ -13,9 +13,9 @@ from tests.authority import Authority
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed
 from tomada.settings import TLS
 from tomada.transports import blocking
-from tomada.transports.certificates import client_context
-from tomada.transports.tls import Terms
-from tomada.transports.tls_socket import AT_ONCE, TLSSocket
+from tomada.transports.tls.blocking import AT_ONCE, TLSSocket
+from tomada.transports.tls.certificates import client_context
+from tomada.transports.tls.layer import Terms
 
 Server = Callable[[ssl.SSLSocket], None]
 

@@ -14,8 +14,8 @@ from websockets.frames import Opcode
 from tests.transports.conftest import Run
 from tests.transports.websocket_ends import OPTIONS, Accepting, Connecting, meet, raw
 from tomada.transports import End, close
-from tomada.transports.websocket import FRAGMENTS, MESSAGE_BYTES, PIECE_BYTES
-from tomada.transports.websocket_server import AcceptingWebSocket
+from tomada.transports.websocket.layer import FRAGMENTS, MESSAGE_BYTES, PIECE_BYTES
+from tomada.transports.websocket.server import AcceptingWebSocket
 
 DATA = random.Random(1).randbytes(200_000)
 

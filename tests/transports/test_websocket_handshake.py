@@ -17,7 +17,7 @@ from tests.transports.conftest import Run
 from tests.transports.recorder import connected, serving
 from tests.transports.websocket_ends import ADDRESS, OPTIONS, Accepting, Connecting
 from tomada import transports
-from tomada.transports.websocket_server import REQUEST_BYTES, is_allowed
+from tomada.transports.websocket.server import REQUEST_BYTES, is_allowed
 
 GOOD = {
     "Host": "127.0.0.1:4477",

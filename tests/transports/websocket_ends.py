@@ -13,8 +13,8 @@ from websockets.uri import parse_uri
 
 from tomada.address import Address
 from tomada.transports.options import Options
-from tomada.transports.websocket_client import ConnectingWebSocket
-from tomada.transports.websocket_server import AcceptingWebSocket
+from tomada.transports.websocket.client import ConnectingWebSocket
+from tomada.transports.websocket.server import AcceptingWebSocket
 
 ADDRESS = Address("ws", "127.0.0.1", 4477, "/bank")
 OPTIONS = Options(handshake=30, frame=30, subprotocol="tomada.1")

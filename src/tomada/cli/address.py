@@ -13,7 +13,7 @@ from tomada.cli.output import Json, errors_told, print_json
 
 if TYPE_CHECKING:
     from tomada.cli.explanation import Attempt, Bound, Explanation, Hosts, PortFacts
-    from tomada.transports.socket_file import SocketFile
+    from tomada.transports.system.socket_file import SocketFile
 
 EXAMPLES = """
 [bold]Examples:[/bold]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tomada.address import Address
-from tomada.transports import ports, probe, resolution, socket_table
-from tomada.transports.socket_file import SocketFile, look
+from tomada.transports.system import ports, probe, resolution, socket_table
+from tomada.transports.system.socket_file import SocketFile, look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tomada.transports.socket_table import Process
+    from tomada.transports.system.socket_table import Process
 
 LOOK_UP_SECONDS: Final = 5.0
 KNOCK_SECONDS: Final = 1.0

@@ -31,15 +31,15 @@ from tomada.opening import Opening
 from tomada.protocol import TypeEntry, TypeKind
 from tomada.protocol.datagram import CLIENT_BYTES, UNTOLD, DatagramKind, Parcel, decode_parcel, encode_parcel
 from tomada.settings import DatagramLimits
-from tomada.transports.datagram import DatagramOptions
-from tomada.transports.datagram_opening import open_datagrams
+from tomada.transports.datagrams.opening import open_datagrams
+from tomada.transports.datagrams.transport import DatagramOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
-    from tomada.transports.datagram import DatagramStatistics, DatagramTransport
+    from tomada.transports.datagrams.transport import DatagramStatistics, DatagramTransport
 
 ReplyT = TypeVar("ReplyT")
 _MOST_PROOFS = 3

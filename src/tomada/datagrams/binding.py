@@ -8,8 +8,8 @@ from tomada.address import Address
 from tomada.datagrams.socket import DatagramSocket
 from tomada.opening import Opening
 from tomada.settings import DatagramLimits
-from tomada.transports.datagram import DatagramOptions
-from tomada.transports.datagram_opening import check_peer, check_scheme, open_datagrams
+from tomada.transports.datagrams.opening import check_peer, check_scheme, open_datagrams
+from tomada.transports.datagrams.transport import DatagramOptions
 
 if TYPE_CHECKING:
     from tomada.settings import Multicast

@@ -12,8 +12,8 @@ from tomada.datagrams.directory import Directory
 from tomada.datagrams.socket import Datagram, checked, too_long
 from tomada.errors import BufferFull, ConnectFailed, DatagramError, TimedOut, TransportError
 from tomada.settings import DatagramLimits
-from tomada.transports import blocking_datagrams as transport
-from tomada.transports.datagram import DatagramOptions, DatagramStatistics
+from tomada.transports.datagrams import blocking as transport
+from tomada.transports.datagrams.transport import DatagramOptions, DatagramStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tomada.settings import Multicast
-    from tomada.transports.datagram_sockets import Opened
+    from tomada.transports.datagrams.sockets import Opened
 
 _LONGEST_WAIT = 1.0  # seconds after which a receiver looks whether another thread has closed the socket
 

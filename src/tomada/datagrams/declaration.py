@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from tomada.datagrams.peer import DatagramPeer
 from tomada.declaration import Hook, check_given
 from tomada.errors import DeclarationError
-from tomada.transports.datagram_opening import SCHEMES
+from tomada.transports.datagrams.opening import SCHEMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tomada.address import Address
-    from tomada.transports.datagram import DatagramOptions
+    from tomada.transports.datagrams.transport import DatagramOptions
 
 
 class DatagramHandler:

@@ -12,7 +12,7 @@ from tomada.errors import BufferFull, TransportError, UnverifiedPeer
 if TYPE_CHECKING:
     from tomada.address import Address
     from tomada.datagrams.directory import Directory
-    from tomada.transports.datagram import DatagramTransport
+    from tomada.transports.datagrams.transport import DatagramTransport
 
 AMPLIFICATION: Final = 3
 """So many times what a source has sent may be sent to it before it has proved to be there: RFC 9000, section 8.1."""

@@ -19,14 +19,14 @@ from tomada.errors import (
     TimedOut,
     TransportError,
 )
-from tomada.transports.names import Names
+from tomada.transports.datagrams.names import Names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
-    from tomada.transports.datagram import DatagramStatistics, DatagramTransport
+    from tomada.transports.datagrams.transport import DatagramStatistics, DatagramTransport
 
 
 class Datagram(msgspec.Struct, frozen=True, gc=False):

@@ -17,8 +17,8 @@ from tomada.protocol.datagram import UNTOLD, DatagramKind, Parcel, Tokens, decod
 from tomada.protocol.duplicates import Duplicates, Entry
 from tomada.protocol.handshake import encode_failure
 from tomada.settings import DatagramLimits
-from tomada.transports.datagram import DatagramOptions
-from tomada.transports.datagram_opening import open_datagrams
+from tomada.transports.datagrams.opening import open_datagrams
+from tomada.transports.datagrams.transport import DatagramOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tomada.messenger import Driver, Route
     from tomada.protocol import Engine, TypeEntry
     from tomada.settings import Limits
-    from tomada.transports.datagram import DatagramStatistics, DatagramTransport
+    from tomada.transports.datagrams.transport import DatagramStatistics, DatagramTransport
 
 TOO_LONG: Final = "DatagramTooLong"
 """The name of the failure that stands for an answer which does not fit into a datagram."""

@@ -15,8 +15,8 @@ from tomada.datagrams.peer import AMPLIFICATION, DatagramPeer
 from tomada.eager import Suspended
 from tomada.endpoint import log
 from tomada.server.datagram_messages import MessageService, limits_of
-from tomada.transports.datagram_opening import SCHEMES, open_datagrams
-from tomada.transports.names import Names
+from tomada.transports.datagrams.names import Names
+from tomada.transports.datagrams.opening import SCHEMES, open_datagrams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tomada.app import App
     from tomada.datagrams.declaration import DatagramHandler
     from tomada.endpoint import Endpoint
-    from tomada.transports.datagram import DatagramStatistics, DatagramTransport
+    from tomada.transports.datagrams.transport import DatagramStatistics, DatagramTransport
 
 _SECRET_BYTES: Final = 32
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tomada.app import App
-    from tomada.transports.datagram import DatagramStatistics
+    from tomada.transports.datagrams.transport import DatagramStatistics
 
 
 class Server:

@@ -2,7 +2,7 @@
 
 May import ``address``, ``errors`` and ``settings``, and nothing else of the house. One file per transport; read
 ``tcp.py`` first. TLS and WebSocket are layers over one: ``layer.py`` says what that is, ``stack.py`` which address has
-which; ``tls.py`` is TLS, with its words for errors in ``tls_errors.py``. What the system refuses is told here, once, in
+which. ``datagrams`` carries datagrams, ``system`` asks who holds what. What the system refuses is told here, once, in
 words that say what to do next.
 """
 
@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from tomada.address import Address
 from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
 from tomada.transports import memory, stack, tcp, unix
-from tomada.transports.datagram import DatagramStatistics
-from tomada.transports.identity import Identity, identity
+from tomada.transports.datagrams.transport import DatagramStatistics
 from tomada.transports.layer import End
 from tomada.transports.listener import Listener
 from tomada.transports.options import Options
+from tomada.transports.tls.identity import Identity, identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.transports import stack, tcp, unix
-from tomada.transports.identity import Identity, identity_of
-from tomada.transports.tls_socket import AT_ONCE, TLSSocket
+from tomada.transports.tls.blocking import AT_ONCE, TLSSocket
+from tomada.transports.tls.identity import Identity, identity_of
 
 if TYPE_CHECKING:
     from tomada.address import Address
     from tomada.transports.options import Options
-    from tomada.transports.websocket_socket import WebSocketSocket
+    from tomada.transports.websocket.blocking import WebSocketSocket
 
 Carrier: TypeAlias = socket.socket | TLSSocket
 Connected: TypeAlias = "Carrier | WebSocketSocket"

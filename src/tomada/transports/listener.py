@@ -6,15 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from tomada.errors import ListenFailed
-from tomada.transports.certificates import Unusable
+from tomada.transports.tls.certificates import Unusable
 
 if TYPE_CHECKING:
     from asyncio import AbstractServer
     from collections.abc import Callable
 
     from tomada.address import Address
-    from tomada.transports.certificates import Certificates
     from tomada.transports.layer import Layer
+    from tomada.transports.tls.certificates import Certificates
 
 
 class Listener:

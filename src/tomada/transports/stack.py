@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
-from tomada.transports import tls
-from tomada.transports.certificates import Certificates, Unusable, client_context, server_context
 from tomada.transports.layer import Layer
-from tomada.transports.tls import Terms, TLSLayer
+from tomada.transports.tls import layer as tls
+from tomada.transports.tls.certificates import Certificates, Unusable, client_context, server_context
+from tomada.transports.tls.layer import Terms, TLSLayer
 
 if TYPE_CHECKING:
     import asyncio
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tomada.address import Address
     from tomada.transports.options import Options
-    from tomada.transports.websocket_socket import WebSocketSocket
+    from tomada.transports.websocket.blocking import WebSocketSocket
 
 __all__ = ["NO_WEBSOCKETS", "Layer", "accepting", "certificates", "connecting", "start_tls", "websocket_socket"]
 
@@ -88,7 +88,7 @@ def _accepting_websocket(
     address: Address, factory: Callable[[], asyncio.Protocol], options: Options, pending: set[Layer]
 ) -> Callable[[], asyncio.Protocol]:
     try:
-        from tomada.transports.websocket_server import AcceptingWebSocket  # noqa: PLC0415 - it may not be installed
+        from tomada.transports.websocket.server import AcceptingWebSocket  # noqa: PLC0415 - it may not be installed
     except ImportError as error:
         raise ListenFailed(f"cannot listen on {address}: {NO_WEBSOCKETS}") from error
     return lambda: AcceptingWebSocket(address, options, factory(), pending)
@@ -98,7 +98,7 @@ def _connecting_websocket(
     address: Address, factory: Callable[[], asyncio.Protocol], options: Options
 ) -> Callable[[], asyncio.Protocol]:
     try:
-        from tomada.transports.websocket_client import ConnectingWebSocket  # noqa: PLC0415 - it may not be installed
+        from tomada.transports.websocket.client import ConnectingWebSocket  # noqa: PLC0415 - it may not be installed
     except ImportError as error:
         raise ConnectFailed(f"cannot connect to {address}: {NO_WEBSOCKETS}") from error
     return lambda: ConnectingWebSocket(address, options, factory())
@@ -107,7 +107,7 @@ def _connecting_websocket(
 def websocket_socket(address: Address) -> type[WebSocketSocket]:
     """The class of a WebSocket without an event loop. Raises `ConnectFailed`: the package is not installed."""
     try:
-        from tomada.transports.websocket_socket import WebSocketSocket  # noqa: PLC0415 - it may not be installed
+        from tomada.transports.websocket.blocking import WebSocketSocket  # noqa: PLC0415 - it may not be installed
     except ImportError as error:
         raise ConnectFailed(f"cannot connect to {address}: {NO_WEBSOCKETS}") from error
     return WebSocketSocket

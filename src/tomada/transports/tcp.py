@@ -18,7 +18,7 @@ import msgspec
 from tomada.address import Address
 from tomada.errors import AddressInUse, ConnectFailed, ListenFailed, SystemPort
 from tomada.transports.listener import Listener
-from tomada.transports.port_holder import port_holder
+from tomada.transports.system.port_holder import port_holder
 
 if TYPE_CHECKING:
     from asyncio import AbstractServer

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tomada.errors import AddressInUse, ConnectFailed, ListenFailed, TransportError
 from tomada.transports import tcp, unix
-from tomada.transports.datagram import MAX_UDP_DATAGRAM, MAX_UNIX_DATAGRAM
-from tomada.transports.names import Names, is_number, same_family, socket_name
-from tomada.transports.port_holder import port_holder
+from tomada.transports.datagrams.names import Names, is_number, same_family, socket_name
+from tomada.transports.datagrams.transport import MAX_UDP_DATAGRAM, MAX_UNIX_DATAGRAM
+from tomada.transports.system.port_holder import port_holder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tomada.address import Address
     from tomada.settings import Multicast
-    from tomada.transports.datagram import DatagramOptions, SocketName
+    from tomada.transports.datagrams.transport import DatagramOptions, SocketName
 
 KERNEL_BUFFER: Final = 4_194_304
 """What is asked of the system for datagrams that wait to be received; it gives what it allows."""

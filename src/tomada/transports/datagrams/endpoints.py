@@ -8,17 +8,17 @@ import socket
 from typing import TYPE_CHECKING, Any, cast
 
 from tomada.errors import ConnectFailed, ListenFailed
-from tomada.transports.datagram import DatagramTransport
-from tomada.transports.datagram_sockets import bind_error
-from tomada.transports.names import Names
+from tomada.transports.datagrams.names import Names
+from tomada.transports.datagrams.sockets import bind_error
+from tomada.transports.datagrams.transport import DatagramTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tomada.address import Address
     from tomada.settings import DatagramLimits
-    from tomada.transports.datagram import DatagramStatistics, Receiver, SocketName
-    from tomada.transports.datagram_sockets import Opened
+    from tomada.transports.datagrams.sockets import Opened
+    from tomada.transports.datagrams.transport import DatagramStatistics, Receiver, SocketName
 
 
 class EndpointTransport(DatagramTransport, asyncio.DatagramProtocol):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 from websockets.exceptions import InvalidHeader
 from websockets.server import ServerProtocol
 
-from tomada.transports.websocket import MESSAGE_BYTES, Streaming, WebSocketLayer, library_log
+from tomada.transports.websocket.layer import MESSAGE_BYTES, Streaming, WebSocketLayer, library_log
 
 if TYPE_CHECKING:
     import asyncio

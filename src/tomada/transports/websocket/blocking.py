@@ -11,9 +11,9 @@ from websockets.protocol import State
 
 from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.transports import blocking
-from tomada.transports.tls_socket import AT_ONCE
-from tomada.transports.websocket import PIECE_BYTES
-from tomada.transports.websocket_client import protocol_for, refusal
+from tomada.transports.tls.blocking import AT_ONCE
+from tomada.transports.websocket.client import protocol_for, refusal
+from tomada.transports.websocket.layer import PIECE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

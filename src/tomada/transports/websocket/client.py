@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.uri import WebSocketURI
 
 from tomada.errors import ConnectFailed, HandshakeFailed
-from tomada.transports.websocket import MESSAGE_BYTES, Streaming, WebSocketLayer, library_log
+from tomada.transports.websocket.layer import MESSAGE_BYTES, Streaming, WebSocketLayer, library_log
 
 if TYPE_CHECKING:
     import asyncio

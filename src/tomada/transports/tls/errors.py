@@ -9,8 +9,8 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any, Final
 
-from tomada.transports.certificates import has_truststore
-from tomada.transports.identity import names_of
+from tomada.transports.tls.certificates import has_truststore
+from tomada.transports.tls.identity import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

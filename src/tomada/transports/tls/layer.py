@@ -12,9 +12,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed
-from tomada.transports import tls_errors
-from tomada.transports.client_hello import offered_protocols
 from tomada.transports.layer import Layer
+from tomada.transports.tls import errors as tls_errors
+from tomada.transports.tls.client_hello import offered_protocols
 
 if TYPE_CHECKING:
     from collections.abc import Callable

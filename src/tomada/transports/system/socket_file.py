@@ -12,7 +12,7 @@ from contextlib import suppress
 import msgspec
 
 from tomada.address import MAX_SOCKET_PATH
-from tomada.transports.socket_table import user_name
+from tomada.transports.system.socket_table import user_name
 
 
 class SocketFile(msgspec.Struct, frozen=True):

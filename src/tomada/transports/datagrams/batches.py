@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from tomada.errors import ConnectFailed
-from tomada.transports.datagram import MAX_UDP_DATAGRAM, MAX_UNIX_DATAGRAM, DatagramTransport
+from tomada.transports.datagrams.transport import MAX_UDP_DATAGRAM, MAX_UNIX_DATAGRAM, DatagramTransport
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from tomada.address import Address
     from tomada.settings import DatagramLimits
-    from tomada.transports.datagram import DatagramStatistics, Receiver, SocketName
-    from tomada.transports.datagram_sockets import Opened
+    from tomada.transports.datagrams.sockets import Opened
+    from tomada.transports.datagrams.transport import DatagramStatistics, Receiver, SocketName
 
 UDP_SEGMENT: Final = 103  # include/uapi/linux/udp.h
 UDP_GRO: Final = 104

@@ -13,11 +13,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed
-from tomada.transports import tls_errors
-from tomada.transports.tls import RECORD_BYTES, foreign
+from tomada.transports.tls import errors as tls_errors
+from tomada.transports.tls.layer import RECORD_BYTES, foreign
 
 if TYPE_CHECKING:
-    from tomada.transports.tls import Terms
+    from tomada.transports.tls.layer import Terms
 
 _READ_BYTES: Final = 65_536
 _PORTION: Final = 65_536

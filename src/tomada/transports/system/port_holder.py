@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tomada.transports.socket_table import LISTENING, inet_sockets, processes
+from tomada.transports.system.socket_table import LISTENING, inet_sockets, processes
 
 
 class PortHolder(NamedTuple):

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tomada.errors import ConnectFailed, DatagramError, ListenFailed
 from tomada.transports import tcp
-from tomada.transports.datagram import DatagramOptions
-from tomada.transports.datagram_batches import BatchTransport
-from tomada.transports.datagram_endpoints import over_loop, over_socket
-from tomada.transports.datagram_sockets import found, open_udp, open_unix, wanted
-from tomada.transports.names import is_number, socket_name
+from tomada.transports.datagrams.batches import BatchTransport
+from tomada.transports.datagrams.endpoints import over_loop, over_socket
+from tomada.transports.datagrams.names import is_number, socket_name
+from tomada.transports.datagrams.sockets import found, open_udp, open_unix, wanted
+from tomada.transports.datagrams.transport import DatagramOptions
 
 if TYPE_CHECKING:
     from tomada.address import Address
-    from tomada.transports.datagram import DatagramTransport, Receiver
-    from tomada.transports.datagram_sockets import Candidates, Opened
+    from tomada.transports.datagrams.sockets import Candidates, Opened
+    from tomada.transports.datagrams.transport import DatagramTransport, Receiver
 
 _REAL: Final = ("asyncio.unix_events", "asyncio.windows_events", "uvloop", "uvloop.loop", "winloop", "winloop.loop")
 _LOOK_UP_SECONDS: Final = 5.0

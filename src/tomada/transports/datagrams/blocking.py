@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tomada.errors import ConnectFailed
 from tomada.transports import blocking, tcp
-from tomada.transports.datagram import MAX_UNIX_DATAGRAM
-from tomada.transports.datagram_opening import check_peer, check_scheme, numeric
-from tomada.transports.datagram_sockets import Opened, found, open_udp, open_unix, wanted
+from tomada.transports.datagrams.opening import check_peer, check_scheme, numeric
+from tomada.transports.datagrams.sockets import Opened, found, open_udp, open_unix, wanted
+from tomada.transports.datagrams.transport import MAX_UNIX_DATAGRAM
 
 if TYPE_CHECKING:
     from tomada.address import Address
-    from tomada.transports.datagram import DatagramOptions, SocketName
+    from tomada.transports.datagrams.transport import DatagramOptions, SocketName
 
 __all__ = ["look_up", "open_now", "receive_now", "send_now", "wait"]
 
