@@ -38,7 +38,7 @@ from tomada.errors import (
     UnknownType,
 )
 from tomada.message import Message, Request
-from tomada.server import Server, serve
+from tomada.server import Server, StreamListener, listen_stream, serve
 from tomada.settings import TLS, Deadlines, Limits
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
 
@@ -72,6 +72,7 @@ __all__ = [
     "Stream",
     "StreamBusy",
     "StreamEnded",
+    "StreamListener",
     "SystemPort",
     "TimedOut",
     "TomadaError",
@@ -80,6 +81,7 @@ __all__ = [
     "UnknownType",
     "connect",
     "connect_stream",
+    "listen_stream",
     "serve",
     "sync",
     "u8",

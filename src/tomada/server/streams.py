@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tomada import transports
 from tomada.endpoint import log
-from tomada.errors import TomadaError
+from tomada.errors import FileChanged, TomadaError
 from tomada.streams import Stream, blocking
 from tomada.streams.flow import Flow
 
@@ -60,6 +60,10 @@ class StreamServer:
         self._flows.add(flow)
         try:
             await self._call(self._face(Stream(flow)), None)
+        except FileChanged as error:
+            # An orderly end would make the peer take what it got for the whole file.
+            log.warning("%s: %s ended: %s", flow.peer, self._handler.name, error)
+            flow.cut(str(error))
         except TomadaError as error:
             # Time-outs, limits, lost connections: what peers and networks do, told in a line.
             log.info("%s: %s ended: %s", flow.peer, self._handler.name, error)

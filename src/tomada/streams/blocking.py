@@ -127,6 +127,11 @@ class Stream:
         return self._inner.peer
 
     @property
+    def address(self) -> Address:
+        """The address of this end. See `tomada.Stream.address`."""
+        return self._inner.address
+
+    @property
     def is_open(self) -> bool:
         """Whether the connection is there."""
         return self._inner.is_open

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from tomada.errors import ConnectionLost, LimitExceeded, StreamEnded
 from tomada.streams import files
 from tomada.streams.framing import Frames, LengthPrefix, u32
-from tomada.transports import out_of_band
+from tomada.transports import out_of_band, own_address
 
 if TYPE_CHECKING:
     import os
@@ -273,6 +273,11 @@ class Stream:
     def peer(self) -> Address:
         """The address of the other end."""
         return self.flow.peer
+
+    @property
+    def address(self) -> Address:
+        """The address of this end: of an accepted stream, where its peer reached it."""
+        return own_address(self.flow.transport)
 
     @property
     def is_open(self) -> bool:
