@@ -4,7 +4,7 @@ Servers are run by ``tomada.serve(…).run()``.
 """
 
 from tomada.client.blocking import Connection, connect
-from tomada.client.stream import connect_stream_blocking as connect_stream
+from tomada.client.blocking_stream import connect_stream
 from tomada.streams.blocking import Frames, Stream
 
 __all__ = ["Connection", "Frames", "Stream", "connect", "connect_stream"]

@@ -15,7 +15,7 @@ import tomada.sync
 from tomada import errors
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
-NAMES = [(module, name) for module in (tomada, tomada.sync) for name in module.__all__]
+NAMES = [(module, name) for module in (tomada, tomada.sync) for name in module.__all__ if name != "sync"]
 IDS = [f"{module.__name__}.{name}" for module, name in NAMES]
 
 
@@ -23,6 +23,8 @@ def functions(thing: Any) -> Iterator[tuple[str, FunctionType]]:
     """A function, or the public methods and properties of a class and those that it has from classes of the house."""
     if isinstance(thing, FunctionType):
         yield thing.__name__, thing
+        return
+    if not isinstance(thing, type):  # a constant
         return
     for owner in inspect.getmro(thing):
         if owner.__module__.startswith("tomada"):

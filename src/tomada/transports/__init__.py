@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from tomada.address import Address
@@ -118,5 +119,6 @@ def reset(transport: asyncio.Transport) -> None:
     own = transport.get_extra_info("socket")
     if own is not None and own.family != getattr(socket, "AF_UNIX", None):
         # Closed with a linger of no seconds, a socket says RST and not FIN: socket(7).
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with suppress(OSError, ValueError):  # it is gone already; uvloop says ValueError
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
