@@ -92,7 +92,10 @@ class StreamListener:
             yield stream
 
     async def close(self) -> None:
-        """Stop listening, and cut the streams that nobody has accepted; the others go on. A second call does nothing."""
+        """Stop listening, and cut the streams that nobody has accepted; the others go on.
+
+        To call it again does nothing.
+        """
         listener, self._listener = self._listener, None
         if listener is None:
             return
