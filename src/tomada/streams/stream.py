@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncIterator
     from types import TracebackType
-    from typing import BinaryIO, Self
+    from typing import IO, Self
 
     from tomada.address import Address
     from tomada.streams.flow import Flow
@@ -179,7 +179,7 @@ class Stream:
         await self.flow.writable(timeout, empty=True)
 
     async def send_file(
-        self, file: str | os.PathLike[str] | BinaryIO, offset: int = 0, count: int | None = None
+        self, file: str | os.PathLike[str] | IO[bytes], offset: int = 0, count: int | None = None
     ) -> int:
         """Send a file, or a part of it; how many bytes that were.
 
