@@ -7,15 +7,16 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import imports, machine
-from benchmarks.contenders import CONTENDERS
 from benchmarks.report import Report
-from benchmarks.rounds import Series, interleave
+from benchmarks.rounds import Series, Settings, interleave
+from benchmarks.suites import CONTENDERS, SUITES
 from benchmarks.targets import figures
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = [contender.name for contender in CONTENDERS]
+    suites, names = [suite.name for suite in SUITES], list(CONTENDERS)
+    parser.add_argument("--suite", nargs="+", choices=suites, default=suites, metavar="SUITE", help=", ".join(suites))
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.5, help="of each timed phase")
@@ -30,8 +31,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _import_times(measured: list[Series], pairs: int) -> dict[str, float]:
-    """Empty unless tomada took part, and worked."""
-    ours = any(series.usable and series.contender.startswith("tomada") for series in measured)
+    """Empty unless tomada's messages took part, and worked."""
+    ours = any(series.usable and series.contender == "tomada" for series in measured)
     return imports.compare(pairs) if ours else {}
 
 
@@ -39,13 +40,14 @@ def main() -> int:
     """Run the chosen contenders; the exit status is 1 if one of them failed."""
     arguments = _arguments()
     described = machine.describe()
-    chosen = [contender for contender in CONTENDERS if contender.name in arguments.only]
-    settings = {name: getattr(arguments, name) for name in ("rounds", "seconds", "warm_up", "pairs")}
+    suites = [suite for suite in SUITES if suite.name in arguments.suite]
+    chosen = [CONTENDERS[name] for name in arguments.only]
+    settings = Settings(arguments.rounds, arguments.seconds, arguments.warm_up)
     with Console(stderr=True).status("starting") as status:
-        series = interleave(chosen, arguments.rounds, arguments.warm_up, arguments.seconds, status.update)
+        series = [one for suite in suites for one in interleave(suite, chosen, settings, status.update)]
         status.update("imports")
         times = _import_times(series, arguments.pairs)
-    report = Report(described, settings, series, times, figures(series, times.get("ratio")))
+    report = Report(described, settings, suites, series, times, figures(suites, series, times.get("ratio")))
     report.write(arguments.json)
     report.show(Console())
     return int(any(one.failure for one in series))

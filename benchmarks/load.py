@@ -1,7 +1,7 @@
 """What is counted: replies per second, for a fixed number of requests in flight.
 
 A measurement is a warm-up, whose count is thrown away, and a timed phase on the same connection. A phase starts with
-nothing in flight, keeps ``in_flight`` requests under way until its time is up, and ends with the last reply; all
+nothing in flight, keeps ``plan.load`` requests under way until its time is up, and ends with the last reply; all
 replies count and all of that time counts.
 """
 
@@ -27,9 +27,9 @@ class Numbered(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """One measurement: requests in flight, and the seconds of the warm-up and of the timed phase."""
+    """One measurement: the suite's load, such as requests in flight, and the seconds of warm-up and timed phase."""
 
-    in_flight: int
+    load: int
     warm_up: float
     seconds: float
 
@@ -49,7 +49,7 @@ def check(reply: Numbered, number: int) -> None:
 
 
 async def rate_of_workers(ask: Callable[[int], Awaitable[Numbered]], plan: Plan) -> float:
-    """Replies per second when ``plan.in_flight`` coroutines each ask, await the reply, and ask again."""
+    """Replies per second when ``plan.load`` coroutines each ask, await the reply, and ask again."""
     numbers = itertools.count(1)
 
     async def worker(end: float) -> int:
@@ -63,7 +63,7 @@ async def rate_of_workers(ask: Callable[[int], Awaitable[Numbered]], plan: Plan)
     async def phase(seconds: float) -> float:
         start = perf_counter()
         async with asyncio.TaskGroup() as group:
-            workers = [group.create_task(worker(start + seconds)) for _ in range(plan.in_flight)]
+            workers = [group.create_task(worker(start + seconds)) for _ in range(plan.load)]
         return sum(task.result() for task in workers) / (perf_counter() - start)
 
     await phase(plan.warm_up)

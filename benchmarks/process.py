@@ -1,9 +1,12 @@
 """Servers and clients as processes: started pinned, read with a deadline, killed in every case."""
 
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
@@ -40,7 +43,8 @@ class Side:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # with those that it has started, such as nginx
         self._process.communicate()
         self._errors.close()
 
@@ -68,10 +72,10 @@ class Side:
 
 
 def measure(name: str, plan: Plan) -> float:
-    """Replies per second of contender ``name``, with a server and a client started for this one measurement."""
+    """The rate of contender ``name``, with a server and a client started for this one measurement."""
     with Side(SERVER_CORE, "serve", name) as server:
         port = server.line(PATIENCE).strip()
-        load = (f"--in-flight={plan.in_flight}", f"--warm-up={plan.warm_up}", f"--seconds={plan.seconds}")
+        load = (f"--load={plan.load}", f"--warm-up={plan.warm_up}", f"--seconds={plan.seconds}")
         with Side(CLIENT_CORE, "measure", name, port, *load) as client:
             try:
                 return float(client.line(plan.warm_up + plan.seconds + PATIENCE))

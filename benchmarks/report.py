@@ -1,7 +1,7 @@
 """The report: two tables on a terminal, the same rows as plain lines in a pipe, and everything in a JSON file."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.contenders import REFERENCES
-from benchmarks.rounds import Series, median_ratio
+from benchmarks.rounds import Series, Settings, median_ratio
+from benchmarks.suites import Suite
 from benchmarks.targets import Figure
 
 
@@ -20,7 +20,8 @@ class Report:
     """All that a run has found out."""
 
     machine: Mapping[str, str]
-    settings: Mapping[str, float]
+    settings: Settings
+    suites: Sequence[Suite]
     series: Sequence[Series]
     imports: Mapping[str, float]
     figures: Sequence[Figure]
@@ -32,27 +33,31 @@ class Report:
 
     def show(self, console: Console) -> None:
         """Print the machine, the rates and the targets."""
-        for name, value in {**self.machine, **self.settings}.items():
+        for name, value in {**self.machine, **asdict(self.settings)}.items():
             console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
-        _show(console, ("in flight", "contender", "replies/s", "lowest", "highest", "ratio", "against"), self._rates())
+        for suite in self.suites:
+            header = ("load", "contender", suite.unit, "lowest", "highest", "ratio", "against")
+            _show(console, header, list(self._rates(suite)))
         _show(console, ("figure", "wanted", "reached", "verdict"), self._verdicts())
 
-    def _rates(self) -> list[tuple[str, ...]]:
-        references = {s.in_flight: s for s in self.series if s.contender == REFERENCES[s.in_flight]}
-        return [_rate_row(series, references.get(series.in_flight)) for series in self.series]
+    def _rates(self, suite: Suite) -> Iterator[tuple[str, ...]]:
+        measured = [series for series in self.series if series.suite == suite.name]
+        for series in measured:
+            name = suite.references[series.load]
+            reference = next((one for one in measured if (one.contender, one.load) == (name, series.load)), None)
+            yield (suite.load.format(series.load), *_rate_row(series, reference), name)
 
     def _verdicts(self) -> list[tuple[str, ...]]:
         return [(f.name, f.wanted, _number(f.reached), f.verdict) for f in self.figures]
 
 
 def _rate_row(series: Series, reference: Series | None) -> tuple[str, ...]:
-    start = (f"{series.in_flight:,}", series.contender)
     if series.missing:
-        return (*start, f"not installed: {', '.join(series.missing)}", "", "", "", "")
+        return (series.contender, f"not installed: {', '.join(series.missing)}", "", "", "")
     if series.failure:
-        return (*start, f"failed: {series.failure}", "", "", "", "")
+        return (series.contender, f"failed: {series.failure}", "", "", "")
     rates = (f"{rate:,.0f}" for rate in (median(series.rates), min(series.rates), max(series.rates)))
-    return (*start, *rates, _number(median_ratio(series, reference)), REFERENCES[series.in_flight])
+    return (series.contender, *rates, _number(median_ratio(series, reference)))
 
 
 def _number(value: float | None) -> str:

@@ -1,20 +1,30 @@
 """The order of measurements: within a round every contender has its turn, and every second round runs backwards."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks.contenders import Contender
 from benchmarks.load import Plan
 from benchmarks.process import ContenderFailed, measure
+from benchmarks.suites import Contender, Suite
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how often: rounds, and the seconds of each timed phase and of the warm-up before it."""
+
+    rounds: int
+    seconds: float
+    warm_up: float
 
 
 @dataclass
 class Series:
     """The rates of one contender at one load, a round each, or the reason why there are none."""
 
+    suite: str
     contender: str
-    in_flight: int
+    load: int
     rates: list[float] = field(default_factory=list)
     missing: tuple[str, ...] = ()
     failure: str = ""
@@ -28,7 +38,7 @@ class Series:
         """Measure once more and keep the rate, or the failure, after which nothing more is measured."""
         if self.usable:
             try:
-                self.rates.append(measure(self.contender, Plan(self.in_flight, warm_up, seconds)))
+                self.rates.append(measure(self.contender, Plan(self.load, warm_up, seconds)))
             except ContenderFailed as error:
                 self.failure = str(error)
 
@@ -41,13 +51,18 @@ def median_ratio(series: Series | None, reference: Series | None) -> float | Non
 
 
 def interleave(
-    contenders: Sequence[Contender], rounds: int, warm_up: float, seconds: float, progress: Callable[[str], None]
+    suite: Suite, chosen: Collection[Contender], settings: Settings, progress: Callable[[str], None]
 ) -> list[Series]:
-    """All series of ``contenders``, ordered by load; ``progress`` is told what is being measured."""
-    loads = sorted({load for contender in contenders for load in contender.loads})
-    everything = [Series(c.name, load, missing=c.missing()) for load in loads for c in contenders if load in c.loads]
-    for number in range(rounds):
+    """All series of the suite's ``chosen`` contenders, by load; ``progress`` is told what is being measured."""
+    everything = [
+        Series(suite.name, contender.name, load, missing=contender.missing())
+        for load in suite.references
+        for contender in suite.contenders
+        if contender in chosen and suite.carries(contender, load)
+    ]
+    for number in range(settings.rounds):
         for series in everything if number % 2 == 0 else reversed(everything):
-            progress(f"round {number + 1} of {rounds}: {series.contender}, {series.in_flight} in flight")
-            series.take(warm_up, seconds)
+            load = suite.load.format(series.load)
+            progress(f"{suite.name}, round {number + 1} of {settings.rounds}: {series.contender}, {load}")
+            series.take(settings.warm_up, settings.seconds)
     return everything

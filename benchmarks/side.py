@@ -11,8 +11,8 @@ import threading
 import traceback
 from importlib import import_module
 
-from benchmarks.contenders import CONTENDERS
 from benchmarks.load import Plan
+from benchmarks.suites import CONTENDERS
 
 
 def _end_with_standard_input() -> None:
@@ -25,12 +25,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.side", description=__doc__)
     parser.add_argument("--core", type=int, help="run on this core only")
     roles = parser.add_subparsers(dest="role", required=True)
-    names = [contender.name for contender in CONTENDERS]
+    names = sorted(CONTENDERS)
     roles.add_parser("serve").add_argument("name", choices=names)
     measure = roles.add_parser("measure")
     measure.add_argument("name", choices=names)
     measure.add_argument("port", type=int)
-    measure.add_argument("--in-flight", type=int, default=1)
+    measure.add_argument("--load", type=int, default=1)
     measure.add_argument("--warm-up", type=float, default=0.3)
     measure.add_argument("--seconds", type=float, default=1.5)
     return parser.parse_args()
@@ -44,12 +44,11 @@ def _reason(error: BaseException) -> str:
 
 
 def _play(arguments: argparse.Namespace) -> None:
-    module = next(contender.module for contender in CONTENDERS if contender.name == arguments.name)
-    contender = import_module(f"benchmarks.contenders.{module}")
+    contender = import_module(f"benchmarks.contenders.{CONTENDERS[arguments.name].module}")
     if arguments.role == "serve":
         contender.serve(lambda port: print(port, flush=True))
     else:
-        plan = Plan(arguments.in_flight, arguments.warm_up, arguments.seconds)
+        plan = Plan(arguments.load, arguments.warm_up, arguments.seconds)
         print(contender.measure(arguments.port, plan), flush=True)
 
 

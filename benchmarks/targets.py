@@ -1,4 +1,4 @@
-"""What tomada wants to reach. A figure is reported, never enforced: machines differ, and a run may be disturbed."""
+"""What tomada wants to reach, beside what it reached."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,16 +6,7 @@ from typing import Final, Literal
 
 from benchmarks.imports import OURS, THEIRS
 from benchmarks.rounds import Series, median_ratio
-
-
-@dataclass(frozen=True)
-class Target:
-    """A ratio of rates: contender ``ours`` against contender ``theirs``, at least ``bound``."""
-
-    in_flight: int
-    ours: str
-    theirs: str
-    bound: float
+from benchmarks.suites import Suite
 
 
 @dataclass(frozen=True)
@@ -28,30 +19,18 @@ class Figure:
     verdict: Literal["ok", "below", "above", "not measured"]
 
 
-TARGETS: Final = (
-    Target(1, "tomada", "socket", 0.45),
-    Target(1, "tomada-sync", "socket", 0.6),
-    # pyzmq in three forms: its fastest, which is a bare loop without calls that wait for their own reply; the same as
-    # its guide writes it; and the one that does what tomada's client does.
-    Target(64, "tomada", "pyzmq", 2.5),
-    Target(64, "tomada", "pyzmq-multipart", 2.5),
-    Target(64, "tomada", "pyzmq-asyncio", 2.5),
-    Target(64, "tomada", "grpcio", 25),
-    Target(1000, "tomada", "pyzmq", 2.5),
-    Target(1000, "tomada", "pyzmq-multipart", 2.5),
-    Target(1000, "tomada", "pyzmq-asyncio", 2.5),
-)
 IMPORT_BOUND: Final = 1.4
 
 
-def figures(measured: Sequence[Series], import_ratio: float | None) -> list[Figure]:
+def figures(suites: Sequence[Suite], measured: Sequence[Series], import_ratio: float | None) -> list[Figure]:
     """Every target with what was reached."""
-    by_key = {(series.contender, series.in_flight): series for series in measured}
+    by_key = {(series.contender, series.load): series for series in measured}
     rows = []
-    for target in TARGETS:
-        ours, theirs = (by_key.get((name, target.in_flight)) for name in (target.ours, target.theirs))
-        name = f"{target.in_flight:,} in flight, {target.ours} against {target.theirs}"
-        rows.append(_at_least(name, target.bound, median_ratio(ours, theirs)))
+    for suite in suites:
+        for target in suite.targets:
+            ours, theirs = (by_key.get((name, target.load)) for name in (target.ours, target.theirs))
+            name = f"{suite.load.format(target.load)}: {target.ours} against {target.theirs}"
+            rows.append(_at_least(name, target.bound, median_ratio(ours, theirs)))
     return [*rows, _at_most(f"{OURS}, against {THEIRS}", IMPORT_BOUND, import_ratio)]
 
 

@@ -29,7 +29,7 @@ def serve(announce: Callable[[int], None]) -> None:
 
 
 def measure(port: int, plan: Plan) -> float:
-    """``plan.in_flight`` workers call the method over one channel, which is one connection."""
+    """``plan.load`` workers call the method over one channel, which is one connection."""
 
     async def main() -> float:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -43,7 +43,7 @@ def serve(announce: Callable[[int], None]) -> None:
 
 
 def measure(port: int, plan: Plan) -> float:
-    """Ping-pong; ``plan.in_flight`` can only be 1."""
+    """Ping-pong; ``plan.load`` can only be 1."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

@@ -57,7 +57,7 @@ class _Client:
 
 
 def measure(port: int, plan: Plan) -> float:
-    """One task reads replies, ``plan.in_flight`` workers ask; if reading fails, so does the measurement."""
+    """One task reads replies, ``plan.load`` workers ask; if reading fails, so does the measurement."""
 
     async def main() -> float:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -43,7 +43,7 @@ def serve(announce: Callable[[int], None]) -> None:
 
 
 def measure(port: int, plan: Plan) -> float:
-    """``plan.in_flight`` workers ask over one connection."""
+    """``plan.load`` workers ask over one connection."""
 
     async def main() -> float:
         async with tomada.connect(f"tcp://127.0.0.1:{port}") as connection:

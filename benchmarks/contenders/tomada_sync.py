@@ -9,7 +9,7 @@ __all__ = ["measure", "serve"]
 
 
 def measure(port: int, plan: Plan) -> float:
-    """One thread asks and waits; ``plan.in_flight`` can only be 1."""
+    """One thread asks and waits; ``plan.load`` can only be 1."""
     with tomada.sync.connect(f"tcp://127.0.0.1:{port}") as connection:
 
         def ask(number: int) -> Pong:

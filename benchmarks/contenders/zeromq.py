@@ -30,7 +30,7 @@ def serve(announce: Callable[[int], None]) -> None:
 
 
 def measure(port: int, plan: Plan) -> float:
-    """Send ``plan.in_flight`` requests, then one more for each reply."""
+    """Send ``plan.load`` requests, then one more for each reply."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.set_hwm(0)
         dealer.connect(f"tcp://127.0.0.1:{port}")
@@ -40,8 +40,8 @@ def measure(port: int, plan: Plan) -> float:
 def rate_of_dealer(receive: Callable[[], bytes], send: Callable[[bytes], object], plan: Plan) -> float:
     """Replies per second over a socket that is open."""
     numbers = itertools.count(1)
-    _phase(receive, send, numbers, plan.in_flight, plan.warm_up)
-    return _phase(receive, send, numbers, plan.in_flight, plan.seconds)
+    _phase(receive, send, numbers, plan.load, plan.warm_up)
+    return _phase(receive, send, numbers, plan.load, plan.seconds)
 
 
 def _phase(

@@ -26,7 +26,7 @@ def serve(announce: Callable[[int], None]) -> None:
 
 
 def measure(port: int, plan: Plan) -> float:
-    """One task receives replies, ``plan.in_flight`` workers ask; the number in the payload is the id."""
+    """One task receives replies, ``plan.load`` workers ask; the number in the payload is the id."""
 
     async def main() -> float:
         with zmq.asyncio.Context() as context, context.socket(zmq.DEALER) as dealer:

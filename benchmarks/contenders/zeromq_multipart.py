@@ -21,7 +21,7 @@ def serve(announce: Callable[[int], None]) -> None:
 
 
 def measure(port: int, plan: Plan) -> float:
-    """Send ``plan.in_flight`` requests, then one more for each reply."""
+    """Send ``plan.load`` requests, then one more for each reply."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.set_hwm(0)
         dealer.connect(f"tcp://127.0.0.1:{port}")

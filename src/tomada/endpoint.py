@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tomada.connection import Connection
     from tomada.link import Link
     from tomada.settings import Deadlines, Limits
+    from tomada.streams.flow import Flow
 
 log: Final = logging.getLogger("tomada")
 SOFTWARE: Final = "tomada (Python)"
@@ -48,6 +49,7 @@ class Endpoint:
         "_threads",
         "connections",
         "deadlines",
+        "flows",
         "is_closing",
         "is_cut",
         "limits",
@@ -67,6 +69,8 @@ class Endpoint:
         self.loop = asyncio.get_running_loop()
         self.starter = Starter(self.loop)
         self.connections: set[Link] = set()
+        self.flows: set[Flow] = set()
+        """The byte streams that have been accepted."""
         self.tasks: set[asyncio.Task[Any]] = set()
         """Handlers and hooks that have begun and wait."""
         self.is_closing = False
@@ -155,6 +159,8 @@ class Endpoint:
         self.is_cut = True
         for link in tuple(self.connections):
             link.cut("the server stops at once")
+        for flow in tuple(self.flows):
+            flow.cut("the server stops at once")
         self._cancel_tasks()
 
     def _cancel_tasks(self) -> None:

@@ -14,7 +14,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "tomada"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "settings", "eager", "event_loop", "opening", "threads", "validation"),
+    ("errors", "settings", "driven", "eager", "event_loop", "opening", "threads", "validation"),
     ("address", "message", "expression", "protocol"),
     ("transports", "catalogue"),
     ("streams",),

@@ -56,7 +56,7 @@ def test_what_others_send_meanwhile_goes_after_it(run: Run, address: str, file: 
     async def main() -> None:
         async with paired(address) as (near, far), asyncio.TaskGroup() as group:
             group.create_task(far.send_file(file))
-            await until(lambda: far.flow.file)
+            await until(lambda: far.flow._file)
             with pytest.raises(BufferFull, match="a file is being sent"):
                 far.send_nowait(b"x")
             others = [far.send(b"after"), far.send_file(file, 0, 10)]
@@ -133,6 +133,6 @@ def test_it_can_be_cancelled(run: Run, address: str, file: Path) -> None:
             sending.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await sending
-            assert far.flow.file is None
+            assert far.flow._file is None
 
     run(main())

@@ -276,7 +276,7 @@ def test_a_receiver_that_takes_nothing_holds_a_bounded_amount(run: Run) -> None:
     async def main() -> None:
         async with paired(limits=SMALL) as (near, far):
             sending = asyncio.create_task(near.send(bytes(8_000_000)))
-            await until(lambda: near.flow._clogged)
+            await until(lambda: near.flow.clogged)
             assert far.flow.buffer.size < 1_024 + 262_144  # one read of the loop above the limit
             received = 0
             while received < 8_000_000:

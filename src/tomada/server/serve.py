@@ -26,24 +26,22 @@ if TYPE_CHECKING:
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_endpoint", "_listeners", "_streams")
+    __slots__ = ("_closed", "_endpoint", "_listeners")
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._listeners: list[transports.Listener] = []
-        self._streams: list[StreamServer] = []
         self._closed: asyncio.Task[None] | None = None
 
     async def _start(self, addresses: tuple[Address, ...], app: App, options: transports.Options) -> None:
         endpoint = self._endpoint
         await endpoint.start()
-        self._streams = [StreamServer(endpoint, handler, options) for handler in app.stream_handlers]
         try:
             for address in addresses:
                 listener = await transports.listen(address, lambda: Link(endpoint, Connection), options=options)
                 self._listeners.append(listener)
-            for streams in self._streams:
-                self._listeners.append(await streams.listen())
+            for handler in app.stream_handlers:
+                self._listeners.append(await StreamServer(endpoint, handler, options).listen())
         except BaseException:
             await self.close()
             raise
@@ -71,8 +69,8 @@ class Server:
         for listener in self._listeners:
             listener.close()
         self._endpoint.is_closing = True
-        for streams in self._streams:
-            streams.hurry()
+        for flow in self._endpoint.flows:
+            flow.hurry()
         links = tuple(self._endpoint.connections)
         for link in links:
             link.leave(GoodbyeCode.GOING_AWAY, "the server stops")

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tomada import transports
+from tomada.driven import Driven
 from tomada.endpoint import log
 from tomada.errors import FileChanged, TomadaError
 from tomada.streams import Stream, blocking
@@ -30,14 +31,13 @@ class StreamServer:
         options: Of the transports.
     """
 
-    __slots__ = ("_call", "_endpoint", "_flows", "_handler", "_options")
+    __slots__ = ("_call", "_endpoint", "_handler", "_options")
 
     def __init__(self, endpoint: Endpoint, handler: StreamHandler, options: transports.Options) -> None:
         self._endpoint = endpoint
         self._handler = handler
         self._options = options
         self._call = endpoint.bind(handler)
-        self._flows: set[Flow] = set()
 
     async def listen(self) -> transports.Listener:
         """Accept from now on."""
@@ -45,19 +45,17 @@ class StreamServer:
         factory = partial(Flow, endpoint.limits, endpoint.deadlines, self._begin)
         return await transports.listen(self._handler.address, factory, options=self._options)
 
-    def hurry(self) -> None:
-        """The server stops: streams on which nothing comes any more end."""
-        for flow in self._flows:
-            flow.hurry()
-
     def _begin(self, flow: Flow) -> None:
-        if self._endpoint.is_closing:
+        endpoint = self._endpoint
+        if endpoint.is_closing:
             flow.cut("the server stops")
-        else:
-            self._endpoint.spawn(self._serve(flow))
+            return
+        endpoint.flows.add(flow)
+        flow.ended.add_done_callback(lambda _: endpoint.flows.discard(flow))
+        flow.driven = Driven(self._serve(flow))
+        endpoint.spawn(flow.driven.run())
 
     async def _serve(self, flow: Flow) -> None:
-        self._flows.add(flow)
         try:
             await self._call(self._face(Stream(flow)), None)
         except FileChanged as error:
@@ -73,8 +71,6 @@ class StreamServer:
         except BaseException:
             flow.cut("the server stops at once")
             raise
-        finally:
-            self._flows.discard(flow)
         await flow.close()
 
     def _face(self, stream: Stream) -> Stream | blocking.Stream:

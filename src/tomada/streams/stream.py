@@ -50,14 +50,12 @@ class Stream:
             StreamBusy: Another task receives just now.
         """
         flow = self.flow
-        if not flow.buffer.size:
-            flow.check_lost()
+        while not flow.buffer.size:
+            if flow.lost:
+                flow.check_lost()
             if flow.is_ended:
                 return b""
             await flow.arrival(flow.wait(timeout))
-            if not flow.buffer.size:
-                flow.check_lost()
-                return b""
         return flow.take(most)
 
     async def receive_exactly(self, count: int, *, timeout: float | None = None) -> bytes:
@@ -135,10 +133,19 @@ class Stream:
         most = self.flow.limits.message_bytes
         return Frames(self, prefix, most if limit is None else min(limit, most))
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> Self:
         """The bytes in the pieces in which they come, until the peer ends its stream. Raises as `receive`."""
-        while chunk := await self.receive():
-            yield chunk
+        return self
+
+    async def __anext__(self) -> bytes:
+        flow = self.flow
+        while not flow.buffer.size:  # as in `receive`, whose call would cost as much as what it does
+            if flow.lost:
+                flow.check_lost()
+            if flow.is_ended:
+                raise StopAsyncIteration
+            await flow.arrival(flow.wait(None))
+        return flow.take(CHUNK)
 
     # Sending.
 
@@ -158,10 +165,10 @@ class Stream:
             TimedOut: There was no room in time.
         """
         flow = self.flow
-        if flow.file is not None:
-            await flow.after_file(timeout)
-        flow.write(data if isinstance(data, bytes) else bytes(data))
-        if flow.is_full:
+        if not flow.is_free:
+            await flow.turn(timeout)
+        flow.transport.write(data if isinstance(data, bytes) else bytes(data))
+        if flow.clogged and flow.is_full:
             await flow.writable(timeout)
 
     def send_nowait(self, data: bytes | bytearray | memoryview) -> None:
@@ -171,8 +178,7 @@ class Stream:
             BufferFull: More than `Limits.buffer_bytes` waits already, or a file is being sent; nothing was sent.
             ConnectionLost: The connection is gone, or this end was shut down or closed.
         """
-        self.flow.check_room()
-        self.flow.write(data if isinstance(data, bytes) else bytes(data))
+        self.flow.write_nowait(data if isinstance(data, bytes) else bytes(data))
 
     async def flush(self, *, timeout: float | None = None) -> None:
         """Wait until the kernel has taken all that was sent. Raises `TimedOut`, `ConnectionLost`."""
@@ -241,7 +247,8 @@ class Stream:
         self._check_open()
         flow = self.flow
         if how != "receive":
-            await flow.after_file(None)
+            if not flow.is_shut:
+                await flow.turn(None)
             flow.shut()
         if how != "send":
             flow.deafen()

@@ -1,0 +1,144 @@
+"""What is measured: suites of contenders that do the same work, and what tomada wants to reach among them."""
+
+import shutil
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One row of the report.
+
+    Attributes:
+        name: Its own.
+        module: Its file in ``benchmarks/contenders``.
+        needs: The packages, and the programs on the path, that it needs.
+        loads: Those of its suite that it can carry; none: all.
+    """
+
+    name: str
+    module: str
+    needs: tuple[str, ...] = ()
+    loads: tuple[int, ...] = ()
+
+    def missing(self) -> tuple[str, ...]:
+        """What it needs and is not installed."""
+        return tuple(name for name in self.needs if find_spec(name) is None and shutil.which(name) is None)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A ratio of rates: contender ``ours`` against contender ``theirs`` at one load, at least ``bound``.
+
+    A figure is reported, never enforced: machines differ, and a run may be disturbed.
+    """
+
+    load: int
+    ours: str
+    theirs: str
+    bound: float
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Contenders that do the same work.
+
+    Attributes:
+        name: For ``--suite``.
+        load: How a load is written, with its number in place of the braces.
+        unit: Of the rates.
+        references: Per load, the contender whose rate is 1 in the report's ratios.
+        contenders: In the report's order.
+        targets: What tomada wants to reach.
+    """
+
+    name: str
+    load: str
+    unit: str
+    references: dict[int, str]
+    contenders: tuple[Contender, ...]
+    targets: tuple[Target, ...]
+
+    def carries(self, contender: Contender, load: int) -> bool:
+        """Whether ``contender`` is measured at ``load``."""
+        return load in (contender.loads or self.references)
+
+
+SUITES: Final = (
+    Suite(
+        "messages",
+        "{:,} in flight",
+        "replies/s",
+        {1: "socket", 64: "pyzmq", 1000: "pyzmq"},
+        (
+            Contender("tomada", "tomada_async", ("tomada", "uvloop")),
+            Contender("tomada-sync", "tomada_sync", ("tomada", "uvloop"), loads=(1,)),
+            Contender("tomada-unix", "tomada_unix", ("tomada", "uvloop"), loads=(1, 64)),
+            Contender("socket", "raw_socket", loads=(1,)),
+            Contender("streams", "streams", ("uvloop",)),
+            Contender("pyzmq", "zeromq", ("zmq",)),
+            Contender("pyzmq-multipart", "zeromq_multipart", ("zmq",)),
+            Contender("pyzmq-asyncio", "zeromq_asyncio", ("zmq", "uvloop")),
+            Contender("grpcio", "grpc_aio", ("grpc",)),
+        ),
+        (
+            Target(1, "tomada", "socket", 0.45),
+            Target(1, "tomada-sync", "socket", 0.6),
+            # pyzmq in three forms: its fastest, which is a bare loop without calls that wait for their own reply; the
+            # same as its guide writes it; and the one that does what tomada's client does.
+            Target(64, "tomada", "pyzmq", 2.5),
+            Target(64, "tomada", "pyzmq-multipart", 2.5),
+            Target(64, "tomada", "pyzmq-asyncio", 2.5),
+            Target(64, "tomada", "grpcio", 25),
+            Target(1000, "tomada", "pyzmq", 2.5),
+            Target(1000, "tomada", "pyzmq-multipart", 2.5),
+            Target(1000, "tomada", "pyzmq-asyncio", 2.5),
+            Target(1, "tomada-unix", "tomada", 1.1),
+            Target(64, "tomada-unix", "tomada", 1.1),
+        ),
+    ),
+    Suite(
+        "echo",
+        "{:,} connections, 64 B",
+        "echoes/s",
+        {1: "protocol", 100: "protocol"},
+        (
+            Contender("tomada-stream", "echo_tomada", ("tomada", "uvloop")),
+            Contender("protocol", "echo_protocol", ("uvloop",)),
+            Contender("asyncio-streams", "echo_streams", ("uvloop",)),
+            Contender("easynetwork", "echo_easynetwork", ("easynetwork", "uvloop")),
+        ),
+        (
+            Target(1, "tomada-stream", "protocol", 0.8),
+            Target(100, "tomada-stream", "protocol", 0.55),
+            Target(100, "tomada-stream", "asyncio-streams", 1.2),
+            Target(100, "tomada-stream", "easynetwork", 2),
+        ),
+    ),
+    Suite(
+        "bulk",
+        "{:,} stream, 1 MiB chunks",
+        "MB/s",
+        {1: "iperf3"},
+        (
+            Contender("tomada-bulk", "bulk_tomada", ("tomada", "uvloop")),
+            Contender("iperf3", "bulk_iperf3", ("iperf3",)),
+        ),
+        (Target(1, "tomada-bulk", "iperf3", 0.6),),
+    ),
+    Suite(
+        "files",
+        "{:,} file of 1 GiB",
+        "MB/s",
+        {1: "nginx"},
+        (
+            Contender("tomada-files", "files_tomada", ("tomada", "uvloop")),
+            Contender("nginx", "files_nginx", ("nginx",)),
+            Contender("pyftpdlib", "files_pyftpdlib", ("pyftpdlib",)),
+        ),
+        (Target(1, "tomada-files", "nginx", 0.95), Target(1, "tomada-files", "pyftpdlib", 0.95)),
+    ),
+)
+
+CONTENDERS: Final = {contender.name: contender for suite in SUITES for contender in suite.contenders}

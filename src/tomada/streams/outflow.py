@@ -1,0 +1,184 @@
+"""The sending half of a stream: what waits to be sent, who waits for room, and a peer that takes nothing.
+
+The lower half of a `Flow`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from tomada.errors import BufferFull, ConnectionLost, TimedOut
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable
+
+    from tomada.address import Address
+    from tomada.settings import Deadlines, Limits
+
+T = TypeVar("T")
+
+
+class Outflow(asyncio.Protocol):
+    """What is sent on one stream. How the connection ends is the subclass's.
+
+    Args:
+        limits: `Limits.buffer_bytes` bounds what waits here.
+        deadlines: How long things may take.
+    """
+
+    __slots__ = (
+        "_file",
+        "_progress",
+        "_writers",
+        "clogged",
+        "deadlines",
+        "is_free",
+        "is_shut",
+        "limits",
+        "loop",
+        "lost",
+        "peer",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+    peer: Address
+
+    def __init__(self, limits: Limits, deadlines: Deadlines) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.limits = limits
+        self.deadlines = deadlines
+        self.lost = ""
+        """Why nothing can be sent or received any more; empty while it can."""
+        self.is_shut = False
+        """This end sends no more."""
+        self.clogged = False
+        """The kernel takes no more: what is sent waits."""
+        self.is_free = True
+        """Whether anybody may send: no file is being sent, and the stream is neither shut nor lost."""
+        self._file: asyncio.Future[None] | None = None
+        """Done when the file that is being sent is."""
+        self._writers: list[asyncio.Future[None]] = []
+        self._progress = (0, 0.0)
+
+    def cut(self, reason: str) -> None:
+        """End the connection at once."""
+        raise NotImplementedError
+
+    def arm(self, at: float) -> None:
+        """Let the timer strike then, or before."""
+        raise NotImplementedError
+
+    # The event loop calls these.
+
+    def pause_writing(self) -> None:
+        """The kernel takes no more."""
+        self.clogged = True
+        self._progress = (self.transport.get_write_buffer_size(), self.loop.time() + self.deadlines.progress)
+        self.arm(self._progress[1])
+
+    def resume_writing(self) -> None:
+        """The kernel has taken all."""
+        self.clogged = False
+        self.wake_writers()
+
+    # Sending.
+
+    def write(self, data: bytes) -> None:
+        """Hand `data` to the transport. Raises `ConnectionLost`."""
+        self._check_open()
+        self.transport.write(data)
+
+    def write_nowait(self, data: bytes) -> None:
+        """The same where nobody would have to wait. Raises `BufferFull`, `ConnectionLost`."""
+        if self._file is not None:
+            raise BufferFull(f"a file is being sent to {self.peer}: `await send()` waits for its end")
+        if self.is_full:
+            waiting = self.transport.get_write_buffer_size()
+            raise BufferFull(f"{waiting} bytes wait until {self.peer} takes them: `await send()` waits for room")
+        self.write(data)
+
+    def shut(self) -> None:
+        """Send no more, and tell the peer so, after all that was sent."""
+        if not self.is_shut and not self.transport.is_closing():
+            self.is_shut = True
+            self.is_free = False
+            self.transport.write_eof()
+
+    def _check_open(self) -> None:
+        if self.lost or self.is_shut:
+            raise ConnectionLost(self.lost or "this end of the stream was shut down for sending")
+
+    # Waiting.
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more waits to be sent than `Limits.buffer_bytes`."""
+        return self.clogged and self.transport.get_write_buffer_size() > self.limits.buffer_bytes
+
+    async def writable(self, timeout: float | None, *, empty: bool = False) -> None:
+        """Wait until there is room, or until nothing waits to be sent. Raises `TimedOut`, `ConnectionLost`."""
+        await self.within(timeout, self._until_writable(empty=empty), "did not take what was sent")
+        if self.lost:
+            raise ConnectionLost(self.lost)
+
+    async def _until_writable(self, *, empty: bool) -> None:
+        while (self.clogged if empty else self.is_full) and not self.lost:
+            turn = self.loop.create_future()
+            self._writers.append(turn)
+            await turn
+
+    def wake_writers(self) -> None:
+        """Let all who wait to send look again."""
+        writers, self._writers = self._writers, []
+        for turn in writers:
+            if not turn.done():
+                turn.set_result(None)
+
+    async def turn(self, timeout: float | None) -> None:
+        """Wait for the end of the file that is being sent, if one is. Raises `TimedOut`, `ConnectionLost`."""
+        while self._file is not None:
+            await self.within(timeout, asyncio.shield(self._file), "did not take the file before this")
+        self._check_open()
+
+    @asynccontextmanager
+    async def exclusively(self) -> AsyncIterator[None]:
+        """Nobody else sends meanwhile."""
+        await self.turn(None)
+        done = self._file = self.loop.create_future()
+        self.is_free = False
+        try:
+            yield
+        finally:
+            self._file = None
+            self.is_free = not (self.lost or self.is_shut)
+            done.set_result(None)
+
+    async def within(self, timeout: float | None, work: Awaitable[T], failure: str) -> T:
+        """What `work` gives; after `timeout` seconds it raises `TimedOut`, with the peer's `failure` as the reason."""
+        try:
+            async with asyncio.timeout(timeout):
+                return await work
+        except TimeoutError:
+            raise TimedOut(f"{self.peer} {failure} within {timeout:g} s") from None
+
+    # A peer that takes nothing for too long is dead, or means harm.
+
+    @property
+    def no_progress(self) -> str:
+        """Why a connection is cut whose peer takes nothing."""
+        return f"the peer took nothing of what was sent for {self.deadlines.progress:g} s"
+
+    def check_progress(self, now: float) -> None:
+        """Cut a clogged connection whose peer has taken nothing for too long."""
+        waiting, due = self._progress
+        left = self.transport.get_write_buffer_size()
+        if left < waiting:
+            due = now + self.deadlines.progress
+        elif now >= due:
+            self.cut(self.no_progress)
+            return
+        self._progress = (left, due)
+        self.arm(due)
