@@ -73,6 +73,7 @@ SUITES: Final = (
         {1: "socket", 64: "pyzmq", 1000: "pyzmq"},
         (
             Contender("tomada", "tomada_async", ("tomada", "uvloop")),
+            Contender("tomada-tls", "tomada_tls", ("tomada", "uvloop", "trustme"), loads=(1, 64)),
             Contender("tomada-sync", "tomada_sync", ("tomada", "uvloop"), loads=(1,)),
             Contender("tomada-unix", "tomada_unix", ("tomada", "uvloop"), loads=(1, 64)),
             Contender("socket", "raw_socket", loads=(1,)),
@@ -94,6 +95,7 @@ SUITES: Final = (
             Target(1000, "tomada", "pyzmq", 2.5),
             Target(1000, "tomada", "pyzmq-multipart", 2.5),
             Target(1000, "tomada", "pyzmq-asyncio", 2.5),
+            Target(64, "tomada-tls", "tomada", 0.75),
             Target(1, "tomada-unix", "tomada", 1.1),
             Target(64, "tomada-unix", "tomada", 1.1),
         ),

@@ -41,6 +41,7 @@ from tomada.message import Message, Request
 from tomada.server import Server, StreamListener, listen_stream, serve
 from tomada.settings import TLS, Deadlines, Limits
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
+from tomada.transports import Identity
 
 __all__ = [
     "TLS",
@@ -57,6 +58,7 @@ __all__ = [
     "FileChanged",
     "Frames",
     "HandshakeFailed",
+    "Identity",
     "InternalError",
     "InvalidMessage",
     "LengthPrefix",

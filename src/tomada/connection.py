@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tomada.errors import ConnectionLost, TimedOut
 from tomada.protocol import GoodbyeCode, State
 from tomada.protocol.state import FINAL
+from tomada.transports import identity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tomada.link import Link
     from tomada.message import Message, Request
     from tomada.protocol import TypeEntry
+    from tomada.transports import Identity
 
 ReplyT = TypeVar("ReplyT")
 
@@ -191,6 +193,16 @@ class Connection:
     def peer(self) -> Address:
         """The address of the other end."""
         return self._link.peer
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who the peer is, as its verified TLS certificate says; ``None`` without TLS, or without a certificate."""
+        return None if self._link.transport is None else identity(self._link.transport)
+
+    @property
+    def alpn(self) -> str | None:
+        """The application protocol that the two ends agreed on (`TLS.protocols`), if they did."""
+        return None if self._link.transport is None else self._link.transport.get_extra_info("alpn")
 
     @property
     def is_open(self) -> bool:

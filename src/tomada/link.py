@@ -153,7 +153,8 @@ class Link(Handling):
                 self.endpoint.spawn(self._after_end())
         elif self.opened is not None and not self.opened.done():
             # A server that is being stopped may still take a connection, and drop it without a word.
-            is_answer = self.engine.heard or self.engine.state is State.FAILED
+            is_refusal = isinstance(error, HandshakeFailed)
+            is_answer = self.engine.heard or self.engine.state is State.FAILED or is_refusal
             kind = HandshakeFailed if is_answer else ConnectFailed
             self.opened.set_exception(kind(self.engine.reason))
             self.opened.exception()  # who connects may have given up

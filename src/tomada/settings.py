@@ -12,6 +12,8 @@ LONGEST_PAUSE: Final = 1.0
 SMALLEST: Final = 1_024
 """What every peer may send, in bytes."""
 LARGEST_FRAME: Final = 0xFFFF_FFFF
+LONGEST_PROTOCOL: Final = 255
+"""RFC 7301, section 3.1."""
 
 
 class _Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,3 +87,12 @@ class TLS(msgspec.Struct, frozen=True, kw_only=True):
     a client: in place of those that the system trusts."""
     protocols: tuple[str, ...] = ()
     """The application protocols to agree on, the best first (ALPN, RFC 7301); none by default."""
+
+    def __post_init__(self) -> None:
+        if self.key and not self.certificate:
+            raise ValueError(f"the key {self.key} has no certificate: give the file of that, too")
+        if not isinstance(self.protocols, tuple):
+            raise ValueError(f"protocols is {self.protocols!r}, it must be a tuple, such as ('bank/1',)")  # noqa: TRY004 - as the others
+        for name in self.protocols:
+            if not (name.isascii() and 0 < len(name) <= LONGEST_PROTOCOL):
+                raise ValueError(f"{name!r} is no protocol's name: 1 to {LONGEST_PROTOCOL} ASCII characters")

@@ -13,7 +13,7 @@ import pytest
 
 import tomada
 import tomada.sync
-from tests.integration.house import Back, Broke, Fail, Make, Stage, house, serving
+from tests.integration.house import Back, Broke, Fail, Make, Secured, Stage, house, serving
 
 LONGEST = 30
 
@@ -21,8 +21,14 @@ LONGEST = 30
 class Home:
     """A server of the house in a thread of its own, with a bystander."""
 
-    def __init__(self, limits: tomada.Limits | None = None, app: Callable[[Stage], tomada.App] = house) -> None:
+    def __init__(
+        self,
+        limits: tomada.Limits | None = None,
+        app: Callable[[Stage], tomada.App] = house,
+        secured: Secured | None = None,
+    ) -> None:
         self._limits = limits
+        self._secured = secured
         self._app = app
         self._ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="home")
@@ -48,7 +54,7 @@ class Home:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._leave = asyncio.Event()
-        async with serving(self._app, limits=self._limits) as (self.server, self.stage):
+        async with serving(self._app, limits=self._limits, secured=self._secured) as (self.server, self.stage):
             self.address = self.server.addresses[0]
             self._ready.set_result(None)
             await self._leave.wait()
@@ -70,7 +76,8 @@ class Home:
 
     def other_end(self, client: tomada.sync.Connection) -> tomada.Connection:
         """The server's end of a client's connection."""
-        port = client._pump._connected.getsockname()[1]
+        connected: Any = client._pump._connected
+        port = getattr(connected, "_socket", connected).getsockname()[1]
         others: tuple[tomada.Connection, ...] = self.call(lambda: self.server.connections)
         return next(other for other in others if other.peer.port == port)
 

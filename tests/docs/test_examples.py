@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "docs/tutorial/first-steps.md"]
+DOCUMENTS = ["README.md", "docs/tutorial/first-steps.md", "docs/how-to/tls.md"]
 PORT = "4477"
 
 
@@ -45,7 +45,8 @@ class Documented:
 
     def run(self, command: str) -> str:
         if command.startswith("tomada serve"):
-            return self.serve(command + " --bind tcp://127.0.0.1:0")
+            free = command.replace(f":{PORT}", ":0")
+            return self.serve(free if "--bind" in free else free + " --bind tcp://127.0.0.1:0")
         words = [word.replace(f":{PORT}", f":{self.port}") for word in arguments(command)]
         done = subprocess.run(words, cwd=self.folder, text=True, capture_output=True, timeout=30, check=False)
         return (done.stdout + done.stderr).replace(f":{self.port}", f":{PORT}")
@@ -72,6 +73,7 @@ def test_the_examples_print_what_the_document_says(
 ) -> None:
     text = (ROOT / document).read_text()
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     ran = 0
     with ExitStack() as stack:
         documented = Documented(tmp_path, stack)

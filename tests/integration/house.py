@@ -195,24 +195,31 @@ def house(stage: Stage) -> tomada.App:  # noqa: C901 - one handler after the oth
     return app
 
 
+Secured = tuple[tomada.TLS, tomada.TLS]
+"""What the server speaks TLS with, and what its bystander does."""
+
+
 @asynccontextmanager
 async def serving(
     app: Callable[[Stage], tomada.App] = house,
     *,
     limits: tomada.Limits | None = None,
     deadlines: tomada.Deadlines | None = None,
+    secured: Secured | None = None,
 ) -> AsyncIterator[tuple[tomada.Server, Stage]]:
     """A server of the house and a bystander at it, who must not notice anything."""
     stage = Stage()
-    async with tomada.serve(app(stage), HERE, limits=limits, deadlines=deadlines) as server, bystander(server):
+    here, (own, others) = (HERE, (None, None)) if secured is None else (HERE.replace("tcp", "tls"), secured)
+    serving = tomada.serve(app(stage), here, limits=limits, deadlines=deadlines, tls=own)
+    async with serving as server, bystander(server, others):
         yield server, stage
         stage.open(*stage.thread_gates)
 
 
 @asynccontextmanager
-async def bystander(server: tomada.Server) -> AsyncIterator[None]:
+async def bystander(server: tomada.Server, tls: tomada.TLS | None = None) -> AsyncIterator[None]:
     """A healthy connection that keeps asking while others do what they do."""
-    async with tomada.connect(server.addresses[0]) as connection:
+    async with tomada.connect(server.addresses[0], tls=tls) as connection:
         leaving = asyncio.Event()
         asked = asyncio.create_task(keep_asking(connection, leaving))
         try:

@@ -54,7 +54,7 @@ def _beginnings() -> list[Bad]:
         ("another HTTP request", b"OPTIONS * HTTP/1.1\r\n\r\n", "an HTTP request"),
         ("the beginning of an HTTP request", b"POST /", "an HTTP request"),
         ("a TLS hello", bytes.fromhex("1603010200010001fc0303") + bytes(21), "a TLS hello"),
-        ("a TLS hello of 257 bytes", bytes.fromhex("16030101010100") + bytes(21), "lane and flags 0x01"),
+        ("a TLS hello of 257 bytes", bytes.fromhex("16030101010100") + bytes(21), "a TLS hello"),
         ("an SSH banner", b"SSH-2.0-OpenSSH_9.6\r\n", "an SSH banner"),
         ("noise", bytes.fromhex("9f3be05c77a1d2034e8891fa60c7b51d22"), "what begins with"),
         ("zeros", bytes(64), "what begins with"),
@@ -100,6 +100,7 @@ def _answers_to_hello() -> list[Bad]:
     version, violation = GoodbyeCode.VERSION, VIOLATION
     cases: list[tuple[str, bytes, GoodbyeCode, str]] = [
         ("an HTTP answer", b"HTTP/1.1 400 Bad Request\r\n\r\n", violation, "an HTTP answer"),
+        ("a TLS alert", bytes.fromhex("1503010002020a"), violation, "use a tls:// address"),
         ("the greeting of a mail server", b"220 mail.example.org ESMTP\r\n", violation, "mail or FTP"),
         ("a hello to the connecting end", hello(), violation, "does not speak tomada"),
         ("a message before the welcome", frame(Kind.SEND, b"\x90", type_=1), violation, "does not speak tomada"),

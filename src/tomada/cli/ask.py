@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tomada import sync
+from tomada.cli.certificates import Authority, Certificate, Development, Key, client_tls
 from tomada.cli.output import Json, ServerAddress, Timeout, UsageError, Wait, errors_told, named, print_json
 from tomada.cli.values import build_message
 from tomada.message import Request
@@ -20,6 +21,8 @@ ASK_EXAMPLES = """
   tomada ask :4477 Balance account=ana
 
   tomada ask unix:///tmp/bank.sock Transfer source=ana target=rui cents=500 key=rent-may --json
+
+  tomada ask tls://bank.example.org:4477 Balance account=ana
 """
 SEND_EXAMPLES = """
 [bold]Example:[/bold] tomada send :4477 Note text="see you at five"
@@ -39,23 +42,45 @@ def ask(
     *,
     timeout: Timeout = 10.0,
     wait: Wait = 0,
+    certificate: Certificate = "",
+    key: Key = "",
+    authority: Authority = "",
+    development: Development = False,
     as_json: Json = False,
 ) -> None:
     """Send a request and print the reply."""
-    with errors_told(as_json=as_json), sync.connect(address, wait=wait) as connection:
-        request = _message(connection, type_name, fields)
-        if not isinstance(request, Request):
-            raise UsageError(f"{type_name} is a one-way message, nobody answers it: use `tomada send`")
-        reply: Any = connection.ask(request, timeout=timeout)
-        _print(reply, as_json=as_json)
+    with errors_told(as_json=as_json):
+        tls = client_tls(certificate, key, authority, development=development)
+        with sync.connect(address, wait=wait, tls=tls) as connection:
+            _ask(connection, type_name, fields, timeout, as_json=as_json)
+
+
+def _ask(
+    connection: sync.Connection, type_name: str, fields: list[str] | None, timeout: float, *, as_json: bool
+) -> None:
+    request = _message(connection, type_name, fields)
+    if not isinstance(request, Request):
+        raise UsageError(f"{type_name} is a one-way message, nobody answers it: use `tomada send`")
+    reply: Any = connection.ask(request, timeout=timeout)
+    _print(reply, as_json=as_json)
 
 
 def send(
-    address: ServerAddress, type_name: TypeName, fields: Fields = None, *, wait: Wait = 0, as_json: Json = False
+    address: ServerAddress,
+    type_name: TypeName,
+    fields: Fields = None,
+    *,
+    wait: Wait = 0,
+    certificate: Certificate = "",
+    key: Key = "",
+    authority: Authority = "",
+    development: Development = False,
+    as_json: Json = False,
 ) -> None:
     """Send a one-way message, and wait until the server has taken it."""
     with errors_told(as_json=as_json):
-        with sync.connect(address, wait=wait) as connection:
+        tls = client_tls(certificate, key, authority, development=development)
+        with sync.connect(address, wait=wait, tls=tls) as connection:
             message = _message(connection, type_name, fields)
             if isinstance(message, Request):
                 raise UsageError(f"{type_name} is a request, it has an answer: use `tomada ask`")

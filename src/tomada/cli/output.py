@@ -27,7 +27,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per li
 Timeout = Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait for the answer.")]
 Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to go on trying while nobody listens there yet.")]
 ServerAddress = Annotated[
-    str, typer.Argument(metavar="ADDRESS", help="Such as tcp://127.0.0.1:4477, :4477 or unix:///tmp/bank.sock.")
+    str,
+    typer.Argument(
+        metavar="ADDRESS", help="Such as tcp://127.0.0.1:4477, :4477, tls://host:4477 or unix:///tmp/bank.sock."
+    ),
 ]
 
 

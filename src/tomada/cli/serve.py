@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import tomada
+from tomada.cli import certificates
+from tomada.cli.certificates import Authority, Certificate, Development, Key, server_tls
 from tomada.cli.loading import load_app
 from tomada.cli.output import ExitCode, Json, errors_told, print_json
 from tomada.errors import TomadaError
@@ -26,6 +28,10 @@ EXAMPLES = """
   tomada serve bank.py
 
   tomada serve bank:app --bind tcp://:4477 --bind unix:///tmp/bank.sock
+
+  tomada serve bank.py --bind tls://127.0.0.1:4477 --tls-dev
+
+  tomada serve bank.py --bind tls://:4477 --tls-certificate server.pem --tls-key server-key.pem
 """
 
 
@@ -47,16 +53,25 @@ def serve(
             f"By default {DEFAULT_ADDRESS}, unless the application serves byte streams only.",
         ),
     ] = [],  # noqa: B006 - Typer copies it
+    certificate: Certificate = "",
+    key: Key = "",
+    authority: Authority = "",
+    development: Development = False,
     as_json: Json = False,
 ) -> None:
     """Serve an application until Ctrl-C, which lets it end what is under way; a second one ends it at once."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     with errors_told(as_json=as_json):
+        tls = server_tls(certificate, key, authority, development=development)
         app = _load(target)
         logging.getLogger("tomada").setLevel(logging.WARNING if sys.stderr.isatty() else logging.INFO)
+        if development:
+            certificates.warn()
         if not bind and (app.handlers or not app.stream_handlers):
             bind = [DEFAULT_ADDRESS]
-        tomada.serve(app, *bind).run(ready=lambda server: _tell(app, server, as_json=as_json))
+        tomada.serve(app, *bind, tls=tls).run(
+            ready=lambda server: _tell(app, server, as_json=as_json, option=" --tls-dev" if development else "")
+        )
 
 
 def _load(target: str) -> App:
@@ -70,7 +85,7 @@ def _load(target: str) -> App:
         raise typer.Exit(ExitCode.UNREACHED) from None
 
 
-def _tell(app: App, server: Server, *, as_json: bool) -> None:
+def _tell(app: App, server: Server, *, as_json: bool, option: str) -> None:
     addresses = [str(address) for address in server.addresses]
     if as_json:
         print_json({"event": "listening", "app": app.name, "addresses": addresses})
@@ -79,9 +94,10 @@ def _tell(app: App, server: Server, *, as_json: bool) -> None:
     for address in addresses:
         typer.secho(f"  {address}", fg="cyan")
     if app.handlers:
+        option = option if addresses[0].startswith("tls") else ""
         typer.echo("try")
-        typer.echo(f"  tomada types {addresses[0]}")
-        typer.echo(f"  {example(next(iter(app.handlers)), addresses[0])}")
+        typer.echo(f"  tomada types {addresses[0]}{option}")
+        typer.echo(f"  {example(next(iter(app.handlers)), addresses[0])}{option}")
     typer.secho("Ctrl-C stops it", dim=True)
     sys.stdout.flush()
 

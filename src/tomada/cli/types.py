@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tomada import sync
+from tomada.cli.certificates import Authority, Certificate, Development, Key, client_tls
 from tomada.cli.output import Json, ServerAddress, Wait, errors_told, print_json
 from tomada.protocol import TypeKind
 
@@ -18,10 +19,20 @@ EXAMPLES = """
 """
 
 
-def types(address: ServerAddress, *, wait: Wait = 0, as_json: Json = False) -> None:
+def types(
+    address: ServerAddress,
+    *,
+    wait: Wait = 0,
+    certificate: Certificate = "",
+    key: Key = "",
+    authority: Authority = "",
+    development: Development = False,
+    as_json: Json = False,
+) -> None:
     """List what a server understands: types, their fields, and what answers them."""
     with errors_told(as_json=as_json):
-        with sync.connect(address, wait=wait) as connection:
+        tls = client_tls(certificate, key, authority, development=development)
+        with sync.connect(address, wait=wait, tls=tls) as connection:
             entries = list(connection.peer_types.values())
         for entry in sorted(entries, key=lambda entry: not entry.handled):
             print_json(_as_object(entry)) if as_json else _print(entry)
@@ -29,7 +40,8 @@ def types(address: ServerAddress, *, wait: Wait = 0, as_json: Json = False) -> N
         if first is not None and not as_json:
             verb = "ask" if first.kind is TypeKind.REQUEST else "send"
             words = "".join(f" {field.name}=…" for field in first.fields if field.default is None)
-            typer.secho(f"\ntry: tomada {verb} {address} {first.name}{words}", dim=True)
+            option = " --tls-dev" if development else ""
+            typer.secho(f"\ntry: tomada {verb} {address} {first.name}{words}{option}", dim=True)
 
 
 def _as_object(entry: TypeEntry) -> dict[str, Any]:

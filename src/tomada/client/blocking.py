@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tomada.address import Address
 from tomada.binding import Binding
@@ -14,8 +14,8 @@ from tomada.endpoint import log
 from tomada.errors import ConnectFailed, ConnectionLost, DeclarationError, HandshakeFailed, TimedOut, TomadaError
 from tomada.messenger import Repertoire
 from tomada.protocol import State
-from tomada.settings import FIRST_PAUSE, LONGEST_PAUSE, Deadlines, Limits
-from tomada.transports import blocking
+from tomada.settings import FIRST_PAUSE, LONGEST_PAUSE, TLS, Deadlines, Limits
+from tomada.transports import Options, blocking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tomada.app import App, Handler, Hook
     from tomada.message import Message, Request
     from tomada.protocol import TypeEntry
+    from tomada.transports import Identity
 
 ReplyT = TypeVar("ReplyT")
 
@@ -35,9 +36,10 @@ class Connection:
     Got from `tomada.sync.connect`. Any number of threads may use it at once.
     """
 
-    def __init__(self, address: Address, pump: Pump) -> None:
+    def __init__(self, address: Address, pump: Pump, connected: blocking.Connected) -> None:
         self._pump = pump
         self._peer = address
+        self._connected = connected
         pump.connection = self
 
     def ask(self, request: Request[ReplyT], *, timeout: float | None = None) -> ReplyT:
@@ -160,6 +162,16 @@ class Connection:
         return self._peer
 
     @property
+    def identity(self) -> Identity | None:
+        """Who the server is, as its verified TLS certificate says; ``None`` without TLS."""
+        return blocking.identity(self._connected)
+
+    @property
+    def alpn(self) -> str | None:
+        """The application protocol that the two ends agreed on (`TLS.protocols`), if they did."""
+        return blocking.alpn(self._connected)
+
+    @property
     def is_open(self) -> bool:
         """Whether messages can be sent."""
         return self._pump.engine.state is State.OPEN
@@ -188,11 +200,18 @@ class Connection:
         return f"<Connection to {self._peer}: {self._pump.engine.state.value}>"
 
 
+class _Settings(NamedTuple):
+    limits: Limits
+    deadlines: Deadlines
+    options: Options
+
+
 def connect(
     address: str | Address,
     *,
     app: App | None = None,
     wait: float = 0,
+    tls: TLS | None = None,
     limits: Limits | None = None,
     deadlines: Deadlines | None = None,
 ) -> Connection:
@@ -207,6 +226,7 @@ def connect(
         address: Such as ``tcp://127.0.0.1:4477`` or ``unix:///tmp/bank.sock``.
         app: Handlers for what the server asks and sends; plain ``def`` functions, which run in threads.
         wait: Seconds to go on trying while nobody listens there yet; by default there is one attempt.
+        tls: Whom to trust, and who this end is, on ``tls`` addresses; by default it trusts whom the system trusts.
         limits: What the connection may use at this end.
         deadlines: How long things may take.
 
@@ -216,15 +236,15 @@ def connect(
         HandshakeFailed: Somebody was reached who is no tomada server, or who refused; that is not tried again.
         DeclarationError: A handler is an ``async def``.
     """
-    limits = limits or Limits()
     deadlines = deadlines or Deadlines()
     address = address if isinstance(address, Address) else Address.parse(address)
+    settings = _Settings(limits or Limits(), deadlines, Options(handshake=deadlines.handshake, tls=tls))
     if app is None:
-        return _connect(address, wait, Repertoire(), limits, deadlines)
+        return _connect(address, wait, Repertoire(), settings)
     binding = _bind(app)
     calls = {kind: binding.bind(handler.function, handler.asks_for) for kind, handler in app.handlers.items()}
     try:
-        connection = _connect(address, wait, Repertoire(app, calls), limits, deadlines)
+        connection = _connect(address, wait, Repertoire(app, calls), settings)
     except BaseException:
         _run_hooks(binding, app.stop_hooks, None)
         raise
@@ -249,13 +269,13 @@ def _bind(app: App) -> Binding:
     return Binding(app, [hook.function() for hook in app.start_hooks], Connection)
 
 
-def _connect(address: Address, wait: float, repertoire: Repertoire, limits: Limits, deadlines: Deadlines) -> Connection:
+def _connect(address: Address, wait: float, repertoire: Repertoire, settings: _Settings) -> Connection:
     """One attempt, or as many as fit into the time to wait, with growing pauses."""
     give_up = time.monotonic() + wait
     pause = FIRST_PAUSE
     while True:
         try:
-            return _attempt(address, repertoire, limits, deadlines)
+            return _attempt(address, repertoire, settings)
         except ConnectFailed:
             left = give_up - time.monotonic()
             if left <= 0:
@@ -264,9 +284,11 @@ def _connect(address: Address, wait: float, repertoire: Repertoire, limits: Limi
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def _attempt(address: Address, repertoire: Repertoire, limits: Limits, deadlines: Deadlines) -> Connection:
-    pump = Pump(blocking.connect(address, deadlines.connect), repertoire, limits, deadlines)
-    connection = Connection(address, pump)
+def _attempt(address: Address, repertoire: Repertoire, settings: _Settings) -> Connection:
+    limits, deadlines, options = settings
+    connected = blocking.connect(address, deadlines.connect, options)
+    pump = Pump(connected, repertoire, limits, deadlines)
+    connection = Connection(address, pump, connected)
     try:
         pump.start()
     except (ConnectFailed, HandshakeFailed) as error:

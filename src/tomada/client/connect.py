@@ -15,7 +15,7 @@ from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.handling import REFUSED
 from tomada.link import Link
 from tomada.protocol import Role
-from tomada.settings import Deadlines, Limits
+from tomada.settings import TLS, Deadlines, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -32,16 +32,23 @@ def unfinished(address: Address, error: ConnectFailed | HandshakeFailed) -> Conn
 class Connecting:
     """A connection to be: ``async with`` it, or ``await`` it and close what it gives."""
 
-    __slots__ = ("_address", "_app", "_connection", "_deadlines", "_limits", "_wait")
+    __slots__ = ("_address", "_app", "_connection", "_deadlines", "_limits", "_options", "_wait")
 
     def __init__(
-        self, address: str | Address, app: App | None, wait: float, limits: Limits, deadlines: Deadlines
+        self,
+        address: str | Address,
+        app: App | None,
+        wait: float,
+        limits: Limits,
+        deadlines: Deadlines,
+        options: transports.Options,
     ) -> None:
         self._address = address if isinstance(address, Address) else Address.parse(address)
         self._app = app
         self._wait = wait
         self._limits = limits
         self._deadlines = deadlines
+        self._options = options
         self._connection: Connection | None = None
 
     def __await__(self) -> Generator[object, None, Connection]:
@@ -77,7 +84,9 @@ class Connecting:
             link.opened = opened
             return link
 
-        _, link = await transports.connect(self._address, factory, timeout=self._deadlines.connect)
+        _, link = await transports.connect(
+            self._address, factory, timeout=self._deadlines.connect, options=self._options
+        )
         try:
             await opened
             if link.greeter is not None:
@@ -99,6 +108,7 @@ def connect(
     *,
     app: App | None = None,
     wait: float = 0,
+    tls: TLS | None = None,
     limits: Limits | None = None,
     deadlines: Deadlines | None = None,
 ) -> Connecting:
@@ -115,6 +125,7 @@ def connect(
         address: Such as ``tcp://127.0.0.1:4477`` or ``unix:///tmp/bank.sock``.
         app: Handlers for what the server asks and sends; what has no handler comes out of `Connection.receive`.
         wait: Seconds to go on trying while nobody listens there yet; by default there is one attempt.
+        tls: Whom to trust, and who this end is, on ``tls`` addresses; by default it trusts whom the system trusts.
         limits: What the connection may use at this end.
         deadlines: How long things may take.
 
@@ -123,4 +134,6 @@ def connect(
         ConnectFailed: Nobody could be reached (when entered or awaited).
         HandshakeFailed: Somebody was reached who is no tomada server, or who refused; that is not tried again.
     """
-    return Connecting(address, app, wait, limits or Limits(), deadlines or Deadlines())
+    deadlines = deadlines or Deadlines()
+    options = transports.Options(handshake=deadlines.handshake, tls=tls)
+    return Connecting(address, app, wait, limits or Limits(), deadlines, options)

@@ -71,7 +71,9 @@ class Pump:
         "state",
     )
 
-    def __init__(self, connected: socket.socket, repertoire: Repertoire, limits: Limits, deadlines: Deadlines) -> None:
+    def __init__(
+        self, connected: blocking.Connected, repertoire: Repertoire, limits: Limits, deadlines: Deadlines
+    ) -> None:
         offered = PeerLimits(limits.frame_bytes, limits.message_bytes, limits.requests)
         hello = Hello(software=SOFTWARE, limits=offered, catalogue=tuple(repertoire.catalogue.entries))
         self.engine = Engine(Role.CONNECTING, hello, time.monotonic())
@@ -170,8 +172,8 @@ class Pump:
         """Take what has come, and act on it. By the holder of `_reading` only."""
         try:
             data = receive(_READ_BYTES)
-        except OSError as error:
-            self._end(f"the connection was lost: {error}")
+        except (OSError, HandshakeFailed) as error:
+            self._end(f"the connection was lost: {error}", refused=isinstance(error, HandshakeFailed))
             return
         if data is None:
             return
@@ -296,7 +298,7 @@ class Pump:
         if self.engine.state is State.LEFT and self.engine.idle:
             self.engine.leave(GoodbyeCode.CLOSED, "")
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, *, refused: bool = False) -> None:
         """The connection is over: all that waits for it fails."""
         with self._turn:
             if self.is_over:
@@ -308,7 +310,7 @@ class Pump:
                 answer.set_exception(ConnectionLost(self.engine.reason))
             if not self.opened.done():
                 # A server that is being stopped may still take a connection, and drop it without a word.
-                kind = HandshakeFailed if self.engine.heard else ConnectFailed
+                kind = HandshakeFailed if self.engine.heard or refused else ConnectFailed
                 self.opened.set_exception(kind(self.engine.reason))
             self._turn.notify_all()
         if self.engine.state is State.FAILED or self.engine.cut:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _HOT: Final = frozenset({SEND, ASK, REPLY, ERROR})
+_TLS: Final = (handshake.TLS_HELLO, handshake.TLS_ALERT)
 _UNKNOWN: Final = object()
 _OPEN: Final = State.OPEN
 _GREETING: Final = frozenset({State.STARTING, State.GREETED})
@@ -218,7 +219,8 @@ class Engine(Outbound):
         """Recognise a peer of another protocol by its first bytes, before a whole header is there."""
         if len(data) < handshake.RECOGNISABLE:
             self._need = handshake.RECOGNISABLE
-        elif data[4] not in RECEIVABLE[self.role][self.state]:
+        elif data[4] not in RECEIVABLE[self.role][self.state] or data.startswith(_TLS):
+            # The length of a TLS record may look like a kind; as a frame's header it would announce 350 MB.
             raise ProtocolError(f"the peer does not speak tomada: it sent {handshake.recognise(data)}")
 
     def _admit(self, data: bytes, length: int, kind: int, flags: int) -> None:

@@ -277,8 +277,13 @@ def disagreement(peer: Hello | Welcome) -> str:
 RECOGNISABLE: Final = 5
 """So many bytes of a connection tell a peer of another protocol."""
 
+TLS_HELLO: Final = b"\x16\x03"
+TLS_ALERT: Final = b"\x15\x03"
+"""RFC 8446, section 5.1: the type of a record, and the first byte of its version."""
+
 _FOREIGN: Final = (
-    (b"\x16\x03", "a TLS hello: connect with tcp:// to an address without TLS"),
+    (TLS_HELLO, "a TLS hello: connect with tcp:// to an address without TLS"),
+    (TLS_ALERT, "a TLS alert: it speaks TLS, use a tls:// address"),
     (b"GET ", "an HTTP request"),
     (b"POST ", "an HTTP request"),
     (b"PUT ", "an HTTP request"),

@@ -14,7 +14,7 @@ from tomada.event_loop import new_event_loop
 from tomada.link import Link
 from tomada.protocol import GoodbyeCode, Role
 from tomada.server.streams import StreamServer
-from tomada.settings import Deadlines, Limits
+from tomada.settings import TLS, Deadlines, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -26,25 +26,28 @@ if TYPE_CHECKING:
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_endpoint", "_listeners")
+    __slots__ = ("_closed", "_endpoint", "_listeners", "_options")
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, options: transports.Options) -> None:
         self._endpoint = endpoint
+        self._options = options
         self._listeners: list[transports.Listener] = []
         self._closed: asyncio.Task[None] | None = None
 
-    async def _start(self, addresses: tuple[Address, ...], app: App, options: transports.Options) -> None:
+    async def _start(self, addresses: tuple[Address, ...], app: App) -> None:
         endpoint = self._endpoint
         await endpoint.start()
         try:
             for address in addresses:
-                listener = await transports.listen(address, lambda: Link(endpoint, Connection), options=options)
-                self._listeners.append(listener)
+                self._listeners.append(await transports.listen(address, self._link, options=self._options))
             for handler in app.stream_handlers:
-                self._listeners.append(await StreamServer(endpoint, handler, options).listen())
+                self._listeners.append(await StreamServer(endpoint, handler, self._options).listen())
         except BaseException:
             await self.close()
             raise
+
+    def _link(self) -> Link:
+        return Link(self._endpoint, Connection)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -55,6 +58,15 @@ class Server:
     def connections(self) -> tuple[Connection, ...]:
         """The connections of this moment."""
         return tuple(link.connection for link in self._endpoint.connections)
+
+    def reload_certificates(self) -> None:
+        """Read the files of `TLS` again now, not within the next seconds; open connections go on as they are.
+
+        Raises:
+            ListenFailed: They cannot be used; the old certificate stays.
+        """
+        for listener in self._listeners:
+            listener.reload_certificates()
 
     async def close(self) -> None:
         """Stop listening, say goodbye to all, let what is under way end, up to the drain deadline; then cut the rest.
@@ -83,9 +95,16 @@ class Server:
 class Serving:
     """A server to be: ``async with`` it, ``await`` it and close what it gives, or call `run` without an event loop."""
 
-    __slots__ = ("_addresses", "_app", "_deadlines", "_limits", "_server")
+    __slots__ = ("_addresses", "_app", "_deadlines", "_limits", "_options", "_server")
 
-    def __init__(self, app: App, addresses: tuple[str | Address, ...], limits: Limits, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        app: App,
+        addresses: tuple[str | Address, ...],
+        limits: Limits,
+        deadlines: Deadlines,
+        options: transports.Options,
+    ) -> None:
         if not (addresses or app.stream_handlers):
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
         self._app = app
@@ -94,6 +113,7 @@ class Serving:
         )
         self._limits = limits
         self._deadlines = deadlines
+        self._options = options
         self._server: Server | None = None
 
     def __await__(self) -> Generator[object, None, Server]:
@@ -138,15 +158,19 @@ class Serving:
 
     async def _serve(self) -> Server:
         self._app.check(Connection)
-        server = Server(Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection))
-        options = transports.Options(handshake=self._deadlines.handshake)
-        await server._start(self._addresses, self._app, options)  # noqa: SLF001 - one file
+        endpoint = Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection)
+        server = Server(endpoint, self._options)
+        await server._start(self._addresses, self._app)  # noqa: SLF001 - one file
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
 
 
 def serve(
-    app: App, *addresses: str | Address, limits: Limits | None = None, deadlines: Deadlines | None = None
+    app: App,
+    *addresses: str | Address,
+    tls: TLS | None = None,
+    limits: Limits | None = None,
+    deadlines: Deadlines | None = None,
 ) -> Serving:
     """A server of `app` at one or several addresses.
 
@@ -161,6 +185,7 @@ def serve(
         app: The handlers.
         addresses: Where to listen for messages; byte streams have their own, in the application. An empty host means
             all interfaces; port 0 a free port, told by `Server.addresses`.
+        tls: The certificate, for ``tls`` addresses.
         limits: What each connection may use.
         deadlines: How long things may take.
 
@@ -169,7 +194,9 @@ def serve(
         ListenFailed: An address cannot be listened on; `AddressInUse` and `SystemPort` are kinds of it.
         DeclarationError: A handler asks for something that no ``on_start`` function returns.
     """
-    return Serving(app, addresses, limits or Limits(), deadlines or Deadlines())
+    deadlines = deadlines or Deadlines()
+    options = transports.Options(handshake=deadlines.handshake, tls=tls)
+    return Serving(app, addresses, limits or Limits(), deadlines, options)
 
 
 def _on_signals(stop: Callable[[], None] | None) -> None:

@@ -2,7 +2,8 @@
 
 May import ``address``, ``errors`` and ``settings``, and nothing else of the house. One file per transport; read
 ``tcp.py`` first. TLS and WebSocket are layers over one: ``layer.py`` says what that is, ``stack.py`` which address has
-which. What the system refuses is told here, once, in words that say what to do next.
+which; ``tls.py`` is TLS, with its words for errors in ``tls_errors.py``. What the system refuses is told here, once, in
+words that say what to do next.
 """
 
 from __future__ import annotations
@@ -16,13 +17,24 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from tomada.address import Address
 from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
 from tomada.transports import stack, tcp, unix
+from tomada.transports.identity import Identity, identity
 from tomada.transports.listener import Listener
 from tomada.transports.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Listener", "Options", "connect", "listen", "own_address", "peer_address", "reset"]
+__all__ = [
+    "Identity",
+    "Listener",
+    "Options",
+    "connect",
+    "identity",
+    "listen",
+    "own_address",
+    "peer_address",
+    "reset",
+]
 
 P = TypeVar("P", bound="asyncio.Protocol")
 
@@ -43,16 +55,18 @@ async def listen(
     Raises:
         AddressInUse: Somebody listens there; the text names the process where the system tells.
         SystemPort: A port below 1024, without the privilege that it needs.
-        ListenFailed: Anything else that the system refused, an unusable certificate, or a scheme without streams.
+        ListenFailed: Anything else that the system refused; a useless certificate; a scheme without streams.
     """
     carrier = _CARRIERS.get(address.scheme)
     if carrier is None:
         raise ListenFailed(f"cannot listen on {address}: a {address.scheme} address carries no streams")
+    options = options or Options()
     pending: set[stack.Layer] = set()
-    listener: Listener = await carrier.listen(
-        address, stack.accepting(address, factory, options or Options(), pending), backlog
-    )
+    secured = stack.certificates(address, options)
+    make = stack.accepting(address, factory, options, pending, secured)
+    listener: Listener = await carrier.listen(address, make, backlog)
     listener.pending = pending
+    listener.secure(secured)
     return listener
 
 
@@ -80,8 +94,8 @@ async def connect(
         while isinstance(protocol, stack.Layer):
             await asyncio.shield(protocol.opened)
             transport, protocol = protocol, protocol.upper
-    except HandshakeFailed as error:
-        raise HandshakeFailed(f"{address} was reached, but did not complete the handshake: {error}") from None
+    except (ConnectFailed, HandshakeFailed) as error:
+        raise type(error)(f"{address} was reached, but did not complete the handshake: {error}") from None
     except asyncio.CancelledError:
         transport.abort()
         raise

@@ -6,29 +6,49 @@ import errno
 import os
 import select
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, TypeAlias
 
-from tomada.errors import ConnectFailed
-from tomada.transports import tcp, unix
+from tomada.errors import ConnectFailed, HandshakeFailed
+from tomada.transports import stack, tcp, unix
+from tomada.transports.identity import Identity, identity_of
+from tomada.transports.tls_socket import AT_ONCE, TLSSocket
 
 if TYPE_CHECKING:
     from tomada.address import Address
+    from tomada.transports.options import Options
 
-_AT_ONCE: Final = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has no such flag, and waits
+Connected: TypeAlias = socket.socket | TLSSocket
 
 
-def connect(address: Address, timeout: float) -> socket.socket:
+def connect(address: Address, timeout: float, options: Options) -> Connected:
     """A connected, blocking stream socket.
 
     Raises:
         ConnectFailed: Nobody could be reached within `timeout` seconds; the text says why.
+        HandshakeFailed: Somebody was reached, who could not be agreed with on TLS.
     """
-    if address.scheme not in ("tcp", "unix"):
-        raise ConnectFailed(f"cannot connect to {address}: this version connects to tcp and unix addresses only")
-    if address.scheme == "tcp" and not address.port:
+    if address.scheme not in ("tcp", "tls", "unix"):
+        raise ConnectFailed(f"cannot connect to {address}: this version connects to tcp, tls and unix addresses only")
+    if address.scheme != "tls":
+        return _connect(address, timeout)
+    terms = stack.client_terms(address, options)
+    connected = TLSSocket(_connect(address, timeout), terms)
+    try:
+        connected.shake(options.handshake)
+    except (ConnectFailed, HandshakeFailed) as error:
+        connected.close()
+        raise type(error)(f"{address} was reached, but did not complete the handshake: {error}") from error
+    except BaseException:
+        connected.close()
+        raise
+    return connected
+
+
+def _connect(address: Address, timeout: float) -> socket.socket:
+    if address.scheme != "unix" and not address.port:
         raise ConnectFailed(f"cannot connect to {address}: port 0 is for listening; give the port that is listened on")
     try:
-        connected = _connect_tcp(address, timeout) if address.scheme == "tcp" else _connect_unix(address, timeout)
+        connected = _connect_unix(address, timeout) if address.scheme == "unix" else _connect_tcp(address, timeout)
     except (OSError, UnicodeError) as error:
         transport = unix if address.scheme == "unix" else tcp
         raise transport.connect_error(address, error, timeout) from error
@@ -57,23 +77,33 @@ def _connect_unix(address: Address, timeout: float) -> socket.socket:
     return connected
 
 
-def send_some(to: socket.socket, data: memoryview) -> int:
+def identity(connected: Connected) -> Identity | None:
+    """Who is at the other end; ``None`` without TLS."""
+    return identity_of(connected.ssl_object) if isinstance(connected, TLSSocket) else None
+
+
+def alpn(connected: Connected) -> str | None:
+    """The application protocol that was agreed on, if one was."""
+    return connected.ssl_object.selected_alpn_protocol() if isinstance(connected, TLSSocket) else None
+
+
+def send_some(to: Connected, data: memoryview) -> int:
     """How many bytes the kernel took at once; 0 where its buffer is full."""
     try:
-        return to.send(data, _AT_ONCE)
+        return to.send(data, AT_ONCE)
     except BlockingIOError:
         return 0
 
 
-def receive_some(source: socket.socket, most: int) -> bytes | None:
+def receive_some(source: Connected, most: int) -> bytes | None:
     """What has come; None where nothing has, and no bytes at the end."""
     try:
-        return source.recv(most, _AT_ONCE)
+        return source.recv(most, AT_ONCE)
     except BlockingIOError:
         return None
 
 
-def wait(on: socket.socket, seconds: float | None, *, to_receive: bool = True, to_send: bool = False) -> bool:
+def wait(on: Connected, seconds: float | None, *, to_receive: bool = True, to_send: bool = False) -> bool:
     """Wait until the socket is ready; whether there is something to receive, or the end."""
     if not hasattr(select, "poll"):  # Windows
         ready, _, _ = select.select([on] if to_receive else [], [on] if to_send else [], [], seconds)

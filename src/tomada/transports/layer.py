@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
-from tomada.errors import HandshakeFailed
+from tomada.errors import ConnectFailed, HandshakeFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +38,7 @@ class Layer(asyncio.Protocol, asyncio.Transport):
         self.upper = upper
         self.is_open = False
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """The handshake is complete, or has failed with `HandshakeFailed`."""
+        """The handshake is complete, or has failed with `HandshakeFailed` or `ConnectFailed`."""
         self._deadline = deadline
         self._pending = pending
         self._timer: asyncio.TimerHandle | None = None
@@ -54,14 +54,17 @@ class Layer(asyncio.Protocol, asyncio.Transport):
         self.opened.set_result(None)
         self.upper.connection_made(self)
 
-    def fail(self, reason: str) -> None:
-        """The handshake has failed: nothing above hears of it, and the connection ends once all is written."""
+    def fail(self, reason: str, kind: type[ConnectFailed | HandshakeFailed] = HandshakeFailed) -> None:
+        """The handshake has failed: nothing above hears of it, and the connection ends once all is written.
+
+        `ConnectFailed` is for a peer that went away without a word, as a server that is being stopped may do.
+        """
         if self.opened.done():
             return
         self._end_handshake()
         if self._pending is not None:
             log.warning("%s: refused: %s", self._peer_text(), reason)
-        self.opened.set_exception(HandshakeFailed(reason))
+        self.opened.set_exception(kind(reason))
         self.opened.exception()  # at the accepting end nobody waits for it, and who connects may have given up
         self.lower.close()
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
+
+from tomada.errors import ListenFailed
+from tomada.transports.certificates import Unusable
 
 if TYPE_CHECKING:
     from asyncio import AbstractServer
     from collections.abc import Callable
 
     from tomada.address import Address
+    from tomada.transports.certificates import Certificates
     from tomada.transports.layer import Layer
 
 
@@ -20,11 +25,12 @@ class Listener:
         forget: Called once, before the sockets close: takes back what else was made, as a socket file.
     """
 
-    __slots__ = ("_forget", "_servers", "pending")
+    __slots__ = ("_forget", "_secured", "_servers", "pending")
 
     def __init__(self, servers: list[tuple[AbstractServer, Address]], forget: Callable[[], None] | None = None) -> None:
         self._servers = servers
         self._forget = forget
+        self._secured: Certificates | None = None
         self.pending: set[Layer] = set()
         """Connections that have been accepted and whose TLS or WebSocket handshake is not complete."""
 
@@ -32,6 +38,25 @@ class Listener:
     def addresses(self) -> tuple[Address, ...]:
         """The addresses that are listened on, with the port the system chose in place of port 0; empty once closed."""
         return tuple(address for _, address in self._servers)
+
+    def secure(self, secured: Certificates | None) -> None:
+        """The certificates it accepts with are these: their files are looked at until it closes."""
+        self._secured = secured
+        if secured is not None:
+            secured.watch(asyncio.get_running_loop())
+
+    def reload_certificates(self) -> None:
+        """Read the certificate's files again now; without effect where there is no TLS.
+
+        Raises:
+            ListenFailed: They cannot be used; the old certificate stays.
+        """
+        if self._secured is None:
+            return
+        try:
+            self._secured.reload()
+        except Unusable as error:
+            raise ListenFailed(f"the certificate stays as it was: {error}") from error
 
     def close(self) -> None:
         """Stops accepting at once; connections go on, but for those whose handshake is not complete.
@@ -41,6 +66,8 @@ class Listener:
         forget, self._forget = self._forget, None
         if forget is not None:
             forget()
+        if self._secured is not None:
+            self._secured.stop()
         while self._servers:
             self._servers.pop()[0].close()
         for layer in tuple(self.pending):

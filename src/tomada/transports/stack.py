@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from tomada.errors import ConnectFailed, ListenFailed
+from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
+from tomada.transports import tls
+from tomada.transports.certificates import Certificates, Unusable, client_context, server_context
 from tomada.transports.layer import Layer
+from tomada.transports.tls import Terms, TLSLayer
 
 if TYPE_CHECKING:
     import asyncio
@@ -14,24 +17,51 @@ if TYPE_CHECKING:
     from tomada.address import Address
     from tomada.transports.options import Options
 
-__all__ = ["Layer", "accepting", "connecting"]
+__all__ = ["Layer", "accepting", "certificates", "connecting", "start_tls"]
 
-P = TypeVar("P", bound="asyncio.Protocol")
+_SECURE = ("tls", "wss")
+
+
+def certificates(address: Address, options: Options) -> Certificates | None:
+    """What TLS is spoken with at the accepting end; ``None`` where the address has no TLS.
+
+    Raises:
+        ListenFailed: There is no certificate, or it cannot be used.
+    """
+    if address.scheme not in _SECURE:
+        return None
+    try:
+        return Certificates(options.tls)
+    except Unusable as error:
+        raise ListenFailed(f"cannot listen on {address}: {error}") from error
 
 
 def accepting(
-    address: Address, factory: Callable[[], asyncio.Protocol], options: Options, pending: set[Layer]
+    address: Address,
+    factory: Callable[[], asyncio.Protocol],
+    options: Options,
+    pending: set[Layer],
+    secured: Certificates | None,
 ) -> Callable[[], asyncio.Protocol]:
     """``factory`` with the layers of ``address`` around what it gives, at the accepting end.
 
+    ``secured`` is what `certificates` gave for the same address.
+
     Raises:
-        ListenFailed: A layer cannot be had: no certificate, or a package that is not installed.
+        ListenFailed: A layer cannot be had, as its package is not installed.
     """
+    layered = factory
     if address.scheme in ("ws", "wss"):
         raise ListenFailed(f"cannot listen on {address}: this version listens on tcp, tls and unix addresses only")
-    if address.scheme in ("tls", "wss"):
-        raise ListenFailed(f"cannot listen on {address}: this version listens on tcp and unix addresses only")
-    return factory
+    if secured is None:
+        return layered
+    protocols = options.tls.protocols if options.tls is not None else ()
+
+    def make() -> TLSLayer:
+        # The context of this moment: a certificate that was renewed is used from the next connection on.
+        return TLSLayer(layered(), options.handshake, pending, Terms(secured.context, True, "", protocols))  # noqa: FBT003 - a tuple's place
+
+    return make
 
 
 def connecting(
@@ -42,8 +72,58 @@ def connecting(
     Raises:
         ConnectFailed: A layer cannot be had: authorities that cannot be read, a package that is not installed.
     """
+    layered = factory
     if address.scheme in ("ws", "wss"):
         raise ConnectFailed(f"cannot connect to {address}: this version connects to tcp, tls and unix addresses only")
-    if address.scheme in ("tls", "wss"):
-        raise ConnectFailed(f"cannot connect to {address}: this version connects to tcp and unix addresses only")
-    return factory
+    if address.scheme not in _SECURE:
+        return layered
+    terms = client_terms(address, options)
+    return lambda: TLSLayer(layered(), options.handshake, None, terms)
+
+
+def client_terms(address: Address, options: Options) -> Terms:
+    """How TLS is spoken at the connecting end.
+
+    Raises:
+        ConnectFailed: A file cannot be used.
+    """
+    try:
+        context = client_context(options.tls)
+    except Unusable as error:
+        raise ConnectFailed(f"cannot connect to {address}: {error}") from error
+    return Terms(context, False, _certified(address.host), options.tls.protocols if options.tls else ())  # noqa: FBT003 - a tuple's place
+
+
+def _certified(host: str) -> str:
+    """What the certificate must be for: no zone, which is of this machine only, and no dot at the end (RFC 6066)."""
+    return host.partition("%")[0].removesuffix(".") or "localhost"
+
+
+async def start_tls(
+    transport: asyncio.Transport,
+    protocol: asyncio.Protocol,
+    options: Options,
+    *,
+    hostname: str = "",
+    unread: bytes = b"",
+) -> asyncio.Transport:
+    """Put TLS between a running protocol and its transport; the transport to use from here on.
+
+    Args:
+        transport: In use without TLS so far; may be a layer itself.
+        protocol: Its protocol. It is not told of a new connection, and of the end of the old one as always.
+        options: Certificates, trust and the deadline.
+        hostname: At the connecting end: the name that the peer's certificate must be for. Empty at the accepting end.
+        unread: What was received and has not been read: there must be nothing (RFC 3207, section 6).
+
+    Raises:
+        HandshakeFailed: TLS cannot be had, or was not agreed on. The connection has ended.
+    """
+    own = options.tls
+    try:
+        context = client_context(own) if hostname else server_context(own)
+    except Unusable as error:
+        transport.abort()
+        raise HandshakeFailed(str(error)) from error
+    terms = Terms(context, not hostname, _certified(hostname) if hostname else "", own.protocols if own else ())
+    return await tls.start_tls(transport, protocol, options.handshake, terms, unread=unread)
