@@ -85,3 +85,38 @@ def rate_of_calls(ask: Callable[[int], Numbered], plan: Plan) -> float:
 
     phase(plan.warm_up)
     return phase(plan.seconds)
+
+
+async def rate_of_datagrams(
+    flood: Callable[[], Awaitable[None]],
+    ask: Callable[[bytes], Awaitable[bytes]],
+    plan: Plan,
+    read: Callable[[bytes], tuple[int, int, float]],
+) -> float:
+    """Datagrams per second that a handler was given at the other end, which counts them and has the clock.
+
+    ``flood`` sends some; what is lost on the way does not count. ``ask`` sends a question of a number and returns what
+    comes back, from which ``read`` takes the number, the count and the time.
+    """
+    numbers = itertools.count(1)
+
+    async def counted() -> tuple[int, float]:
+        for number in numbers:
+            try:
+                answer, count, at = read(await ask(number.to_bytes(4, "big")))
+            except TimeoutError:
+                continue  # lost, as datagrams are
+            if answer == number:
+                return count, at
+        raise WrongReply("no numbers left")
+
+    async def phase(seconds: float) -> float:
+        count, at = await counted()
+        end = perf_counter() + seconds
+        while perf_counter() < end:
+            await flood()
+        last, later = await counted()
+        return (last - count) / (later - at)
+
+    await phase(plan.warm_up)
+    return await phase(plan.seconds)

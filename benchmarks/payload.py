@@ -4,6 +4,7 @@ The text is 20 characters and the number differs in every request, so a reply ca
 """
 
 import struct
+from time import perf_counter
 from typing import Final
 
 import msgspec
@@ -43,3 +44,19 @@ def frame(identifier: int, message: Ping | Pong) -> bytes:
     """The header and the MessagePack bytes of ``message``, ready to be written at once."""
     payload = encode(message)
     return HEADER.pack(len(payload), 0, 0, 0, identifier, 0) + payload
+
+
+DATAGRAM: Final = b"x" * 64
+"""What travels one way in datagrams."""
+_COUNT: Final = struct.Struct("!IQd")
+
+
+def told(question: bytes, count: int) -> bytes:
+    """The answer to a question for the count of datagrams, with the time of this end's clock."""
+    return _COUNT.pack(int.from_bytes(question[:4], "big"), count, perf_counter())
+
+
+def count_of(answer: bytes) -> tuple[int, int, float]:
+    """The question's number, the count and the time."""
+    number, count, at = _COUNT.unpack(answer)
+    return number, count, at

@@ -141,6 +141,21 @@ SUITES: Final = (
         ),
         (Target(1, "tomada-files", "nginx", 0.95), Target(1, "tomada-files", "pyftpdlib", 0.95)),
     ),
+    Suite(
+        "datagrams",
+        "one way, {:,} B",
+        "datagrams/s",
+        {64: "datagrams-uvloop"},
+        (
+            Contender("datagrams-tomada", "datagrams_tomada", ("tomada", "uvloop")),
+            Contender("datagrams-uvloop", "datagrams_protocol", ("uvloop",)),
+            Contender("datagrams-asyncio", "datagrams_asyncio"),
+        ),
+        (
+            Target(64, "datagrams-tomada", "datagrams-uvloop", 8),
+            Target(64, "datagrams-tomada", "datagrams-asyncio", 8),
+        ),
+    ),
 )
 
 CONTENDERS: Final = {contender.name: contender for suite in SUITES for contender in suite.contenders}

@@ -59,6 +59,7 @@ def test_what_the_docstring_says_an_error_also_is() -> None:
         "TransportError": OSError,
         "ConnectionLost": ConnectionError,
         "TimedOut": TimeoutError,
+        "DatagramError": ValueError,
         "MessageError": ValueError,
     }
     for name, builtin in also.items():

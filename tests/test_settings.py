@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tomada import Deadlines, Limits
+from tomada import DatagramLimits, Deadlines, Limits
 from tomada.protocol import PeerLimits
 
 
@@ -46,6 +46,12 @@ def test_deadlines_may_be_endless() -> None:
 def test_limits_that_no_peer_could_keep(limits: dict[str, int], text: str) -> None:
     with pytest.raises(ValueError, match=f"^{text}$"):
         Limits(**limits)
+
+
+@pytest.mark.parametrize("value", [1.5, math.inf, 0, -1])
+def test_limits_of_datagrams_are_whole_numbers_above_0(value: float) -> None:
+    with pytest.raises(ValueError, match=r"^waiting is "):
+        DatagramLimits(waiting=value)  # type: ignore[arg-type] # which is the case
 
 
 def test_they_are_frozen_and_given_by_name() -> None:

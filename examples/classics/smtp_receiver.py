@@ -1,10 +1,12 @@
-"""A mail receiver: SMTP (RFC 5321) with SIZE, PIPELINING and 8BITMIME, which puts what comes into a Maildir.
+"""A mail receiver: SMTP (RFC 5321) with SIZE, PIPELINING, 8BITMIME and STARTTLS, which fills a Maildir.
 
 ::
 
     MAILDIR=~/mail tomada serve examples/classics/smtp_receiver.py
     swaks --server 127.0.0.1:2525 --to ana@example.org
     cat ~/mail/new/*
+
+With CERTIFICATE=FILE (PEM, its key in the same file) clients may go on encrypted.
 
 Lines end with CRLF and with nothing else. A receiver that also takes a bare LF for the end of a line can be made to see
 a second message, from whomever you please, within the text of a first one (CVE-2023-51764 and its kin).
@@ -21,6 +23,7 @@ import tomada
 
 ADDRESS = os.environ.get("ADDRESS", "tcp://127.0.0.1:2525")
 MAILDIR = Path(os.environ.get("MAILDIR", "maildir")).expanduser()
+CERTIFICATE = os.environ.get("CERTIFICATE", "")
 NAME = os.environ.get("NAME", "localhost")
 LINE_BYTES = 998
 MESSAGE_BYTES = 10_485_760
@@ -57,7 +60,9 @@ async def receive_mail(stream: tomada.Stream) -> None:
         while mistakes < MISTAKES:
             verb, _, argument = (await session.line()).decode("ascii", "replace").partition(" ")
             try:
-                await session.reply(await session.obey(verb.upper(), argument.strip()))
+                answer = await session.obey(verb.upper(), argument.strip())
+                if answer:
+                    await session.reply(answer)
             except Refused as refused:
                 mistakes += 1
                 await session.reply(str(refused))
@@ -73,6 +78,7 @@ class Session:
 
     def __init__(self, stream: tomada.Stream) -> None:
         self.stream = stream
+        self.is_encrypted = False
         self.client = ""
         self.sender: str | None = None
         self.recipients: list[str] = []
@@ -94,7 +100,7 @@ class Session:
         await self.stream.send("".join([*lines, last, "\r\n"]).encode())
 
     async def obey(self, verb: str, argument: str) -> str:
-        """The answer to a command. Raises `Refused`, `Leave`."""
+        """The answer to a command; none where it has been sent. Raises `Refused`, `Leave`."""
         match verb:
             case "EHLO" | "HELO":
                 answer = self.hello(verb, argument)
@@ -112,8 +118,9 @@ class Session:
                 answer = "252 send it and see"
             case "QUIT":
                 raise Leave("221 goodbye")
+            case "STARTTLS" if CERTIFICATE and not self.is_encrypted:
+                answer = await self.encrypt()
             case _:
-                # STARTTLS (RFC 3207) belongs here. What came before it must then be forgotten, also what is buffered.
                 raise Refused("502 there is no such command")
         return answer
 
@@ -125,7 +132,16 @@ class Session:
         self.reset()
         if verb == "HELO":
             return f"250 {NAME}"
-        return f"250 {NAME}\n250 SIZE {MESSAGE_BYTES}\n250 PIPELINING\n250 8BITMIME"
+        more = "\n250 STARTTLS" if CERTIFICATE and not self.is_encrypted else ""
+        return f"250 {NAME}{more}\n250 SIZE {MESSAGE_BYTES}\n250 PIPELINING\n250 8BITMIME"
+
+    async def encrypt(self) -> str:
+        """Go on encrypted, as if nothing had been said (RFC 3207). Commands sent ahead end the connection."""
+        await self.reply("220 go on")
+        await self.stream.start_tls(tomada.TLS(certificate=CERTIFICATE))
+        self.is_encrypted, self.client = True, ""
+        self.reset()
+        return ""
 
     def mail(self, argument: str) -> str:
         """A message begins; its sender is empty where it reports a failure."""

@@ -3,21 +3,24 @@
 Declare messages as classes and handlers as functions; `serve` and `connect` do the rest. Programs without an event loop
 find the same in `tomada.sync`.
 
-The house, from the ground: `errors`, `address`, `message`; `protocol` (sans-I/O); `transports` (kernel sockets); `app`,
-`messenger`, `link`, `connection`; `client` and `server`; `cli`. Imports point down.
+The house, from the ground: `errors`, `address`, `message`; `protocol` (sans-I/O); `transports` (kernel sockets);
+`datagrams`; `app`, `messenger`, `link`, `connection`; `client` and `server`; `cli`. Imports point down.
 """
 
 from tomada import sync
 from tomada.address import Address
 from tomada.app import App
-from tomada.client import connect, connect_stream
+from tomada.client import DatagramClient, connect, connect_datagram, connect_stream
 from tomada.connection import Connection
+from tomada.datagrams import Datagram, DatagramPeer, DatagramSocket, bind
 from tomada.errors import (
     AddressError,
     AddressInUse,
     BufferFull,
     ConnectFailed,
     ConnectionLost,
+    DatagramError,
+    DatagramTooLong,
     DeclarationError,
     FileChanged,
     HandshakeFailed,
@@ -36,12 +39,13 @@ from tomada.errors import (
     TransportError,
     TypeMismatch,
     UnknownType,
+    UnverifiedPeer,
 )
 from tomada.message import Message, Request
 from tomada.server import Server, StreamListener, listen_stream, serve
-from tomada.settings import TLS, Deadlines, Limits
+from tomada.settings import TLS, DatagramLimits, Deadlines, Limits, Multicast
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
-from tomada.transports import Identity
+from tomada.transports import DatagramStatistics, Identity
 
 __all__ = [
     "TLS",
@@ -53,6 +57,14 @@ __all__ = [
     "ConnectFailed",
     "Connection",
     "ConnectionLost",
+    "Datagram",
+    "DatagramClient",
+    "DatagramError",
+    "DatagramLimits",
+    "DatagramPeer",
+    "DatagramSocket",
+    "DatagramStatistics",
+    "DatagramTooLong",
     "Deadlines",
     "DeclarationError",
     "FileChanged",
@@ -67,6 +79,7 @@ __all__ = [
     "ListenFailed",
     "Message",
     "MessageError",
+    "Multicast",
     "ProtocolError",
     "RemoteError",
     "Request",
@@ -81,7 +94,10 @@ __all__ = [
     "TransportError",
     "TypeMismatch",
     "UnknownType",
+    "UnverifiedPeer",
+    "bind",
     "connect",
+    "connect_datagram",
     "connect_stream",
     "listen_stream",
     "serve",

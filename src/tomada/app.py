@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tomada.address import Address
 from tomada.catalogue import Catalogue
-from tomada.declaration import Handler, Hook, StreamHandler, check_given, declared_handler
+from tomada.datagrams.declaration import DatagramHandler
+from tomada.declaration import Handler, Hook, check_given, declared_handler
 from tomada.errors import DeclarationError
+from tomada.streams.declaration import StreamHandler
+from tomada.transports.datagram import DatagramOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tomada.message import Message
+    from tomada.settings import Multicast
 
-__all__ = ["App", "Handler", "Hook", "StreamHandler"]
+__all__ = ["App", "Handler", "Hook"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -42,6 +46,7 @@ class App:
         self.name = name
         self.handlers: dict[type[Message], Handler] = {}
         self.stream_handlers: list[StreamHandler] = []
+        self.datagram_handlers: list[DatagramHandler] = []
         self.start_hooks: list[Hook] = []
         self.stop_hooks: list[Hook] = []
         self.connect_hooks: list[Hook] = []
@@ -96,6 +101,47 @@ class App:
 
         return declare
 
+    def datagram(
+        self,
+        address: str | Address,
+        *,
+        trusted: bool = False,
+        multicast: Multicast | None = None,
+        broadcast: bool = False,
+    ) -> Callable[[F], F]:
+        """Make a function the handler of the datagrams that come to `address`; `tomada.serve` opens it.
+
+        ::
+
+            @app.datagram("udp://:7001")
+            async def echo(datagram: bytes, peer: tomada.DatagramPeer) -> None:
+                peer.reply(datagram)
+
+        The parameter that is annotated `bytes` is given what came, one that is annotated `DatagramPeer` who sent it,
+        and any other what an ``on_start`` function returned. A plain ``def`` handler runs in a thread pool. What it
+        raises is told to the log, and counted. Where 1,024 handlers run at once, further datagrams are dropped, and
+        counted.
+
+        Args:
+            address: As `tomada.bind` takes it.
+            trusted: Whether every source is what it says to be: on a closed network. Then answers may be of any length;
+                otherwise at most three times what the source has sent.
+            multicast: The group to join, and how answers travel.
+            broadcast: Whether answers may go to broadcast addresses.
+
+        Raises:
+            AddressError: The address cannot be read.
+            DeclarationError: The function is no handler of datagrams; the text says what to write.
+        """
+        where = address if isinstance(address, Address) else Address.parse(address)
+        options = DatagramOptions(multicast=multicast, broadcast=broadcast)
+
+        def declare(function: F) -> F:
+            self.datagram_handlers.append(DatagramHandler(function, where, options, trusted=trusted))
+            return function
+
+        return declare
+
     def on_start(self, function: F) -> F:
         """Call `function` before the first connection; what it returns is given to all who ask for its type."""
         self.start_hooks.append(Hook(function, "on_start"))
@@ -115,6 +161,11 @@ class App:
         """Call `function` for each such connection when it has ended."""
         self.disconnect_hooks.append(Hook(function, "on_disconnect"))
         return function
+
+    @property
+    def has_addresses(self) -> bool:
+        """Whether it declares addresses of its own: of byte streams or datagrams."""
+        return bool(self.stream_handlers or self.datagram_handlers)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -139,6 +190,8 @@ class App:
         given = [hook.returns for hook in self.start_hooks] if states is None else [type(state) for state in states]
         hooks = [*self.connect_hooks, *self.disconnect_hooks, *self.stop_hooks]
         functions: list[Handler | StreamHandler | Hook] = [*self.handlers.values(), *hooks]
+        for handler in self.datagram_handlers:
+            handler.check(connection_type, given, sure=states is not None)
         for declared in [*functions, *self.stream_handlers]:
             for name, kind in declared.asks_for:
                 if kind is not connection_type:

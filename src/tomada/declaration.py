@@ -10,16 +10,12 @@ import msgspec
 
 from tomada.errors import DeclarationError
 from tomada.message import Message, Request, reply_type
-from tomada.streams import Stream, blocking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tomada.address import Address
-
 _MISSING: Final = inspect.Parameter.empty
 _CERTAIN: Final[dict[Any, type]] = {_MISSING: object, Any: object, None: type(None)}
-_WITH_STREAMS: Final = frozenset({"tcp", "tls", "unix", "ws", "wss", "memory"})
 _BY_PLACE: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -61,37 +57,6 @@ class Handler:
         self.where = _where(function)
         self.is_async = _is_async(function)
         self.replies = Replies(reply_type(kind)) if issubclass(kind, Request) else None
-
-
-class StreamHandler:
-    """A function that serves the byte streams of one address.
-
-    Attributes:
-        address: Where they are accepted.
-        asks_for: Name and type of each parameter after the first, which is the stream.
-        where: The function's name and place, for messages to people.
-    """
-
-    __slots__ = ("address", "asks_for", "function", "is_async", "name", "where")
-
-    def __init__(self, function: Callable[..., Any], address: Address) -> None:
-        self.function = function
-        self.address = address
-        self.name = getattr(function, "__qualname__", repr(function))
-        self.where = _where(function)
-        self.is_async = _is_async(function)
-        parameters = list(_signature(function).parameters.values())
-        kind, text = (Stream, "tomada.Stream") if self.is_async else (blocking.Stream, "tomada.sync.Stream")
-        if not parameters or parameters[0].kind not in _BY_PLACE or parameters[0].annotation is not kind:
-            word = "async def" if self.is_async else "def"
-            raise DeclarationError(
-                f"{self.where} takes no stream first: write `{word} {_name(function)}(stream: {text})`"
-            )
-        if address.scheme not in _WITH_STREAMS:
-            raise DeclarationError(
-                f"{self.where}: {address} carries datagrams, no streams: take a tcp, tls, unix or ws address"
-            )
-        self.asks_for = _injected(self.where, parameters[1:])
 
 
 class Hook:

@@ -17,10 +17,11 @@ from tomada.threads import Threads
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from tomada.app import App, Handler, Hook, StreamHandler
+    from tomada.app import App, Handler, Hook
     from tomada.connection import Connection
     from tomada.link import Link
     from tomada.settings import Deadlines, Limits
+    from tomada.streams.declaration import StreamHandler
     from tomada.streams.flow import Flow
 
 log: Final = logging.getLogger("tomada")
@@ -218,7 +219,7 @@ class Endpoint:
         given = [] if self._binding is None else self._binding.arguments(hook.asks_for, connection)
         if hook.is_async:
             return await hook.function(*given)
-        return await self._in_thread(partial(hook.function, *given))
+        return await self.in_thread(partial(hook.function, *given))
 
     def bind(self, handler: Handler | StreamHandler) -> Callable[[Any, Any], Any]:
         """The handler as a function of what it handles and of the connection, which returns a coroutine."""
@@ -226,9 +227,14 @@ class Endpoint:
         bound = self._binding.bind(handler.function, handler.asks_for)
         if handler.is_async:
             return bound
-        return lambda message, connection: self._in_thread(partial(bound, message, connection))
+        return lambda message, connection: self.in_thread(partial(bound, message, connection))
 
-    async def _in_thread(self, function: Callable[[], Any]) -> Any:
+    def given(self, asks_for: tuple[tuple[str, type], ...]) -> list[Any]:
+        """For each parameter what an ``on_start`` function has returned for it."""
+        return [] if self._binding is None else self._binding.arguments(asks_for, None)
+
+    async def in_thread(self, function: Callable[[], Any]) -> Any:
+        """Run a plain ``def`` function in one of the handlers' threads."""
         if self._threads is None:
             self._threads = Threads(self.limits.threads)
         return await self.loop.run_in_executor(self._threads, copy_context().run, function)

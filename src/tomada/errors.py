@@ -20,6 +20,9 @@
     ├── BufferFull              so much waits to be sent that a sender would have to wait
     ├── FileChanged             a file became shorter while it was sent (also an OSError)
     ├── TimedOut                a deadline passed (also a TimeoutError)
+    ├── DatagramError           a datagram that cannot be sent (also a ValueError)
+    │   ├── DatagramTooLong     longer than one datagram may be
+    │   └── UnverifiedPeer      an answer too long for a source that may be forged
     ├── MessageError            a message that does not fit its type (also a ValueError)
     │   ├── InvalidMessage      a field is missing or has a wrong value
     │   ├── UnknownType         the receiver has no such type, or no handler for it
@@ -120,6 +123,18 @@ class FileChanged(TomadaError, OSError):
 
 class TimedOut(TomadaError, TimeoutError):
     """A deadline passed before the answer came."""
+
+
+class DatagramError(TomadaError, ValueError):
+    """A datagram that cannot be sent: nowhere to, or not as it is."""
+
+
+class DatagramTooLong(DatagramError):
+    """A datagram is longer than the system carries in one piece; the text names both lengths."""
+
+
+class UnverifiedPeer(DatagramError):
+    """An answer of more than three times what its receiver has sent, who may not be who it says: RFC 9000, 8.1."""
 
 
 class MessageError(TomadaError, ValueError):

@@ -14,6 +14,7 @@ SMALLEST: Final = 1_024
 LARGEST_FRAME: Final = 0xFFFF_FFFF
 LONGEST_PROTOCOL: Final = 255
 """RFC 7301, section 3.1."""
+MAXIMUM_TTL: Final = 255
 
 
 class _Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,3 +97,40 @@ class TLS(msgspec.Struct, frozen=True, kw_only=True):
         for name in self.protocols:
             if not (name.isascii() and 0 < len(name) <= LONGEST_PROTOCOL):
                 raise ValueError(f"{name!r} is no protocol's name: 1 to {LONGEST_PROTOCOL} ASCII characters")
+
+
+class DatagramLimits(_Settings, frozen=True, kw_only=True):
+    """What one datagram socket may use at this end."""
+
+    waiting: int = 16_384
+    """How many datagrams may wait to be received or handled; further ones are dropped, and counted."""
+    waiting_bytes: int = 8_388_608
+    """How many bytes they may have together."""
+    buffer_bytes: int = 1_048_576
+    """How much may wait to be sent before `send` waits and `send_nowait` raises `BufferFull`."""
+    handlers: int = 1_024
+    """How many handlers run at once; further datagrams are dropped, and counted."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.__struct_fields__:
+            if not isinstance(getattr(self, name), int):
+                raise ValueError(f"{name} is {getattr(self, name)!r}, it must be a whole number")  # noqa: TRY004 - as the others
+
+
+class Multicast(msgspec.Struct, frozen=True, kw_only=True):
+    """How a datagram socket takes part in multicast."""
+
+    join: str | None = None
+    """The group whose datagrams are received: an IPv4 address from 224.0.0.0 to 239.255.255.255, or an IPv6 one that
+    begins with ff. None: the socket only sends."""
+    interface: str = ""
+    """The network interface, by name or, for IPv4, by its own address; empty: as the system's routes say."""
+    ttl: int = 1
+    """How many networks what is sent may cross; 1 is the local one."""
+    loopback: bool = True
+    """Whether sockets on this machine receive what is sent."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ttl <= MAXIMUM_TTL:
+            raise ValueError(f"ttl is {self.ttl!r}, it must be from 0 to {MAXIMUM_TTL}")

@@ -16,9 +16,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "tomada"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "settings", "driven", "eager", "event_loop", "opening", "threads", "validation"),
     ("address", "message", "expression", "protocol"),
-    ("transports", "catalogue"),
-    ("streams",),
-    ("declaration",),
+    ("transports", "catalogue", "declaration"),
+    ("datagrams", "streams"),
     ("app", "compatibility", "generation", "repertoire"),
     ("binding", "failure"),
     ("messenger",),
@@ -29,7 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("client", "server"),
     ("sync",),
     ("",),  # the package itself: what users import
-    ("cli",),
+    ("cli", "testing"),
     ("__main__",),
 )
 """From the ground. A module may import what is on a floor below its own; within a folder, what it likes."""

@@ -12,10 +12,13 @@ import pytest
 
 import tomada
 import tomada.sync
+import tomada.testing
 from tomada import errors
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
-NAMES = [(module, name) for module in (tomada, tomada.sync) for name in module.__all__ if name != "sync"]
+NAMES = [
+    (module, name) for module in (tomada, tomada.sync, tomada.testing) for name in module.__all__ if name != "sync"
+]
 IDS = [f"{module.__name__}.{name}" for module, name in NAMES]
 
 
@@ -62,7 +65,7 @@ def test_it_is_in_the_reference(module: ModuleType, name: str) -> None:
     assert covered or re.search(rf"\b{re.escape(module.__name__)}\.{name}\b", text)
 
 
-@pytest.mark.parametrize("module", [tomada, tomada.sync])
+@pytest.mark.parametrize("module", [tomada, tomada.sync, tomada.testing])
 def test_all_is_sorted_and_is_what_is_imported(module: ModuleType) -> None:
     tree = ast.parse(Path(str(module.__file__)).read_text())
     imported = [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]

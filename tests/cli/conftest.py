@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,3 +33,10 @@ def tomada(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
         return CliRunner().invoke(app, list(words), prog_name="tomada")
 
     return run
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory with a path short enough for socket files, whatever pytest is told to use."""
+    with tempfile.TemporaryDirectory(prefix="tomada-") as name:
+        yield Path(name)

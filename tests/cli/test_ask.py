@@ -142,7 +142,7 @@ def test_types_are_listed_for_programs(tomada: Tomada, shop: str) -> None:
 
 def test_version_and_help(tomada: Tomada) -> None:
     assert re.fullmatch(r"tomada \d+\.\d+\.\d+\n", tomada("--version").stdout)
-    for words in ([], ["ask"], ["send"], ["types"], ["serve"], ["demo"]):
+    for words in ([], ["ask"], ["send"], ["types"], ["serve"], ["address"], ["demo"]):
         help_text = tomada(*words, "--help").stdout
         assert "Examples:" in help_text or "Example:" in help_text or "Exit codes:" in help_text
         assert "\x1b" not in help_text

@@ -10,6 +10,7 @@ from tomada import Message
 from tomada.cli.loading import load_app
 from tomada.cli.output import UsageError
 from tomada.cli.serve import example
+from tomada.sync import bind
 
 SHOP = Path(__file__).with_name("shop.py")
 
@@ -42,6 +43,23 @@ def test_it_says_where_it_listens_and_what_to_try(tmp_path: Path) -> None:
         f"shop listens on\n  unix://{tmp_path}/shop.sock\ntry\n  tomada types unix://{tmp_path}/shop.sock\n"
         f"  tomada ask unix://{tmp_path}/shop.sock Everything\nCtrl-C stops it\n"
     )
+
+
+def test_an_application_of_datagrams_alone_listens_nowhere_else(tmp_path: Path) -> None:
+    (tmp_path / "echo_app.py").write_text(
+        "import tomada\napp = tomada.App('echo')\n@app.datagram('udp://127.0.0.1:0')\n"
+        "async def echo(datagram: bytes, peer: tomada.DatagramPeer) -> None:\n    peer.reply(datagram)\n"
+    )
+    with start("echo_app.py", cwd=tmp_path) as server:
+        assert server.stdout is not None
+        lines = [server.stdout.readline().strip() for _ in range(3)]
+        with bind("udp://127.0.0.1:0", peer=lines[1]) as socket:
+            socket.send(b"hello")
+            assert socket.receive(timeout=5).data == b"hello"
+        server.terminate()
+        assert server.wait(20) == 0
+    assert (lines[0], lines[2]) == ("echo listens on", "Ctrl-C stops it")
+    assert lines[1].startswith("udp://127.0.0.1:")
 
 
 def test_a_busy_port_names_its_holder(shop: str) -> None:

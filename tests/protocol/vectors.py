@@ -20,6 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from tests.protocol.bad_inputs import BAD_INPUTS
+from tests.protocol.datagram_vectors import datagram_vectors
 from tests.protocol.pairs import LIMITS, frame, heads, payloads
 from tests.protocol.sessions import GREETINGS, HELLO, NOTE, SESSIONS, WELCOME, play
 from tomada.protocol import FailureCode, GoodbyeCode, Kind, Role, encode
@@ -220,6 +221,7 @@ def vectors() -> dict[str, Any]:
             for bad in BAD_INPUTS
             if len(bad.data) <= LONGEST
         ],
+        **datagram_vectors(),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tomada.cli import ask, demo_command, serve, types
+from tomada.cli import address, ask, demo_command, serve, types
 
 EXIT_CODES = (
     "[bold]Exit codes:[/bold] 0 fine · 1 the server answered with an error · 2 wrong usage · "
@@ -26,6 +26,7 @@ app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("ask", epilog=ask.ASK_EXAMPLES)(ask.ask)
 app.command("send", epilog=ask.SEND_EXAMPLES)(ask.send)
 app.command("types", epilog=types.EXAMPLES)(types.types)
+app.command("address", epilog=address.EXAMPLES)(address.address)
 app.command("demo", epilog=demo_command.EXAMPLES)(demo_command.demo)
 
 

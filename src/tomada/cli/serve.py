@@ -44,15 +44,15 @@ def serve(
     ],
     *,
     bind: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--bind",
             "-b",
             metavar="ADDRESS",
-            help="Where to listen; may be repeated. Port 0 takes a free one. "
-            f"By default {DEFAULT_ADDRESS}, unless the application serves byte streams only.",
+            help="Where to listen; may be repeated. Port 0 takes a free one.",
+            show_default=f"{DEFAULT_ADDRESS}, or what the handlers of streams and datagrams name",
         ),
-    ] = [],  # noqa: B006 - Typer copies it
+    ] = None,
     certificate: Certificate = "",
     key: Key = "",
     authority: Authority = "",
@@ -67,9 +67,7 @@ def serve(
         logging.getLogger("tomada").setLevel(logging.WARNING if sys.stderr.isatty() else logging.INFO)
         if development:
             certificates.warn()
-        if not bind and (app.handlers or not app.stream_handlers):
-            bind = [DEFAULT_ADDRESS]
-        tomada.serve(app, *bind, tls=tls).run(
+        tomada.serve(app, *(bind or _default(app)), tls=tls).run(
             ready=lambda server: _tell(app, server, as_json=as_json, option=" --tls-dev" if development else "")
         )
 
@@ -85,6 +83,11 @@ def _load(target: str) -> App:
         raise typer.Exit(ExitCode.UNREACHED) from None
 
 
+def _default(app: App) -> list[str]:
+    """Where to listen by default; nowhere else where the application only handles streams or datagrams."""
+    return [] if app.has_addresses and not app.handlers else [DEFAULT_ADDRESS]
+
+
 def _tell(app: App, server: Server, *, as_json: bool, option: str) -> None:
     addresses = [str(address) for address in server.addresses]
     if as_json:
@@ -93,7 +96,7 @@ def _tell(app: App, server: Server, *, as_json: bool, option: str) -> None:
     typer.echo(f"{typer.style(app.name, bold=True)} listens on")
     for address in addresses:
         typer.secho(f"  {address}", fg="cyan")
-    if app.handlers:
+    if app.handlers and server.addresses[0].scheme not in ("udp", "unixgram"):
         option = option if addresses[0].startswith("tls") else ""
         typer.echo("try")
         typer.echo(f"  tomada types {addresses[0]}{option}")

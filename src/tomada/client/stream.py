@@ -51,7 +51,7 @@ async def _open(address: Address, tls: TLS | None, wait: float, limits: Limits, 
     options = transports.Options(handshake=deadlines.handshake, tls=tls)
 
     async def attempt() -> Stream:
-        factory = partial(Flow, limits, deadlines)
+        factory = partial(Flow, limits, deadlines, options=options, host=address.host or "localhost")
         _, flow = await transports.connect(address, factory, timeout=deadlines.connect, options=options)
         return Stream(flow)
 

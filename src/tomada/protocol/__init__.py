@@ -4,7 +4,8 @@ May import: `tomada.errors` and msgspec. Never asyncio, socket, ssl, time, rando
 
 Read `state.py` first (the life of a connection, as a table), then `frames.py` (the 16-byte header), `handshake.py`
 (what the two ends tell each other before anything else), `lanes.py` (sequences and fragments), `outbound.py` (what one
-end says) and `engine.py`, which puts them together. The specification is `docs/reference/protocol.md`.
+end says) and `engine.py`, which puts them together. `datagram.py` is messages in datagrams, which have none of that but
+the types. The specification is `docs/reference/protocol.md`.
 """
 
 from tomada.protocol.engine import Engine

@@ -13,6 +13,7 @@ from tomada.endpoint import Endpoint, log
 from tomada.event_loop import new_event_loop
 from tomada.link import Link
 from tomada.protocol import GoodbyeCode, Role
+from tomada.server.datagrams import Datagrams
 from tomada.server.streams import StreamServer
 from tomada.settings import TLS, Deadlines, Limits
 
@@ -21,24 +22,27 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tomada.app import App
+    from tomada.transports.datagram import DatagramStatistics
 
 
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_endpoint", "_listeners", "_options")
+    __slots__ = ("_closed", "_datagrams", "_endpoint", "_listeners", "_options")
 
     def __init__(self, endpoint: Endpoint, options: transports.Options) -> None:
         self._endpoint = endpoint
         self._options = options
         self._listeners: list[transports.Listener] = []
+        self._datagrams = Datagrams(endpoint)
         self._closed: asyncio.Task[None] | None = None
 
-    async def _start(self, addresses: tuple[Address, ...], app: App) -> None:
+    async def _start(self, app: App, addresses: tuple[Address, ...]) -> None:
         endpoint = self._endpoint
         await endpoint.start()
         try:
-            for address in addresses:
+            await self._datagrams.open(app, addresses)
+            for address in self._datagrams.left(addresses):
                 self._listeners.append(await transports.listen(address, self._link, options=self._options))
             for handler in app.stream_handlers:
                 self._listeners.append(await StreamServer(endpoint, handler, self._options).listen())
@@ -52,7 +56,13 @@ class Server:
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Where the server listens: the addresses asked for, with the ports that the system chose in place of 0."""
-        return tuple(address for listener in self._listeners for address in listener.addresses)
+        listening = tuple(address for listener in self._listeners for address in listener.addresses)
+        return listening + self._datagrams.addresses
+
+    @property
+    def datagram_statistics(self) -> dict[Address, DatagramStatistics]:
+        """What became of the datagrams at each address that receives some."""
+        return self._datagrams.statistics
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -80,6 +90,7 @@ class Server:
     async def _close(self) -> None:
         for listener in self._listeners:
             listener.close()
+        self._datagrams.stop_receiving()
         self._endpoint.is_closing = True
         for flow in self._endpoint.flows:
             flow.hurry()
@@ -89,7 +100,10 @@ class Server:
         while self._endpoint.connections:
             # All, and those that were accepted just now: they are cut when they come up.
             await asyncio.wait([link.ended for link in self._endpoint.connections])
-        await self._endpoint.stop()
+        try:
+            await self._endpoint.stop()
+        finally:
+            self._datagrams.close()
 
 
 class Serving:
@@ -105,7 +119,7 @@ class Serving:
         deadlines: Deadlines,
         options: transports.Options,
     ) -> None:
-        if not (addresses or app.stream_handlers):
+        if not (addresses or app.has_addresses):
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
         self._app = app
         self._addresses = tuple(
@@ -160,7 +174,7 @@ class Serving:
         self._app.check(Connection)
         endpoint = Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection)
         server = Server(endpoint, self._options)
-        await server._start(self._addresses, self._app)  # noqa: SLF001 - one file
+        await server._start(self._app, self._addresses)  # noqa: SLF001 - one file
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
 
@@ -183,8 +197,8 @@ def serve(
 
     Args:
         app: The handlers.
-        addresses: Where to listen for messages; byte streams have their own, in the application. An empty host means
-            all interfaces; port 0 a free port, told by `Server.addresses`.
+        addresses: Where to listen for messages. An empty host means all interfaces; port 0 a free port, told by
+            `Server.addresses`. The addresses of `App.stream` and `App.datagram` are opened too, and need not be given.
         tls: The certificate, for ``tls`` addresses.
         limits: What each connection may use.
         deadlines: How long things may take.

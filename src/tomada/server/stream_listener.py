@@ -40,7 +40,7 @@ class StreamListener:
 
     async def _listen(self, address: Address, tls: TLS | None, limits: Limits, deadlines: Deadlines) -> Self:
         options = transports.Options(handshake=deadlines.handshake, tls=tls)
-        factory = partial(Flow, limits, deadlines, self._begin)
+        factory = partial(Flow, limits, deadlines, self._begin, options=options)
         self._listener = await transports.listen(address, factory, options=options)
         self._addresses = self._listener.addresses
         return self
@@ -151,7 +151,7 @@ def listen_stream(
 
     Args:
         address: Where; an empty host means all interfaces, port 0 a free port, told by `StreamListener.address`.
-        tls: Who this end is, on ``tls`` and ``wss`` addresses.
+        tls: Who this end is, on ``tls`` and ``wss`` addresses, and for `Stream.start_tls`.
         waiting: How many streams may wait to be accepted; one that is too many is cut.
         limits: What each stream may use.
         deadlines: How long things may take.

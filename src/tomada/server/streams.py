@@ -16,8 +16,8 @@ from tomada.streams.flow import Flow
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from tomada.declaration import StreamHandler
     from tomada.endpoint import Endpoint
+    from tomada.streams.declaration import StreamHandler
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class StreamServer:
     async def listen(self) -> transports.Listener:
         """Accept from now on."""
         endpoint = self._endpoint
-        factory = partial(Flow, endpoint.limits, endpoint.deadlines, self._begin)
+        factory = partial(Flow, endpoint.limits, endpoint.deadlines, self._begin, options=self._options)
         return await transports.listen(self._handler.address, factory, options=self._options)
 
     def _begin(self, flow: Flow) -> None:
@@ -60,11 +60,11 @@ class StreamServer:
             await self._call(self._face(Stream(flow)), None)
         except FileChanged as error:
             # An orderly end would make the peer take what it got for the whole file.
-            log.warning("%s: %s ended: %s", flow.peer, self._handler.name, error)
+            log.warning("%s: %s ended: %s", flow.peer, self._handler.where, error)
             flow.cut(str(error))
         except TomadaError as error:
             # Time-outs, limits, lost connections: what peers and networks do, told in a line.
-            log.info("%s: %s ended: %s", flow.peer, self._handler.name, error)
+            log.info("%s: %s ended: %s", flow.peer, self._handler.where, error)
         except Exception:  # noqa: BLE001 - told to the log
             log.exception("%s: %s raised", flow.peer, self._handler.where)
             flow.cut("its handler raised")

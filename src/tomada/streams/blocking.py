@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from typing import IO, Self
 
     from tomada.address import Address
+    from tomada.settings import TLS
     from tomada.streams import framing, stream
+    from tomada.transports import Identity
 
 T = TypeVar("T")
 
@@ -91,6 +93,10 @@ class Stream:
         """The next byte that comes out of band. See `tomada.Stream.receive_out_of_band`."""
         return self._run(self._inner.receive_out_of_band(timeout=timeout))
 
+    def start_tls(self, tls: TLS | None = None) -> None:
+        """Go on encrypted. See `tomada.Stream.start_tls`."""
+        self._run(self._inner.start_tls(tls))
+
     def shutdown(self, how: Literal["send", "receive", "both"] = "send") -> None:
         """End one direction. See `tomada.Stream.shutdown`."""
         self._run(self._inner.shutdown(how))
@@ -130,6 +136,16 @@ class Stream:
     def address(self) -> Address:
         """The address of this end. See `tomada.Stream.address`."""
         return self._inner.address
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who the peer is, as its verified TLS certificate says."""
+        return self._inner.identity
+
+    @property
+    def alpn(self) -> str | None:
+        """The application protocol that the two ends agreed on, if they did."""
+        return self._inner.alpn
 
     @property
     def is_open(self) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
-from tomada.errors import ConnectionLost, StreamBusy, StreamEnded, TimedOut
+from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, StreamBusy, StreamEnded, TimedOut
 from tomada.streams.buffer import ReceiveBuffer
 from tomada.streams.outflow import Outflow
-from tomada.transports import peer_address, reset
+from tomada.transports import Options, peer_address, reset, stack
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,7 +36,9 @@ class Flow(Outflow):
     Args:
         limits: `Limits.receive_bytes` and `Limits.buffer_bytes` bound what waits here.
         deadlines: How long things may take.
-        begin: Called when the stream is open.
+        begin: At the accepting end: called when the stream is open.
+        options: Of its transport, and of TLS where it begins later.
+        host: At the connecting end: the name that was connected to.
     """
 
     __slots__ = (
@@ -53,12 +55,24 @@ class Flow(Outflow):
         "driven",
         "drops",
         "ended",
+        "host",
         "is_ended",
         "is_paused",
+        "options",
     )
 
-    def __init__(self, limits: Limits, deadlines: Deadlines, begin: Callable[[Flow], None] | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        deadlines: Deadlines,
+        begin: Callable[[Flow], None] | None = None,
+        *,
+        options: Options | None = None,
+        host: str = "",
+    ) -> None:
         super().__init__(limits, deadlines)
+        self.options = options or Options(handshake=deadlines.handshake)
+        self.host = host
         self.buffer = ReceiveBuffer()
         self.is_ended = False
         """The peer sends no more."""
@@ -233,6 +247,15 @@ class Flow(Outflow):
         """Carry the handler on, if that has not happened meanwhile."""
         if driven.is_parked:
             driven.resume(error)
+
+    async def start_tls(self, options: Options) -> None:
+        """See `Stream.start_tls`."""
+        async with self.exclusively():
+            unread = self.buffer.peek(self.buffer.size)
+            try:
+                self.transport = await stack.start_tls(self.transport, self, options, hostname=self.host, unread=unread)
+            except ConnectFailed as error:
+                raise HandshakeFailed(str(error)) from error
 
     # Deadlines, and the end.
 

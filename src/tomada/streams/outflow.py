@@ -41,6 +41,7 @@ class Outflow(asyncio.Protocol):
         "lost",
         "peer",
         "transport",
+        "waiting",
     )
 
     transport: asyncio.Transport
@@ -62,6 +63,8 @@ class Outflow(asyncio.Protocol):
         """Done when the file that is being sent is."""
         self._writers: list[asyncio.Future[None]] = []
         self._progress = (0, 0.0)
+        self.waiting = 0
+        """At most so much waits to be sent: what was counted last, and what was sent since."""
 
     def cut(self, reason: str) -> None:
         """End the connection at once."""
@@ -76,7 +79,8 @@ class Outflow(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The kernel takes no more."""
         self.clogged = True
-        self._progress = (self.transport.get_write_buffer_size(), self.loop.time() + self.deadlines.progress)
+        self.waiting = self.transport.get_write_buffer_size()
+        self._progress = (self.waiting, self.loop.time() + self.deadlines.progress)
         self.arm(self._progress[1])
 
     def resume_writing(self) -> None:
@@ -90,6 +94,8 @@ class Outflow(asyncio.Protocol):
         """Hand `data` to the transport. Raises `ConnectionLost`."""
         self._check_open()
         self.transport.write(data)
+        if self.clogged:
+            self.waiting += len(data)
 
     def write_nowait(self, data: bytes) -> None:
         """The same where nobody would have to wait. Raises `BufferFull`, `ConnectionLost`."""
@@ -116,7 +122,10 @@ class Outflow(asyncio.Protocol):
     @property
     def is_full(self) -> bool:
         """Whether more waits to be sent than `Limits.buffer_bytes`."""
-        return self.clogged and self.transport.get_write_buffer_size() > self.limits.buffer_bytes
+        limit = self.limits.buffer_bytes
+        if self.clogged and self.waiting > limit:
+            self.waiting = self.transport.get_write_buffer_size()  # not each time: asyncio sums up all that waits
+        return self.clogged and self.waiting > limit
 
     async def writable(self, timeout: float | None, *, empty: bool = False) -> None:
         """Wait until there is room, or until nothing waits to be sent. Raises `TimedOut`, `ConnectionLost`."""

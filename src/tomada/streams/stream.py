@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from tomada.errors import ConnectionLost, LimitExceeded, StreamEnded
 from tomada.streams import files
 from tomada.streams.framing import Frames, LengthPrefix, u32
-from tomada.transports import out_of_band, own_address
+from tomada.transports import identity, out_of_band, own_address
 
 if TYPE_CHECKING:
     import os
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
     from typing import IO, Self
 
     from tomada.address import Address
+    from tomada.settings import TLS
     from tomada.streams.flow import Flow
+    from tomada.transports import Identity
 
 CHUNK = 65_536
 
@@ -167,9 +171,12 @@ class Stream:
         flow = self.flow
         if not flow.is_free:
             await flow.turn(timeout)
-        flow.transport.write(data if isinstance(data, bytes) else bytes(data))
-        if flow.clogged and flow.is_full:
-            await flow.writable(timeout)
+        whole = data if isinstance(data, bytes) else bytes(data)
+        flow.transport.write(whole)
+        if flow.clogged:
+            flow.waiting += len(whole)
+            if flow.is_full:
+                await flow.writable(timeout)
 
     def send_nowait(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of `data`, if there is room for it to wait in.
@@ -231,6 +238,24 @@ class Stream:
             timeout, out_of_band.receive(self.flow.transport, self.flow.ended), "sent no out-of-band data"
         )
 
+    async def start_tls(self, tls: TLS | None = None) -> None:
+        """Go on encrypted, on the same connection: what STARTTLS of SMTP, IMAP, FTP and others does.
+
+        The two ends agree on it in their own protocol first. No other task may be receiving.
+
+        Args:
+            tls: By default what `tomada.serve` or `tomada.connect_stream` was given. At the accepting end it needs a
+                certificate; at the connecting end the peer's must be for the host that was connected to.
+
+        Raises:
+            HandshakeFailed: The two ends could not agree, or something has come that was not received before: somebody
+                on the way may have put it there (RFC 3207, section 6). The connection has ended.
+            ConnectionLost: It had ended before.
+        """
+        self._check_open()
+        options = self.flow.options
+        await self.flow.start_tls(options if tls is None else msgspec.structs.replace(options, tls=tls))
+
     # The end.
 
     async def shutdown(self, how: Literal["send", "receive", "both"] = "send") -> None:
@@ -285,6 +310,17 @@ class Stream:
     def address(self) -> Address:
         """The address of this end: of an accepted stream, where its peer reached it."""
         return own_address(self.flow.transport)
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who the peer is, as its verified TLS certificate says; ``None`` without TLS, or without a certificate."""
+        return identity(self.flow.transport)
+
+    @property
+    def alpn(self) -> str | None:
+        """The application protocol that the two ends agreed on (`TLS.protocols`), if they did."""
+        name: str | None = self.flow.transport.get_extra_info("alpn")
+        return name
 
     @property
     def is_open(self) -> bool:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from tomada.address import Address
 from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
-from tomada.transports import stack, tcp, unix
+from tomada.transports import memory, stack, tcp, unix
+from tomada.transports.datagram import DatagramStatistics
 from tomada.transports.identity import Identity, identity
 from tomada.transports.listener import Listener
 from tomada.transports.options import Options
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "DatagramStatistics",
     "Identity",
     "Listener",
     "Options",
@@ -38,7 +40,7 @@ __all__ = [
 
 P = TypeVar("P", bound="asyncio.Protocol")
 
-_CARRIERS: Final[dict[str, Any]] = {"tcp": tcp, "unix": unix, "tls": tcp, "ws": tcp, "wss": tcp}
+_CARRIERS: Final[dict[str, Any]] = {"tcp": tcp, "unix": unix, "memory": memory, "tls": tcp, "ws": tcp, "wss": tcp}
 
 
 async def listen(
@@ -105,9 +107,12 @@ async def connect(
 def peer_address(transport: asyncio.BaseTransport) -> Address:
     """Where the other end is, as far as the system knows.
 
-    The peers of a unix listener have no names: for them this is the listener's own path. The address of a TCP peer that
-    has gone before it was asked for may be unknown: then it has no host, and port 0.
+    The peers of a unix listener have no names: for them this is the listener's own path; so it is in memory. The
+    address of a TCP peer that has gone before it was asked for may be unknown: then it has no host, and port 0.
     """
+    made_at = transport.get_extra_info("address")
+    if isinstance(made_at, Address):
+        return made_at
     peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
     scheme = transport.get_extra_info("scheme") or "tcp"
     if isinstance(peer, tuple):

@@ -27,6 +27,9 @@ def connect(address: Address, timeout: float, options: Options) -> Connected:
         ConnectFailed: Nobody could be reached within `timeout` seconds; the text says why.
         HandshakeFailed: Somebody was reached, who could not be agreed with on TLS.
     """
+    if address.scheme == "memory":
+        why = "memory joins ends of one event loop, and here is none; take `await tomada.connect(…)`, or a unix address"
+        raise ConnectFailed(f"cannot connect to {address}: {why}")
     if address.scheme not in ("tcp", "tls", "unix"):
         raise ConnectFailed(f"cannot connect to {address}: this version connects to tcp, tls and unix addresses only")
     if address.scheme != "tls":

@@ -43,7 +43,7 @@ async def listen(address: Address, factory: Callable[[], asyncio.Protocol], back
     """
     serve = partial(asyncio.get_running_loop().create_server, factory, backlog=backlog)
     try:
-        hosts = await _local_hosts(address.host)
+        hosts = await local_hosts(address.host)
         return await _listen_on_one_port(serve, hosts, address)
     except (OSError, UnicodeError) as error:
         raise listen_error(address, error) from error
@@ -73,7 +73,8 @@ async def connect(address: Address, factory: Callable[[], P], timeout: float) ->
     return transport, protocol
 
 
-async def _local_hosts(host: str) -> list[str]:
+async def local_hosts(host: str) -> list[str]:
+    """The numeric hosts that ``host`` stands for; empty means all interfaces. Raises `OSError`, `UnicodeError`."""
     if not host:
         return list(_ALL_INTERFACES)
     if _is_number(host):

@@ -273,7 +273,7 @@ class TLSLayer(Layer):
         if self._closing:
             return
         self._closing = True
-        if self.is_open:
+        if self.is_open and not self.lower.is_closing():
             self._say_end()
         self.lower.close()
 

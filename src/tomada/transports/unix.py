@@ -52,7 +52,7 @@ async def listen(address: Address, factory: Callable[[], asyncio.Protocol], back
         raise ListenFailed(f"cannot listen on {address}: {_NO_UNIX_SOCKETS}") from error
     except OSError as error:
         raise listen_error(address, error) from error
-    return Listener([(server, address)], partial(_remove_own, path, _look(path)))
+    return Listener([(server, address)], partial(remove_own, path, look(path)))
 
 
 async def connect(address: Address, factory: Callable[[], P], timeout: float) -> tuple[asyncio.Transport, P]:
@@ -78,14 +78,14 @@ async def connect(address: Address, factory: Callable[[], P], timeout: float) ->
 
 async def _remove_stale(address: Address) -> None:
     path = address.path
-    found = _look(path)
+    found = look(path)
     if found is None:
         return
     if not stat.S_ISSOCK(found.st_mode):
         raise ListenFailed(f"cannot listen on {address}: a file that is no socket is there; take another path")
     if await _is_live(path):
         raise AddressInUse(f"cannot listen on {address}: another process accepts there; stop it, or take another path")
-    _remove(path, found)
+    remove(path, found)
 
 
 async def _is_live(path: str) -> bool:
@@ -102,25 +102,26 @@ async def _is_live(path: str) -> bool:
     return True
 
 
-def _look(path: str, *, follow: bool = False) -> os.stat_result | None:
+def look(path: str, *, follow: bool = False) -> os.stat_result | None:
     """What is at the path; ``None`` where nothing can be seen. Links are not followed unless asked for."""
     with suppress(OSError):
         return os.stat(path, follow_symlinks=follow)
     return None
 
 
-def _remove(path: str, known: os.stat_result | None) -> None:
+def remove(path: str, known: os.stat_result | None) -> None:
     """Deletes the file, unless it has become another one since it was ``known``."""
-    found = _look(path)
+    found = look(path)
     if known is not None and found is not None and os.path.samestat(known, found):
         os.unlink(path)
 
 
-def _remove_own(path: str, own: os.stat_result | None) -> None:
+def remove_own(path: str, own: os.stat_result | None) -> None:
+    """Deletes the file where it is still the ``own`` one."""
     # While the socket is open its inode cannot be given to another file, so that the same means ours. What cannot be
     # removed is stale from now on, and the next listener replaces it.
     with suppress(OSError):
-        _remove(path, own)
+        remove(path, own)
 
 
 def listen_error(address: Address, error: OSError) -> ListenFailed:
@@ -141,7 +142,7 @@ def listen_error(address: Address, error: OSError) -> ListenFailed:
 
 def connect_error(address: Address, error: OSError, timeout: float) -> ConnectFailed:
     """What the loop raised while connecting to ``address``, in words that say what to do next."""
-    found = _look(address.path, follow=True)
+    found = look(address.path, follow=True)
     if isinstance(error, TimeoutError):
         why = f"timed out after {timeout:g} s"
     elif isinstance(error, PermissionError):

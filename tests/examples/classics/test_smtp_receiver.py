@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import smtplib
+import ssl
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+import trustme
 
 import tomada
 from tests.examples.classics.conftest import Load, Run, Serve, all_from, ran, raw
@@ -195,3 +197,24 @@ def test_who_never_reads_the_answers_is_cut(load: Load, run: Run, tmp_path: Path
                     await loop.sock_sendall(connected, b"EHLO me\r\n" * 10_000_000)
 
     run(main())
+
+
+def test_a_message_goes_encrypted_and_nothing_said_before_counts(serve: Serve, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "own.pem"))
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    (address,) = serve("smtp_receiver", ADDRESS="tcp://127.0.0.1:0", MAILDIR=tmp_path, CERTIFICATE=tmp_path / "own.pem")
+    with smtplib.SMTP(address.host, address.port or 0, local_hostname="me", timeout=20) as smtp:
+        smtp.ehlo()
+        assert smtp.has_extn("starttls")
+        smtp.starttls(context=trusting)
+        assert smtp.docmd("MAIL FROM:<a@x>")[0] == 503
+        smtp.ehlo()
+        assert not smtp.has_extn("starttls")
+        assert smtp.docmd("STARTTLS")[0] == 502
+        assert smtp.sendmail("a@x", ["b@y"], "Subject: sealed\n\nx\n") == {}
+    with raw(address) as connected:
+        connected.sendall(b"EHLO me\r\nSTARTTLS\r\nMAIL FROM:<a@x>\r\n")
+        assert all_from(connected).endswith(b"220 go on\r\n")
+    assert len(kept(tmp_path / "new")) == 1

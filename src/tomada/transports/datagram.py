@@ -1,0 +1,137 @@
+"""Datagrams: what every way of carrying them has, whatever is underneath, and what is counted on the way.
+
+``datagram_batches.py`` is the way on Linux, many datagrams per system call; ``datagram_endpoints.py`` goes through the
+loop's own endpoints, wherever there is a loop. Both pass the same tests. ``open_datagrams`` chooses.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from tomada.settings import DatagramLimits, Multicast
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
+    from tomada.address import Address
+
+MAX_UDP_DATAGRAM: Final = 65_507
+"""Bytes of a datagram: the 65,535 of an IPv4 packet, without its header of 20 and UDP's of 8 (RFC 768, RFC 791)."""
+MAX_UNIX_DATAGRAM: Final = 262_144
+"""Bytes that are received at the most through a socket file; a system's default for sending is less."""
+
+SocketName = Any
+"""What the system calls an address: a tuple of host and port, a path, None for a peer without a name."""
+
+
+class DatagramStatistics(msgspec.Struct):
+    """What became of the datagrams of one socket, counted since it was opened."""
+
+    received: int = 0
+    """Taken from the system."""
+    sent: int = 0
+    """Handed to the system."""
+    dropped: int = 0
+    """Received while too many waited, or too many handlers ran; given up."""
+    dropped_by_system: int = 0
+    """Given up by the system itself, because its own buffer was full; 0 where the system does not tell."""
+    truncated: int = 0
+    """Longer than what can be received in one piece; given up, never delivered cut."""
+    unexpected: int = 0
+    """Received from somebody else than the peer, or not what is understood here; given up."""
+    too_long: int = 0
+    """Not sent: longer than the system carries."""
+    refused: int = 0
+    """How often the system said that nobody receives at the other end (ICMP port unreachable)."""
+    unreachable: int = 0
+    """Not sent: no way leads there, or the system does not permit it."""
+    given_up: int = 0
+    """Not sent: the buffer of the system, or of a receiver on this machine, was full."""
+    withheld: int = 0
+    """Answers not sent: more than three times what their receiver, who may not be who it says, had sent."""
+    failed: int = 0
+    """Received, and their handler raised."""
+    duplicates: int = 0
+    """Messages that came again, and were not handled again."""
+
+
+class DatagramOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a socket is opened."""
+
+    multicast: Multicast | None = None
+    broadcast: bool = False
+    limits: DatagramLimits = DatagramLimits()
+
+
+class Receiver(Protocol):
+    """What a transport tells."""
+
+    def datagrams_received(self, datagrams: Sequence[bytes], name: SocketName) -> None:
+        """Take datagrams that have come one after another from the same sender."""
+
+    def peer_refused(self, error: OSError) -> None:
+        """The system says that nobody receives at the other end of a connected socket."""
+
+    def room_again(self) -> None:
+        """What waited to be sent has become less."""
+
+
+class DatagramTransport:
+    """One open socket for datagrams.
+
+    Args:
+        loop: The running loop.
+        address: Where the socket is.
+        receiver: Whom to tell.
+        limits: Of the socket.
+    """
+
+    __slots__ = ("address", "is_closed", "is_crowded", "limits", "longest", "loop", "receiver", "statistics", "unsent")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, address: Address, receiver: Receiver, limits: DatagramLimits
+    ) -> None:
+        self.loop = loop
+        self.address = address
+        self.receiver = receiver
+        self.limits = limits
+        self.statistics = DatagramStatistics()
+        self.longest = MAX_UDP_DATAGRAM
+        """Bytes that one datagram may have."""
+        self.unsent = 0
+        """Bytes that wait to be sent."""
+        self.is_closed = False
+        self.is_crowded = False
+        """Whether who can wait should wait before sending more."""
+
+    def send(self, data: bytes, name: SocketName) -> None:
+        """Send, soon: what becomes of it is counted. The caller looks at `longest` and `unsent` first.
+
+        Args:
+            data: The datagram.
+            name: Whom to, as the system calls it; None on a connected socket.
+        """
+        raise NotImplementedError
+
+    def name_of(self, address: Address) -> SocketName | None:
+        """What the system calls `address` on this socket; None where it must be looked up first."""
+        raise NotImplementedError
+
+    async def look_up(self, address: Address) -> SocketName:
+        """The same for any address. Raises `ConnectFailed` where it is not known, or no way leads there."""
+        raise NotImplementedError
+
+    def counted(self) -> DatagramStatistics:
+        """The counts of this moment."""
+        return msgspec.structs.replace(self.statistics)
+
+    def stop_receiving(self) -> None:
+        """Take no more datagrams; those that are to be sent still are."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Send what the system takes of the rest, and close. A second call does nothing."""
+        raise NotImplementedError
