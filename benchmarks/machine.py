@@ -6,7 +6,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-PACKAGES: Final = ("tomada", "msgspec", "uvloop", "pyzmq", "grpcio", "easynetwork", "pyftpdlib")
+PACKAGES: Final = (
+    "tomada",
+    "msgspec",
+    "uvloop",
+    "pyzmq",
+    "grpcio",
+    "easynetwork",
+    "pyftpdlib",
+    "websockets",
+    "picows",
+)
 
 CORES: Final = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 """The cores this run may use; empty where the system does not tell, and then nothing is pinned."""

@@ -101,6 +101,18 @@ SUITES: Final = (
         ),
     ),
     Suite(
+        "websocket",
+        "{:,} in flight, WebSocket",
+        "replies/s",
+        {1: "websockets", 64: "websockets", 1000: "websockets"},
+        (
+            Contender("tomada-websocket", "tomada_websocket", ("tomada", "uvloop", "websockets")),
+            Contender("websockets", "websockets_json", ("websockets", "uvloop")),
+            Contender("picows", "picows_echo", ("picows", "uvloop")),
+        ),
+        (Target(64, "tomada-websocket", "websockets", 3), Target(64, "tomada-websocket", "picows", 0.5)),
+    ),
+    Suite(
         "echo",
         "{:,} connections, 64 B",
         "echoes/s",
@@ -110,12 +122,15 @@ SUITES: Final = (
             Contender("protocol", "echo_protocol", ("uvloop",)),
             Contender("asyncio-streams", "echo_streams", ("uvloop",)),
             Contender("easynetwork", "echo_easynetwork", ("easynetwork", "uvloop")),
+            Contender("easynetwork-lines", "echo_easynetwork_lines", ("easynetwork", "uvloop")),
         ),
         (
             Target(1, "tomada-stream", "protocol", 0.8),
             Target(100, "tomada-stream", "protocol", 0.55),
             Target(100, "tomada-stream", "asyncio-streams", 1.2),
+            # EasyNetwork in two forms: with the least that a packet can be, and as its guide writes it.
             Target(100, "tomada-stream", "easynetwork", 2),
+            Target(100, "tomada-stream", "easynetwork-lines", 2),
         ),
     ),
     Suite(

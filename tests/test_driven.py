@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import Run, _loops_have_what_they_keep, run
-from tomada.driven import Driven
+from tomada.driven import Driven, parked
 
 __all__ = ["_loops_have_what_they_keep", "run"]
 
@@ -32,7 +32,7 @@ class Source:
 
     def _arrival(self) -> Awaitable[None]:
         assert self.driven.is_running
-        return self.driven.parked
+        return parked()
 
     def feed(self, *items: str) -> None:
         """From a callback of the loop, as a transport does it."""

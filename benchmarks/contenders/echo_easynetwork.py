@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any
 
 from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer
@@ -28,8 +29,8 @@ class _AsItComes(AbstractIncrementalPacketSerializer[bytes, bytes]):  # type: ig
         return data, b""
 
 
-class _Echo(AsyncStreamRequestHandler[bytes, bytes]):  # type: ignore[misc] # as above
-    async def handle(self, client: AsyncStreamClient[bytes]) -> AsyncGenerator[None, bytes]:
+class _Echo(AsyncStreamRequestHandler[Any, Any]):  # type: ignore[misc] # as above
+    async def handle(self, client: AsyncStreamClient[Any]) -> AsyncGenerator[None, Any]:
         while True:
             packet = yield
             await client.send_packet(packet)
@@ -37,10 +38,15 @@ class _Echo(AsyncStreamRequestHandler[bytes, bytes]):  # type: ignore[misc] # as
 
 def serve(announce: Callable[[int], None]) -> None:
     """Echo."""
+    serve_packets(announce, _AsItComes())
+
+
+def serve_packets(announce: Callable[[int], None], serializer: AbstractIncrementalPacketSerializer[Any, Any]) -> None:
+    """Echo the packets of `serializer`."""
     logging.disable(logging.ERROR)
 
     async def main() -> None:
-        server = AsyncTCPNetworkServer("127.0.0.1", 0, StreamProtocol(_AsItComes()), _Echo(), "asyncio")
+        server = AsyncTCPNetworkServer("127.0.0.1", 0, StreamProtocol(serializer), _Echo(), "asyncio")
         async with server:
             up = asyncio.Event()
             serving = asyncio.create_task(server.serve_forever(is_up_event=up))

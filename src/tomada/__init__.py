@@ -46,6 +46,7 @@ from tomada.server import Server, StreamListener, listen_stream, serve
 from tomada.settings import TLS, DatagramLimits, Deadlines, Limits, Multicast
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
 from tomada.transports import DatagramStatistics, Identity
+from tomada.web import web_folder
 
 __all__ = [
     "TLS",
@@ -106,4 +107,5 @@ __all__ = [
     "u16",
     "u32",
     "u64",
+    "web_folder",
 ]

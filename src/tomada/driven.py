@@ -1,7 +1,7 @@
 """Coroutines that go on at once, in the callback that brings what they wait for.
 
 A task is woken by way of the loop: a future, a callback in the loop's queue, a step of the task. A driven coroutine
-that waits for its own source (`Driven.parked`) is carried on by that source directly (`Driven.resume`), as a plain
+that waits for its own source (`parked`) is carried on by that source directly (`Driven.resume`), as a plain
 callback would be; its task stands still meanwhile, and is the current task while the coroutine runs, so that
 `asyncio.timeout`, `TaskGroup` and cancellation work. What else it awaits, the task awaits for it, as ever.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from asyncio.tasks import _enter_task, _leave_task
 from contextvars import copy_context
+from types import coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -19,11 +20,10 @@ if TYPE_CHECKING:
 _PARKED: Final = object()
 
 
-class _Parked:
-    __slots__ = ()
-
-    def __await__(self) -> Generator[object, None, None]:
-        yield _PARKED
+@coroutine
+def parked() -> Generator[object, None, None]:
+    """To be awaited by a driven coroutine while it runs, to be carried on by `Driven.resume`."""
+    yield _PARKED
 
 
 class Driven:
@@ -35,9 +35,6 @@ class Driven:
 
     __slots__ = ("_coroutine", "_end", "_loop", "_parking", "_run", "is_parked", "is_running", "task")
 
-    parked: Final = _Parked()
-    """The coroutine awaits this, while `is_running`, to be carried on by `resume`."""
-
     def __init__(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self._coroutine = coroutine
         self._run = copy_context().run
@@ -46,7 +43,7 @@ class Driven:
         self._end: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
         self.is_running = False
-        """Whether the coroutine runs just now, so that it, and nobody else, may await `parked`."""
+        """Whether the coroutine runs just now, so that it, and nobody else, may await `parked()`."""
         self.is_parked = False
         """Whether it waits to be carried on by `resume`."""
 

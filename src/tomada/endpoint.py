@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from tomada.binding import Binding
 from tomada.eager import Starter
 from tomada.messenger import Repertoire
-from tomada.protocol import Engine, Hello, PeerLimits, Role, Welcome, encode
+from tomada.protocol import Engine, Hello, PeerLimits, Role, State, Welcome, encode
 from tomada.threads import Threads
+from tomada.transports import End
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("tomada")
 SOFTWARE: Final = "tomada (Python)"
+SUBPROTOCOL: Final = "tomada.1"
+"""What both ends of a WebSocket agree on: the version of the protocol inside it."""
 
 
 class Endpoint:
@@ -198,6 +201,12 @@ class Endpoint:
     def has_disconnect_hooks(self) -> bool:
         """Whether there is something to run after a connection's end."""
         return self._app is not None and bool(self._app.disconnect_hooks)
+
+    def why_closed(self, state: State) -> End:
+        """What the transport of a connection that ends in `state` is told."""
+        if state is State.FAILED:
+            return End.FAILED
+        return End.GOING_AWAY if self.is_closing else End.CLOSED
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` in a task that this endpoint holds on to."""

@@ -10,13 +10,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, cast
 
+from tomada import transports
 from tomada.endpoint import log
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, MessageError, RemoteError, TomadaError
 from tomada.handling import BURST_BYTES, Handling
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger
 from tomada.protocol import GoodbyeCode, Hello, Role, State, Welcome
 from tomada.protocol.state import FINAL
-from tomada.transports import peer_address
 
 if TYPE_CHECKING:
     from collections import deque
@@ -100,7 +100,7 @@ class Link(Handling):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is there; the connecting end's hello goes out."""
         self.transport = cast("asyncio.Transport", transport)
-        self.peer = peer_address(transport)
+        self.peer = transports.peer_address(transport)
         # So it tells at once when the kernel takes no more, and what waits is held in one place: the engine. And
         # uvloop, which else collects what is written until the end of its turn, writes at once.
         self.transport.set_write_buffer_limits(0)
@@ -340,7 +340,7 @@ class Link(Handling):
         if self.engine.state in FINAL and self.transport is not None and not self.transport.is_closing():
             self._log_end()
             self._end_in_time()
-            self.transport.close()
+            transports.close(self.transport, self.endpoint.why_closed(self.engine.state), self.engine.reason)
         elif self.askers:
             self.let_ask()
 

@@ -14,7 +14,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "tomada"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "settings", "driven", "eager", "event_loop", "opening", "threads", "validation"),
+    ("errors", "settings", "driven", "eager", "event_loop", "opening", "threads", "validation", "web"),
     ("address", "message", "expression", "protocol"),
     ("transports", "catalogue", "declaration"),
     ("datagrams", "streams"),
@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 ONLY = {
     "protocol": {"tomada.errors", "tomada.protocol", "msgspec"},
-    "transports": {"tomada.address", "tomada.errors", "tomada.settings", "tomada.transports", "msgspec"},
+    "transports": {"tomada.address", "tomada.errors", "tomada.settings", "tomada.transports", "msgspec", "websockets"},
 }
 """All of the house, and of what is installed, that these folders may import."""
 
@@ -158,6 +158,7 @@ HEAVY = (
     "concurrent.futures.thread",
     "json",
     "tomada.cli",
+    "websockets",
 )
 
 

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
 
 from tomada import Message
 from tomada.cli.loading import load_app
@@ -43,6 +45,18 @@ def test_it_says_where_it_listens_and_what_to_try(tmp_path: Path) -> None:
         f"shop listens on\n  unix://{tmp_path}/shop.sock\ntry\n  tomada types unix://{tmp_path}/shop.sock\n"
         f"  tomada ask unix://{tmp_path}/shop.sock Everything\nCtrl-C stops it\n"
     )
+
+
+def test_it_lets_the_web_pages_in_that_it_is_told() -> None:
+    words = ("--bind", "ws://127.0.0.1:0", "--origin", "https://shop.example", "--json")
+    with start(str(SHOP), *words) as server:
+        assert server.stdout is not None
+        (address,) = json.loads(server.stdout.readline())["addresses"]
+        origin, offered = Origin("https://shop.example"), [Subprotocol("tomada.1")]
+        with connect(address, origin=origin, subprotocols=offered, proxy=None) as page:
+            assert page.subprotocol == "tomada.1"
+        server.terminate()
+        assert server.wait(20) == 0
 
 
 def test_an_application_of_datagrams_alone_listens_nowhere_else(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import tomada
 import tomada.sync
-from tests.integration.house import Back, Broke, Fail, Make, Secured, Stage, house, serving
+from tests.integration.house import HERE, Back, Broke, Fail, Make, Secured, Stage, house, serving
 
 LONGEST = 30
 
@@ -26,7 +26,9 @@ class Home:
         limits: tomada.Limits | None = None,
         app: Callable[[Stage], tomada.App] = house,
         secured: Secured | None = None,
+        here: str = HERE,
     ) -> None:
+        self._here = here
         self._limits = limits
         self._secured = secured
         self._app = app
@@ -54,7 +56,8 @@ class Home:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._leave = asyncio.Event()
-        async with serving(self._app, limits=self._limits, secured=self._secured) as (self.server, self.stage):
+        house = serving(self._app, here=self._here, limits=self._limits, secured=self._secured)
+        async with house as (self.server, self.stage):
             self.address = self.server.addresses[0]
             self._ready.set_result(None)
             await self._leave.wait()

@@ -78,6 +78,24 @@ class TestTlsOnUvloop(OnUvloop, TestTls):
     pass
 
 
+class TestWebSocket(TransportConformance):
+    half_closes = False
+
+    def address(self) -> str:
+        return "ws://127.0.0.1:0/"
+
+
+class TestWebSocketOnUvloop(OnUvloop, TestWebSocket):
+    pass
+
+
+class TestWebSocketOverTls(TestTls):
+    half_closes = False
+
+    def address(self) -> str:
+        return "wss://127.0.0.1:0/"
+
+
 class TestMemory(TransportConformance):
     def address(self) -> Address:
         return Address("memory", "conformance")

@@ -203,14 +203,18 @@ Secured = tuple[tomada.TLS, tomada.TLS]
 async def serving(
     app: Callable[[Stage], tomada.App] = house,
     *,
+    here: str = HERE,
     limits: tomada.Limits | None = None,
     deadlines: tomada.Deadlines | None = None,
     secured: Secured | None = None,
+    origins: tuple[str, ...] = (),
 ) -> AsyncIterator[tuple[tomada.Server, Stage]]:
     """A server of the house and a bystander at it, who must not notice anything."""
     stage = Stage()
-    here, (own, others) = (HERE, (None, None)) if secured is None else (HERE.replace("tcp", "tls"), secured)
-    serving = tomada.serve(app(stage), here, limits=limits, deadlines=deadlines, tls=own)
+    own, others = secured or (None, None)
+    if secured is not None:
+        here = here.replace("tcp:", "tls:").replace("ws:", "wss:")
+    serving = tomada.serve(app(stage), here, limits=limits, deadlines=deadlines, tls=own, origins=origins)
     async with serving as server, bystander(server, others):
         yield server, stage
         stage.open(*stage.thread_gates)

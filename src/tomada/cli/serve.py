@@ -53,6 +53,14 @@ def serve(
             show_default=f"{DEFAULT_ADDRESS}, or what the handlers of streams and datagrams name",
         ),
     ] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--origin",
+            metavar="ORIGIN",
+            help="A web page's origin, as https://example.com, that may connect to ws addresses; may be repeated.",
+        ),
+    ] = None,
     certificate: Certificate = "",
     key: Key = "",
     authority: Authority = "",
@@ -67,9 +75,9 @@ def serve(
         logging.getLogger("tomada").setLevel(logging.WARNING if sys.stderr.isatty() else logging.INFO)
         if development:
             certificates.warn()
-        tomada.serve(app, *(bind or _default(app)), tls=tls).run(
-            ready=lambda server: _tell(app, server, as_json=as_json, option=" --tls-dev" if development else "")
-        )
+        serving = tomada.serve(app, *(bind or _default(app)), tls=tls, origins=tuple(origin or ()))
+        option = " --tls-dev" if development else ""
+        serving.run(ready=lambda server: _tell(app, server, as_json=as_json, option=option))
 
 
 def _load(target: str) -> App:

@@ -10,7 +10,7 @@ from tomada.binding import Binding
 from tomada.client.calls import Answer
 from tomada.client.connect import unfinished
 from tomada.client.pump import Pump
-from tomada.endpoint import log
+from tomada.endpoint import SUBPROTOCOL, log
 from tomada.errors import ConnectFailed, ConnectionLost, DeclarationError, HandshakeFailed, TimedOut, TomadaError
 from tomada.messenger import Repertoire
 from tomada.protocol import State
@@ -223,7 +223,7 @@ def connect(
             receipt = bank.ask(Transfer("ana", "rui", 500))
 
     Args:
-        address: Such as ``tcp://127.0.0.1:4477`` or ``unix:///tmp/bank.sock``.
+        address: Such as ``tcp://127.0.0.1:4477``, ``ws://127.0.0.1:4477/`` or ``unix:///tmp/bank.sock``.
         app: Handlers for what the server asks and sends; plain ``def`` functions, which run in threads.
         wait: Seconds to go on trying while nobody listens there yet; by default there is one attempt.
         tls: Whom to trust, and who this end is, on ``tls`` addresses; by default it trusts whom the system trusts.
@@ -238,7 +238,9 @@ def connect(
     """
     deadlines = deadlines or Deadlines()
     address = address if isinstance(address, Address) else Address.parse(address)
-    settings = _Settings(limits or Limits(), deadlines, Options(handshake=deadlines.handshake, tls=tls))
+    settings = _Settings(
+        limits or Limits(), deadlines, Options(handshake=deadlines.handshake, tls=tls, subprotocol=SUBPROTOCOL)
+    )
     if app is None:
         return _connect(address, wait, Repertoire(), settings)
     binding = _bind(app)

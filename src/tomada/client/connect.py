@@ -10,7 +10,7 @@ from tomada import transports
 from tomada.address import Address
 from tomada.client.retrying import persistently
 from tomada.connection import Connection
-from tomada.endpoint import Endpoint
+from tomada.endpoint import SUBPROTOCOL, Endpoint
 from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.handling import REFUSED
 from tomada.link import Link
@@ -122,7 +122,7 @@ def connect(
     or ``bank = await tomada.connect(…)`` and, at the end, ``await bank.close()``.
 
     Args:
-        address: Such as ``tcp://127.0.0.1:4477`` or ``unix:///tmp/bank.sock``.
+        address: Such as ``tcp://127.0.0.1:4477``, ``ws://127.0.0.1:4477/`` or ``unix:///tmp/bank.sock``.
         app: Handlers for what the server asks and sends; what has no handler comes out of `Connection.receive`.
         wait: Seconds to go on trying while nobody listens there yet; by default there is one attempt.
         tls: Whom to trust, and who this end is, on ``tls`` addresses; by default it trusts whom the system trusts.
@@ -135,5 +135,5 @@ def connect(
         HandshakeFailed: Somebody was reached who is no tomada server, or who refused; that is not tried again.
     """
     deadlines = deadlines or Deadlines()
-    options = transports.Options(handshake=deadlines.handshake, tls=tls)
+    options = transports.Options(handshake=deadlines.handshake, frame=deadlines.frame, tls=tls, subprotocol=SUBPROTOCOL)
     return Connecting(address, app, wait, limits or Limits(), deadlines, options)

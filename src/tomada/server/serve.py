@@ -6,10 +6,12 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from tomada import transports
 from tomada.address import Address
 from tomada.connection import Connection
-from tomada.endpoint import Endpoint, log
+from tomada.endpoint import SUBPROTOCOL, Endpoint, log
 from tomada.event_loop import new_event_loop
 from tomada.link import Link
 from tomada.protocol import GoodbyeCode, Role
@@ -40,10 +42,11 @@ class Server:
     async def _start(self, app: App, addresses: tuple[Address, ...]) -> None:
         endpoint = self._endpoint
         await endpoint.start()
+        agreed = msgspec.structs.replace(self._options, subprotocol=SUBPROTOCOL)
         try:
             await self._datagrams.open(app, addresses)
             for address in self._datagrams.left(addresses):
-                self._listeners.append(await transports.listen(address, self._link, options=self._options))
+                self._listeners.append(await transports.listen(address, self._link, options=agreed))
             for handler in app.stream_handlers:
                 self._listeners.append(await StreamServer(endpoint, handler, self._options).listen())
         except BaseException:
@@ -185,6 +188,7 @@ def serve(
     tls: TLS | None = None,
     limits: Limits | None = None,
     deadlines: Deadlines | None = None,
+    origins: tuple[str, ...] = (),
 ) -> Serving:
     """A server of `app` at one or several addresses.
 
@@ -202,6 +206,8 @@ def serve(
         tls: The certificate, for ``tls`` addresses.
         limits: What each connection may use.
         deadlines: How long things may take.
+        origins: The web pages that may connect to ``ws`` and ``wss`` addresses, such as ``https://example.com``, beside
+            those of the same host and port; ``*`` is any. Programs that are no browsers name no origin, and may.
 
     Raises:
         AddressError: An address cannot be read (at once).
@@ -209,7 +215,7 @@ def serve(
         DeclarationError: A handler asks for something that no ``on_start`` function returns.
     """
     deadlines = deadlines or Deadlines()
-    options = transports.Options(handshake=deadlines.handshake, tls=tls)
+    options = transports.Options(handshake=deadlines.handshake, frame=deadlines.frame, tls=tls, origins=origins)
     return Serving(app, addresses, limits or Limits(), deadlines, options)
 
 

@@ -12,13 +12,14 @@ class ReceiveBuffer:
     searched for a separator is not searched again.
     """
 
-    __slots__ = ("_chunk", "_rest", "_searched", "size")
+    __slots__ = ("_chunk", "_rest", "_searched", "_start", "size")
 
     def __init__(self) -> None:
         self.size = 0
         """How many bytes there are."""
-        # All is either in the one chunk, untouched, or in the rest.
+        # All is either in the one chunk, as it came, from the start on, or in the rest.
         self._chunk = b""
+        self._start = 0
         self._rest = bytearray()
         self._searched = 0
 
@@ -33,15 +34,27 @@ class ReceiveBuffer:
 
     def take(self, most: int) -> bytes:
         """The first bytes, `most` of them where there are so many."""
-        chunk = self._chunk
-        if chunk and self.size <= most:
+        chunk, start = self._chunk, self._start
+        if not chunk:
+            taken = bytes(memoryview(self._rest)[:most])
+            self._drop(len(taken))
+            return taken
+        if self.size <= most:
             self._chunk = b""
-            self.size = 0
-            return chunk
-        self._join()
-        taken = bytes(memoryview(self._rest)[:most])
-        self._drop(len(taken))
-        return taken
+            self.size = self._start = 0
+            return chunk[start:] if start else chunk
+        self._start = start + most
+        self.size -= most
+        return chunk[start : start + most]
+
+    def take_all(self) -> bytes:
+        """All that is here."""
+        chunk = self._chunk
+        if not chunk or self._start:
+            return self.take(self.size)
+        self._chunk = b""
+        self.size = 0
+        return chunk
 
     def peek(self, count: int) -> bytes:
         """The first `count` bytes, which stay."""
@@ -69,12 +82,13 @@ class ReceiveBuffer:
         """Forget all."""
         self._chunk = b""
         self._rest = bytearray()
-        self._searched = self.size = 0
+        self._searched = self._start = self.size = 0
 
     def _join(self) -> None:
         if self._chunk:
-            self._rest += self._chunk
+            self._rest += memoryview(self._chunk)[self._start :]
             self._chunk = b""
+            self._start = 0
 
     def _drop(self, count: int) -> None:
         del self._rest[:count]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
+from tomada.driven import parked
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, StreamBusy, StreamEnded, TimedOut
 from tomada.streams.buffer import ReceiveBuffer
 from tomada.streams.outflow import Outflow
@@ -16,8 +18,12 @@ if TYPE_CHECKING:
     from tomada.driven import Driven
     from tomada.settings import Deadlines, Limits
 
-Wait: TypeAlias = "tuple[float, float, bool]"
-"""When it ends on the loop's clock, how many seconds that were, and whether what comes meanwhile does not change it."""
+Wait: TypeAlias = "tuple[float, float]"
+"""When it ends on the loop's clock, and how many seconds that were."""
+
+PARTS: Final = 4
+"""Into so many parts the time is cut that a stream may be idle: each wait of that kind ends up to a part late, and in
+return it costs no look at the clock."""
 
 QUIET: Final = 1.0
 """Once its server stops, a stream on which nothing comes for so many seconds is over."""
@@ -33,7 +39,7 @@ class Flow(Outflow):
     """Both directions of one stream.
 
     There is one timer, set only where something waits and left alone while things move: when it strikes it looks
-    whether the deadline that it was set for still holds, and else sets itself anew.
+    whether something is late, and else sets itself anew.
 
     Args:
         limits: `Limits.receive_bytes` and `Limits.buffer_bytes` bound what waits here.
@@ -51,6 +57,7 @@ class Flow(Outflow):
         "_peer_end",
         "_reader",
         "_seconds",
+        "_strikes",
         "_timer",
         "_timer_at",
         "buffer",
@@ -90,7 +97,9 @@ class Flow(Outflow):
         self._reader: asyncio.Future[None] | None = None
         self._needed = 1
         self._due = 0.0
+        """When the wait for something to come ends; 0 where it is by `Deadlines.idle`, which is counted in strikes."""
         self._seconds = 0.0
+        self._strikes = 0
         self._is_stopping = False
         self._peer_end: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -120,7 +129,7 @@ class Flow(Outflow):
                 driven.resume()
             elif self._reader is not None:
                 self._wake_reader()
-            if buffer.size >= self.limits.receive_bytes:
+            if buffer.size and buffer.size >= self.limits.receive_bytes:
                 self.is_paused = True
                 self.transport.pause_reading()
             elif len(data) >= _MUCH:
@@ -156,30 +165,34 @@ class Flow(Outflow):
 
     # Receiving.
 
-    def wait(self, timeout: float | None) -> Wait:
-        """How long a wait that begins now may take: `timeout` seconds, or by default `Deadlines.idle`."""
-        seconds = self.deadlines.idle if timeout is None else timeout
-        return self.loop.time() + seconds, seconds, timeout is not None
+    def wait(self, timeout: float | None) -> Wait | None:
+        """How long a wait that begins now may take; None, by default, is `Deadlines.idle`."""
+        return None if timeout is None else (self.loop.time() + timeout, timeout)
 
-    def arrival(self, wait: Wait, needed: int = 1) -> Awaitable[None]:
+    def arrival(self, wait: Wait | None = None, needed: int = 1) -> Awaitable[None]:
         """To be awaited at once: until `needed` bytes are here, or the end. Raises `TimedOut`, `StreamBusy`."""
         reader, driven = self._reader, self.driven
         if (reader is not None and not reader.done()) or (driven is not None and driven.is_parked):
             raise StreamBusy(f"another task receives from {self.peer} just now: let one task receive")
         self._needed = needed
-        self._due, self._seconds, _ = wait
-        if self._is_stopping:
-            self._due = min(self._due, self.loop.time() + QUIET)
-        if self._timer is None or self._due < self._timer_at:
+        if wait is not None:
+            self._due, self._seconds = wait
             self.arm(self._due)
+        else:
+            self._due = 0.0
+            self._strikes = 0
+            if self._timer is None:
+                self.arm(inf)
+        if self._is_stopping:
+            self._end_soon()
         if self.is_paused:
             self._resume()
         if driven is not None and driven.is_running:
-            return driven.parked
+            return parked()
         self._reader = self.loop.create_future()
         return self._reader
 
-    async def gather(self, count: int, wait: Wait) -> Wait:
+    async def gather(self, count: int, wait: Wait | None) -> Wait | None:
         """Wait until `count` bytes are here; the wait that is left."""
         buffer = self.buffer
         while buffer.size < count:
@@ -188,13 +201,9 @@ class Flow(Outflow):
             await self.arrival(wait, count if buffer.size else 1)
         return wait
 
-    def _begun(self, wait: Wait) -> Wait:
+    def _begun(self, wait: Wait | None) -> Wait | None:
         """`wait`, where something has come: without a time-out, what has begun must be whole by `Deadlines.frame`."""
-        end, _, is_fixed = wait
-        if is_fixed or not self.buffer.size:
-            return wait
-        seconds = self.deadlines.frame
-        return min(end, self.loop.time() + seconds), seconds, True
+        return self.wait(self.deadlines.frame) if wait is None and self.buffer.size else wait
 
     def check_end(self, count: int) -> None:
         """Raise `StreamEnded` or `ConnectionLost` where the rest of `count` bytes does not come."""
@@ -273,8 +282,12 @@ class Flow(Outflow):
         """The server stops: whoever waits to receive does so for a moment only."""
         self._is_stopping = True
         if self._has_reader:
-            self._due = min(self._due, self.loop.time() + QUIET)
-            self.arm(self._due)
+            self._end_soon()
+
+    def _end_soon(self) -> None:
+        soon = self.loop.time() + QUIET
+        self._due = min(self._due or soon, soon)
+        self.arm(self._due)
 
     def cut(self, reason: str) -> None:
         """End the connection at once, so that the peer does not take it for the end of all that was to be sent."""
@@ -311,21 +324,23 @@ class Flow(Outflow):
         if self._timer is None or at < self._timer_at:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer_at = at
-            self._timer = self.loop.call_at(at, self._strike)
+            self._timer_at = min(at, self.loop.time() + self.deadlines.idle / PARTS)
+            self._timer = self.loop.call_at(self._timer_at, self._strike)
 
     def _strike(self) -> None:
         self._timer = None
         now = self.loop.time()
         if self._has_reader:
-            if now >= self._due:
+            self._strikes += 1
+            if now >= self._due if self._due else self._strikes > PARTS:
                 self._wake_reader(self._late())
             else:
-                self.arm(self._due)
+                self.arm(self._due or inf)
         if self.clogged:
             self.check_progress(now)
 
     def _late(self) -> Exception:
         if self._is_stopping:
             return ConnectionLost("the server stops")
-        return TimedOut(f"{self.peer} did not send what was waited for within {self._seconds:g} s")
+        seconds = self._seconds if self._due else self.deadlines.idle
+        return TimedOut(f"{self.peer} did not send what was waited for within {seconds:g} s")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from tomada.errors import ConnectionLost, LimitExceeded, StreamEnded
+from tomada.errors import ConnectionLost, LimitExceeded, StreamEnded, TransportError
 from tomada.streams import files
 from tomada.streams.framing import Frames, LengthPrefix, u32
 from tomada.transports import identity, out_of_band, own_address
@@ -100,9 +100,9 @@ class Stream:
         if not separator:
             raise ValueError("the separator is empty: give the bytes that end what is received")
         flow = self.flow
-        wait = None
+        wait = flow.wait(timeout)
         while (taken := flow.buffer.take_until(separator, limit)) is None:
-            wait = await flow.gather(flow.buffer.size + 1, wait or flow.wait(timeout))
+            wait = await flow.gather(flow.buffer.size + 1, wait)
         flow.relax()
         return taken
 
@@ -148,8 +148,10 @@ class Stream:
                 flow.check_lost()
             if flow.is_ended:
                 raise StopAsyncIteration
-            await flow.arrival(flow.wait(None))
-        return flow.take(CHUNK)
+            await flow.arrival()
+        if flow.is_paused:
+            return flow.take(flow.buffer.size)
+        return flow.buffer.take_all()
 
     # Sending.
 
@@ -272,6 +274,9 @@ class Stream:
         self._check_open()
         flow = self.flow
         if how != "receive":
+            if not flow.transport.can_write_eof():
+                scheme = flow.peer.scheme
+                raise TransportError(f"a {scheme} stream cannot end one direction and go on with the other; close it")
             if not flow.is_shut:
                 await flow.turn(None)
             flow.shut()

@@ -19,6 +19,7 @@ from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
 from tomada.transports import memory, stack, tcp, unix
 from tomada.transports.datagram import DatagramStatistics
 from tomada.transports.identity import Identity, identity
+from tomada.transports.layer import End
 from tomada.transports.listener import Listener
 from tomada.transports.options import Options
 
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DatagramStatistics",
+    "End",
     "Identity",
     "Listener",
     "Options",
+    "close",
     "connect",
     "identity",
     "listen",
@@ -102,6 +105,14 @@ async def connect(
         transport.abort()
         raise
     return transport, cast("P", protocol)
+
+
+def close(transport: asyncio.Transport, why: End, reason: str) -> None:
+    """Close `transport` when all is written, and say why where its protocol has words for it, as WebSocket does."""
+    if isinstance(transport, stack.Layer):
+        transport.end(why, reason)
+    else:
+        transport.close()
 
 
 def peer_address(transport: asyncio.BaseTransport) -> Address:

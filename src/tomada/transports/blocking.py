@@ -6,7 +6,7 @@ import errno
 import os
 import select
 import socket
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.transports import stack, tcp, unix
@@ -16,8 +16,10 @@ from tomada.transports.tls_socket import AT_ONCE, TLSSocket
 if TYPE_CHECKING:
     from tomada.address import Address
     from tomada.transports.options import Options
+    from tomada.transports.websocket_socket import WebSocketSocket
 
-Connected: TypeAlias = socket.socket | TLSSocket
+Carrier: TypeAlias = socket.socket | TLSSocket
+Connected: TypeAlias = "Carrier | WebSocketSocket"
 
 
 def connect(address: Address, timeout: float, options: Options) -> Connected:
@@ -25,19 +27,24 @@ def connect(address: Address, timeout: float, options: Options) -> Connected:
 
     Raises:
         ConnectFailed: Nobody could be reached within `timeout` seconds; the text says why.
-        HandshakeFailed: Somebody was reached, who could not be agreed with on TLS.
+        HandshakeFailed: Somebody was reached, who could not be agreed with on TLS or WebSocket.
     """
-    if address.scheme == "memory":
+    scheme = address.scheme
+    if scheme == "memory":
         why = "memory joins ends of one event loop, and here is none; take `await tomada.connect(…)`, or a unix address"
         raise ConnectFailed(f"cannot connect to {address}: {why}")
-    if address.scheme not in ("tcp", "tls", "unix"):
-        raise ConnectFailed(f"cannot connect to {address}: this version connects to tcp, tls and unix addresses only")
-    if address.scheme != "tls":
-        return _connect(address, timeout)
-    terms = stack.client_terms(address, options)
-    connected = TLSSocket(_connect(address, timeout), terms)
+    if scheme not in ("tcp", "tls", "unix", "ws", "wss"):
+        raise ConnectFailed(f"cannot connect to {address}: a {scheme} address carries no streams for threads")
+    terms = stack.client_terms(address, options) if scheme in ("tls", "wss") else None
+    layer = stack.websocket_socket(address) if scheme in ("ws", "wss") else None
+    connected: Connected = _connect(address, timeout)
     try:
-        connected.shake(options.handshake)
+        if terms is not None:
+            connected = TLSSocket(cast("socket.socket", connected), terms)
+            connected.shake(options.handshake)
+        if layer is not None:
+            connected = layer(cast("Carrier", connected), address, options)
+            connected.shake(options.handshake)
     except (ConnectFailed, HandshakeFailed) as error:
         connected.close()
         raise type(error)(f"{address} was reached, but did not complete the handshake: {error}") from error
@@ -82,12 +89,18 @@ def _connect_unix(address: Address, timeout: float) -> socket.socket:
 
 def identity(connected: Connected) -> Identity | None:
     """Who is at the other end; ``None`` without TLS."""
-    return identity_of(connected.ssl_object) if isinstance(connected, TLSSocket) else None
+    below = _carrier(connected)
+    return identity_of(below.ssl_object) if isinstance(below, TLSSocket) else None
 
 
 def alpn(connected: Connected) -> str | None:
     """The application protocol that was agreed on, if one was."""
-    return connected.ssl_object.selected_alpn_protocol() if isinstance(connected, TLSSocket) else None
+    below = _carrier(connected)
+    return below.ssl_object.selected_alpn_protocol() if isinstance(below, TLSSocket) else None
+
+
+def _carrier(connected: Connected) -> Carrier:
+    return connected if isinstance(connected, socket.socket | TLSSocket) else connected.below
 
 
 def send_some(to: Connected, data: memoryview) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
 from tomada.errors import ConnectFailed, HandshakeFailed
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 log = logging.getLogger("tomada")
+
+
+class End(Enum):
+    """Why what stands above ends the connection; a layer that has words for it passes them on."""
+
+    CLOSED = "closed"
+    GOING_AWAY = "going away"
+    FAILED = "failed"
 
 
 class Layer(asyncio.Protocol, asyncio.Transport):
@@ -38,7 +47,7 @@ class Layer(asyncio.Protocol, asyncio.Transport):
         self.upper = upper
         self.is_open = False
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """The handshake is complete, or has failed with `HandshakeFailed` or `ConnectFailed`."""
+        """The handshake is complete, or has failed: `HandshakeFailed`, or `ConnectFailed` as if nobody listened."""
         self._deadline = deadline
         self._pending = pending
         self._timer: asyncio.TimerHandle | None = None
@@ -122,6 +131,10 @@ class Layer(asyncio.Protocol, asyncio.Transport):
     def close(self) -> None:
         """End the connection when all is written."""
         self.lower.close()
+
+    def end(self, why: End, reason: str) -> None:  # noqa: ARG002 - for layers that have words for it
+        """`close`, and say why."""
+        self.close()
 
     def abort(self) -> None:
         """End the connection at once."""

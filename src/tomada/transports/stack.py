@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
 from tomada.transports import tls
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
     from tomada.address import Address
     from tomada.transports.options import Options
+    from tomada.transports.websocket_socket import WebSocketSocket
 
-__all__ = ["Layer", "accepting", "certificates", "connecting", "start_tls"]
+__all__ = ["NO_WEBSOCKETS", "Layer", "accepting", "certificates", "connecting", "start_tls", "websocket_socket"]
+
+NO_WEBSOCKETS: Final = "WebSocket needs the package websockets: pip install 'tomada[websocket]'"
 
 _SECURE = ("tls", "wss")
 
@@ -52,7 +55,7 @@ def accepting(
     """
     layered = factory
     if address.scheme in ("ws", "wss"):
-        raise ListenFailed(f"cannot listen on {address}: this version listens on tcp, tls and unix addresses only")
+        layered = _accepting_websocket(address, factory, options, pending)
     if secured is None:
         return layered
     protocols = options.tls.protocols if options.tls is not None else ()
@@ -74,11 +77,40 @@ def connecting(
     """
     layered = factory
     if address.scheme in ("ws", "wss"):
-        raise ConnectFailed(f"cannot connect to {address}: this version connects to tcp, tls and unix addresses only")
+        layered = _connecting_websocket(address, factory, options)
     if address.scheme not in _SECURE:
         return layered
     terms = client_terms(address, options)
     return lambda: TLSLayer(layered(), options.handshake, None, terms)
+
+
+def _accepting_websocket(
+    address: Address, factory: Callable[[], asyncio.Protocol], options: Options, pending: set[Layer]
+) -> Callable[[], asyncio.Protocol]:
+    try:
+        from tomada.transports.websocket_server import AcceptingWebSocket  # noqa: PLC0415 - it may not be installed
+    except ImportError as error:
+        raise ListenFailed(f"cannot listen on {address}: {NO_WEBSOCKETS}") from error
+    return lambda: AcceptingWebSocket(address, options, factory(), pending)
+
+
+def _connecting_websocket(
+    address: Address, factory: Callable[[], asyncio.Protocol], options: Options
+) -> Callable[[], asyncio.Protocol]:
+    try:
+        from tomada.transports.websocket_client import ConnectingWebSocket  # noqa: PLC0415 - it may not be installed
+    except ImportError as error:
+        raise ConnectFailed(f"cannot connect to {address}: {NO_WEBSOCKETS}") from error
+    return lambda: ConnectingWebSocket(address, options, factory())
+
+
+def websocket_socket(address: Address) -> type[WebSocketSocket]:
+    """The class of a WebSocket without an event loop. Raises `ConnectFailed`: the package is not installed."""
+    try:
+        from tomada.transports.websocket_socket import WebSocketSocket  # noqa: PLC0415 - it may not be installed
+    except ImportError as error:
+        raise ConnectFailed(f"cannot connect to {address}: {NO_WEBSOCKETS}") from error
+    return WebSocketSocket
 
 
 def client_terms(address: Address, options: Options) -> Terms:
