@@ -42,7 +42,7 @@ from tomada.errors import (
     UnverifiedPeer,
 )
 from tomada.message import Message, Request
-from tomada.server import Server, serve
+from tomada.server import Server, StreamListener, listen_stream, serve
 from tomada.settings import TLS, DatagramLimits, Deadlines, Limits, Multicast
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
 from tomada.transports import DatagramStatistics, Identity
@@ -88,6 +88,7 @@ __all__ = [
     "Stream",
     "StreamBusy",
     "StreamEnded",
+    "StreamListener",
     "SystemPort",
     "TimedOut",
     "TomadaError",
@@ -99,6 +100,7 @@ __all__ = [
     "connect",
     "connect_datagram",
     "connect_stream",
+    "listen_stream",
     "serve",
     "sync",
     "u8",

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples.classics.conftest import tool
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     "README.md",
     "docs/tutorial/first-steps.md",
+    "docs/tutorial/from-a-socket.md",
+    "docs/how-to/bring-your-own-protocol.md",
+    "docs/how-to/byte-streams.md",
     "docs/how-to/datagrams.md",
     "docs/how-to/tls.md",
     "docs/how-to/test-without-sockets.md",
@@ -39,7 +45,14 @@ def timeless(output: str) -> str:
 
 def arguments(command: str) -> list[str]:
     program, *rest = shlex.split(command)
+    if program not in ("tomada", "python"):
+        return [tool(program), *rest]
     return [sys.executable, *(["-m", "tomada"] if program == "tomada" else []), *rest]
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return str(listening.getsockname()[1])
 
 
 class Documented:
@@ -48,23 +61,31 @@ class Documented:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
         self.stack = stack
-        self.port = PORT
+        self.port = free_port()
+        self.files: dict[str, str] = {}
 
     def file(self, body: str) -> None:
         name = re.match(r"# (\w+\.py)\n", body)
         if name is not None:
-            (self.folder / name[1]).write_text(body)
+            self.files[name[1]] = body
+            (self.folder / name[1]).write_text(body.replace(PORT, self.port))
 
     def run(self, command: str) -> str:
-        if command.startswith("tomada serve"):
-            free = command.replace(f":{PORT}", ":0")
-            return self.serve(free if "--bind" in free else free + " --bind tcp://127.0.0.1:0")
-        words = [word.replace(f":{PORT}", f":{self.port}") for word in arguments(command)]
+        if command.startswith("tomada serve") or command.endswith(" &"):
+            return self.serve(command.removesuffix(" &"))
+        words = [word.replace(PORT, self.port) for word in arguments(command)]
         done = subprocess.run(words, cwd=self.folder, text=True, capture_output=True, timeout=30, check=False)
-        return (done.stdout + done.stderr).replace(f":{self.port}", f":{PORT}")
+        return (done.stdout + done.stderr).replace(self.port, PORT)
 
     def serve(self, command: str) -> str:
-        server = subprocess.Popen(arguments(command), cwd=self.folder, text=True, stdout=subprocess.PIPE)
+        self.port = free_port()
+        for body in tuple(self.files.values()):
+            self.file(body)
+        has_address = "--bind" in command or any("@app.stream" in self.files.get(word, "") for word in command.split())
+        if command.startswith("tomada") and not has_address:
+            command += f" --bind tcp://127.0.0.1:{PORT}"
+        words = arguments(command.replace(PORT, self.port))
+        server = subprocess.Popen(words, cwd=self.folder, text=True, stdout=subprocess.PIPE)
         self.stack.callback(server.wait)
         self.stack.callback(server.terminate)
         assert server.stdout is not None
@@ -72,11 +93,9 @@ class Documented:
         lines = []
         for line in server.stdout:
             lines.append(line)
-            if "Ctrl-C" in line:
+            if "Ctrl-C" in line or not command.startswith("tomada"):
                 break
-        output = "".join(lines)
-        self.port = re.findall(r":(\d+)", output)[0]
-        return output.replace(f":{self.port}", f":{PORT}")
+        return "".join(lines).replace(self.port, PORT)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -91,7 +110,7 @@ def test_the_examples_print_what_the_document_says(
         documented = Documented(tmp_path, stack)
         for language, body in blocks(text):
             if language == "python":
-                documented.file(body.replace(f":{PORT}", f":{documented.port}"))
+                documented.file(body)
             elif language == "console":
                 for command, expected in commands(body):
                     assert timeless(documented.run(command)) == timeless(expected), command

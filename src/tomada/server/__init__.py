@@ -4,5 +4,6 @@ May import: everything but `tomada.client` and `tomada.cli`. Read `serve.py` fir
 """
 
 from tomada.server.serve import Server, Serving, serve
+from tomada.server.stream_listener import StreamListener, listen_stream
 
-__all__ = ["Server", "Serving", "serve"]
+__all__ = ["Server", "Serving", "StreamListener", "listen_stream", "serve"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tomada import transports
 from tomada.driven import Driven
 from tomada.endpoint import log
-from tomada.errors import TomadaError
+from tomada.errors import FileChanged, TomadaError
 from tomada.streams import Stream, blocking
 from tomada.streams.flow import Flow
 
@@ -58,6 +58,10 @@ class StreamServer:
     async def _serve(self, flow: Flow) -> None:
         try:
             await self._call(self._face(Stream(flow)), None)
+        except FileChanged as error:
+            # An orderly end would make the peer take what it got for the whole file.
+            log.warning("%s: %s ended: %s", flow.peer, self._handler.where, error)
+            flow.cut(str(error))
         except TomadaError as error:
             # Time-outs, limits, lost connections: what peers and networks do, told in a line.
             log.info("%s: %s ended: %s", flow.peer, self._handler.where, error)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Coroutine, Iterator
     from types import TracebackType
-    from typing import BinaryIO, Self
+    from typing import IO, Self
 
     from tomada.address import Address
     from tomada.settings import TLS
@@ -81,7 +81,7 @@ class Stream:
         await self._inner.send(data, timeout=timeout)
         await self._inner.flush(timeout=timeout)
 
-    def send_file(self, file: str | os.PathLike[str] | BinaryIO, offset: int = 0, count: int | None = None) -> int:
+    def send_file(self, file: str | os.PathLike[str] | IO[bytes], offset: int = 0, count: int | None = None) -> int:
         """Send a file, or a part of it. See `tomada.Stream.send_file`."""
         return self._run(self._inner.send_file(file, offset, count))
 
@@ -131,6 +131,11 @@ class Stream:
     def peer(self) -> Address:
         """The address of the other end."""
         return self._inner.peer
+
+    @property
+    def address(self) -> Address:
+        """The address of this end. See `tomada.Stream.address`."""
+        return self._inner.address
 
     @property
     def identity(self) -> Identity | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from tomada.errors import ConnectionLost, FileChanged, LimitExceeded
 from tomada.transports import sendfile
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _PIECE: Final = 262_144
 
 
-async def send_file(flow: Flow, file: str | os.PathLike[str] | BinaryIO, offset: int, count: int | None) -> int:
+async def send_file(flow: Flow, file: str | os.PathLike[str] | IO[bytes], offset: int, count: int | None) -> int:
     """See `Stream.send_file`."""
     if offset < 0 or (count is not None and count < 0):
         raise ValueError(f"offset is {offset} and count {count}: neither may be below 0")

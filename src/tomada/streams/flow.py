@@ -30,6 +30,8 @@ QUIET: Final = 1.0
 LINGER: Final = 1.0
 """How long a closed stream goes on receiving, and dropping, what the peer sends, in seconds: bytes that meet a closed
 socket make the kernel send a reset, which destroys what the peer has not read yet (RFC 1122, section 4.2.2.13)."""
+_MUCH: Final = 65_536
+"""Where so many bytes come at once, others have their turn before more are received."""
 CLOSED: Final = "the stream was closed at this end"
 
 
@@ -130,6 +132,14 @@ class Flow(Outflow):
             if buffer.size and buffer.size >= self.limits.receive_bytes:
                 self.is_paused = True
                 self.transport.pause_reading()
+            elif len(data) >= _MUCH:
+                # uvloop reads on and on while a lot comes, and nothing else runs meanwhile.
+                self.transport.pause_reading()
+                self.loop.call_soon(self._read_on, self.transport)
+
+    def _read_on(self, transport: asyncio.Transport) -> None:
+        if not self.is_paused and not transport.is_closing():
+            transport.resume_reading()
 
     def eof_received(self) -> bool:
         """The peer sends no more; this end still may."""

@@ -9,13 +9,13 @@ import msgspec
 from tomada.errors import ConnectionLost, LimitExceeded, StreamEnded, TransportError
 from tomada.streams import files
 from tomada.streams.framing import Frames, LengthPrefix, u32
-from tomada.transports import identity, out_of_band
+from tomada.transports import identity, out_of_band, own_address
 
 if TYPE_CHECKING:
     import os
     from collections.abc import AsyncIterator
     from types import TracebackType
-    from typing import BinaryIO, Self
+    from typing import IO, Self
 
     from tomada.address import Address
     from tomada.settings import TLS
@@ -194,7 +194,7 @@ class Stream:
         await self.flow.writable(timeout, empty=True)
 
     async def send_file(
-        self, file: str | os.PathLike[str] | BinaryIO, offset: int = 0, count: int | None = None
+        self, file: str | os.PathLike[str] | IO[bytes], offset: int = 0, count: int | None = None
     ) -> int:
         """Send a file, or a part of it; how many bytes that were.
 
@@ -310,6 +310,11 @@ class Stream:
     def peer(self) -> Address:
         """The address of the other end."""
         return self.flow.peer
+
+    @property
+    def address(self) -> Address:
+        """The address of this end: of an accepted stream, where its peer reached it."""
+        return own_address(self.flow.transport)
 
     @property
     def identity(self) -> Identity | None:

@@ -36,6 +36,7 @@ __all__ = [
     "connect",
     "identity",
     "listen",
+    "own_address",
     "peer_address",
     "reset",
 ]
@@ -129,6 +130,17 @@ def peer_address(transport: asyncio.BaseTransport) -> Address:
         return tcp.name_address(peer, scheme)
     if isinstance(own, str):
         return Address("unix", path=peer or own)
+    return Address(scheme, "", 0)
+
+
+def own_address(transport: asyncio.BaseTransport) -> Address:
+    """Where this end is. One that connected to a unix address has no name: its path is the one it connected to."""
+    peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    scheme = transport.get_extra_info("scheme") or "tcp"
+    if isinstance(own, tuple):
+        return tcp.name_address(own, scheme)
+    if isinstance(own, str):
+        return Address("unix", path=own or peer)
     return Address(scheme, "", 0)
 
 
