@@ -14,12 +14,11 @@ A transfer runs in a task beside the commands, so that ABOR can end it.
 import asyncio
 import hmac
 import os
-import posixpath
-import stat
-import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from ftp_folder import Folder, Refused
 
 import tomada
 
@@ -43,10 +42,6 @@ TRANSFERS = {"RETR", "STOR", "APPE", "LIST", "NLST", "MLSD"}
 CHANGES = {"STOR", "APPE", "DELE", "MKD", "RMD", "RNFR", "RNTO"}
 
 app = tomada.App("ftp-server")
-
-
-class Refused(Exception):
-    """The command is answered with an error."""
 
 
 @app.stream(ADDRESS)
@@ -86,8 +81,7 @@ class Session:
         self.stream = stream
         self.user = self.rights = ""
         self.mistakes = self.offset = 0
-        self.folder = "/"
-        self.renamed: Path | None = None
+        self.folder = Folder(ROOT)
         self.listener: tomada.StreamListener | None = None
         self.transfer = asyncio.create_task(asyncio.sleep(0))
 
@@ -126,7 +120,9 @@ class Session:
         elif verb in ("PASV", "EPSV", "REST"):
             await self.tell(self.prepare(verb, argument))
         else:
-            await self.tell(asyncio.to_thread(self.change if verb in CHANGES else self.look, verb, argument))
+            await self.tell(
+                asyncio.to_thread(self.folder.change if verb in CHANGES else self.folder.look, verb, argument)
+            )
 
     async def tell(self, work: Awaitable[str]) -> None:
         """Do it, and tell the client how it went."""
@@ -198,11 +194,11 @@ class Session:
     async def move(self, verb: str, name: str, offset: int) -> str:
         """Transfer a file, or a listing. What was received before the connection was lost stays, to be gone on from."""
         if verb in ("LIST", "NLST", "MLSD"):
-            text = await asyncio.to_thread(self.listing, verb, "" if name.startswith("-") else name)
+            text = await asyncio.to_thread(self.folder.listing, verb, "" if name.startswith("-") else name)
             async with self.data() as data:
                 await data.send(text.encode(errors="surrogateescape"))
             return "226 sent"
-        path = await asyncio.to_thread(self.file, name)
+        path = await asyncio.to_thread(self.folder.file, name)
         mode = {"RETR": "rb", "APPE": "ab"}.get(verb) or ("r+b" if offset else "wb")
         with await asyncio.to_thread(path.open, mode) as file:
             if offset > file.seek(0, os.SEEK_END):
@@ -219,83 +215,3 @@ class Session:
                     await asyncio.to_thread(file.write, chunk)
             file.truncate()
         return "226 kept"
-
-    # These wait for the disk, in a thread.
-
-    def place(self, name: str) -> str:
-        """What the client means by `name`, seen from the root."""
-        return posixpath.normpath(posixpath.join(self.folder, name)).replace("//", "/")
-
-    def path(self, name: str, *, links: bool = True) -> Path:
-        """Where that is, symbolic links followed, the last one if `links`. Raises `Refused` where it is outside."""
-        folder, last = posixpath.split(self.place(name))
-        path = (ROOT / folder[1:] / last).resolve() if links else (ROOT / folder[1:]).resolve() / last
-        if not path.is_relative_to(ROOT) or (not links and not last):
-            raise Refused("550 there is no such file")
-        return path
-
-    def file(self, name: str) -> Path:
-        """The same, where nothing is yet, or a file."""
-        path = self.path(name)
-        if path.exists() and not path.is_file():
-            raise Refused("550 that is no file")
-        return path
-
-    def listing(self, verb: str, name: str) -> str:
-        """A line for each file in a folder."""
-        path = self.path(name)
-        path.lstat()
-        paths = sorted(path.iterdir()) if path.is_dir() else [path]
-        return "".join(f"{described(verb, each)}\r\n" for each in paths if each.name.isprintable())
-
-    def look(self, verb: str, name: str) -> str:
-        """Commands that ask about files and folders."""
-        match verb:
-            case "PWD":
-                return '257 "' + self.folder.replace('"', '""') + '"'
-            case "SIZE":
-                return f"213 {self.file(name).stat().st_size}"
-            case "MDTM":
-                return f"213 {utc(self.path(name).stat().st_mtime)}"
-            case "CWD" | "CDUP":
-                place = self.place(".." if verb == "CDUP" else name)
-                if not self.path(place).is_dir():
-                    raise Refused("550 there is no such folder")
-                self.folder = place
-                return "250 done"
-        raise Refused("502 there is no such command")
-
-    def change(self, verb: str, name: str) -> str:
-        """Commands that change folders."""
-        path = self.path(name, links=False)
-        if verb == "RNFR":
-            self.renamed = path
-            return "350 and the new name?"
-        if verb == "RNTO":
-            if self.renamed is None:
-                raise Refused("503 say RNFR first")
-            self.renamed.rename(path)
-            self.renamed = None
-        elif verb == "MKD":
-            path.mkdir()
-            return '257 "' + self.place(name).replace('"', '""') + '"'
-        else:
-            path.unlink() if verb == "DELE" else path.rmdir()
-        return "250 done"
-
-
-def utc(moment: float) -> str:
-    """A time as FTP writes it."""
-    return time.strftime("%Y%m%d%H%M%S", time.gmtime(moment))
-
-
-def described(verb: str, path: Path) -> str:
-    """A file's line: as of ``ls -l``, as of ``ls``, or for programs (RFC 3659, section 7)."""
-    if verb == "NLST":
-        return path.name
-    status = path.lstat()
-    if verb == "MLSD":
-        kind = "dir" if stat.S_ISDIR(status.st_mode) else "file"
-        return f"type={kind};size={status.st_size};modify={utc(status.st_mtime)}; {path.name}"
-    when = time.strftime("%b %d  %Y", time.gmtime(status.st_mtime))
-    return f"{stat.filemode(status.st_mode)} {status.st_nlink:3} ftp ftp {status.st_size:12} {when} {path.name}"

@@ -3,4 +3,5 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "bank"))
+for folder in ("bank", "classics"):
+    sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / folder))
