@@ -12,9 +12,9 @@ from tests.streams.pairs import HERE, paired, until
 from tomada import ConnectionLost, Limits, ListenFailed, Stream, StreamEnded, StreamListener, TimedOut
 
 
-@pytest.fixture(params=["tcp", "unix"])
+@pytest.fixture(params=["tcp", "unix", "memory"])
 def address(request: pytest.FixtureRequest, folder: Path) -> str:
-    return f"unix://{folder}/app.sock" if request.param == "unix" else HERE
+    return {"tcp": HERE, "unix": f"unix://{folder}/app.sock", "memory": "memory://here"}[request.param]
 
 
 def test_streams_are_accepted_one_after_the_other(run: Run, address: str) -> None:
