@@ -291,6 +291,7 @@ class Flow(Outflow):
         self._lose(CLOSED)
         try:
             if is_first:
+                self.hand_over()
                 await self._linger()
             self.transport.close()
             await asyncio.wait([self.ended], timeout=self.deadlines.drain)

@@ -174,9 +174,14 @@ class Stream:
         if not flow.is_free:
             await flow.turn(timeout)
         whole = data if isinstance(data, bytes) else bytes(data)
-        flow.transport.write(whole)
+        was_clogged = flow.clogged
+        if was_clogged:
+            flow.keep(whole)
+        else:
+            flow.transport.write(whole)
         if flow.clogged:
-            flow.waiting += len(whole)
+            if not was_clogged:
+                flow.count()
             if flow.is_full:
                 await flow.writable(timeout)
 
