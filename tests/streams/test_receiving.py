@@ -224,6 +224,22 @@ def test_single_bytes_do_not_renew_the_deadline_of_a_piece(run: Run) -> None:
     run(main())
 
 
+def test_a_frame_has_one_deadline_from_its_first_byte_to_its_last(run: Run) -> None:
+    async def main() -> None:
+        async with paired(deadlines=tomada.Deadlines(frame=1_000)) as (near, far):
+            receiving = asyncio.create_task(far.frames().receive())
+            await near.send(b"\0")
+            await until(lambda: far.flow._due)
+            due = far.flow._due
+            await near.send(b"\0\0\x05rest")
+            await until(lambda: far.flow._needed == 9)
+            assert far.flow._due == due
+            await near.send(b"!")
+            assert await receiving == b"rest!"
+
+    run(main())
+
+
 def test_a_deadline_that_is_not_reached_leaves_no_trace(run: Run) -> None:
     async def main() -> None:
         async with paired() as (near, far):
