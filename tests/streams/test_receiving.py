@@ -240,6 +240,21 @@ def test_a_frame_has_one_deadline_from_its_first_byte_to_its_last(run: Run) -> N
     run(main())
 
 
+def test_who_looks_after_what_is_sent_does_not_shorten_the_wait_to_receive(run: Run) -> None:
+    async def main() -> None:
+        async with paired(deadlines=tomada.Deadlines(idle=1_000)) as (near, far):
+            receiving = asyncio.create_task(far.receive())
+            await until(lambda: far.flow._reader)
+            for _ in range(20):
+                far.flow._strike()
+            await asyncio.sleep(0)
+            assert not receiving.done()
+            await near.send(b"here")
+            assert await receiving == b"here"
+
+    run(main())
+
+
 def test_a_deadline_that_is_not_reached_leaves_no_trace(run: Run) -> None:
     async def main() -> None:
         async with paired() as (near, far):

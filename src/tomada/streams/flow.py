@@ -22,8 +22,8 @@ Wait: TypeAlias = "tuple[float, float]"
 """When it ends on the loop's clock, and how many seconds that were."""
 
 PARTS: Final = 4
-"""Into so many parts the time is cut that a stream may be idle: each wait of that kind ends up to a part late, and in
-return it costs no look at the clock."""
+"""Into so many parts the time is cut that a stream may be idle: such a wait begins to count when the timer next strikes,
+so that it ends up to a part late, and in return it costs no look at the clock."""
 
 QUIET: Final = 1.0
 """Once its server stops, a stream on which nothing comes for so many seconds is over."""
@@ -55,7 +55,6 @@ class Flow(Outflow):
         "_peer_end",
         "_reader",
         "_seconds",
-        "_strikes",
         "_timer",
         "_timer_at",
         "buffer",
@@ -95,9 +94,8 @@ class Flow(Outflow):
         self._reader: asyncio.Future[None] | None = None
         self._needed = 1
         self._due = 0.0
-        """When the wait for something to come ends; 0 where it is by `Deadlines.idle`, which is counted in strikes."""
+        """When the wait for something to come ends; 0 where it is by `Deadlines.idle`, until the timer strikes."""
         self._seconds = 0.0
-        self._strikes = 0
         self._is_stopping = False
         self._peer_end: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -170,7 +168,6 @@ class Flow(Outflow):
             self.arm(self._due)
         else:
             self._due = 0.0
-            self._strikes = 0
             if self._timer is None:
                 self.arm(inf)
         if self._is_stopping:
@@ -322,16 +319,17 @@ class Flow(Outflow):
         self._timer = None
         now = self.loop.time()
         if self._has_reader:
-            self._strikes += 1
-            if now >= self._due if self._due else self._strikes > PARTS:
+            if not self._due:
+                self._seconds = self.deadlines.idle
+                self._due = now + self._seconds
+            if now >= self._due:
                 self._wake_reader(self._late())
             else:
-                self.arm(self._due or inf)
+                self.arm(self._due)
         if self.clogged:
             self.check_progress(now)
 
     def _late(self) -> Exception:
         if self._is_stopping:
             return ConnectionLost("the server stops")
-        seconds = self._seconds if self._due else self.deadlines.idle
-        return TimedOut(f"{self.peer} did not send what was waited for within {seconds:g} s")
+        return TimedOut(f"{self.peer} did not send what was waited for within {self._seconds:g} s")
