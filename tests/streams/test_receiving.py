@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 
 import pytest
 
@@ -184,6 +185,27 @@ def test_two_tasks_cannot_receive_at_once(run: Run) -> None:
             assert await first == b"x"
 
     run(main())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="there are no eager tasks yet")
+def test_a_task_that_begins_at_once_may_receive_in_place_of_the_handler() -> None:
+    app = tomada.App()
+
+    @app.stream(HERE)
+    async def leave_it_to_a_task(stream: tomada.Stream) -> None:
+        await stream.receive_exactly(1)
+        task = asyncio.Task(stream.receive_exactly(4), loop=asyncio.get_running_loop(), eager_start=True)  # type: ignore[call-arg,unused-ignore] # from 3.12 on
+        await stream.send(b"!")
+        await stream.send(await task)
+
+    async def main() -> None:
+        async with tomada.serve(app) as server, tomada.connect_stream(server.addresses[0]) as near:
+            await near.send(b"1")
+            assert await near.receive_exactly(1) == b"!"
+            await near.send(b"2345")
+            assert await near.receive_exactly(4) == b"2345"
+
+    asyncio.run(main())
 
 
 def test_every_wait_to_receive_ends(run: Run) -> None:

@@ -174,7 +174,7 @@ class Flow(Outflow):
             self._end_soon()
         if self.is_paused:
             self._resume()
-        if driven is not None and driven.is_running:
+        if driven is not None and driven.is_running and asyncio.current_task() is driven.task:
             return parked()
         self._reader = self.loop.create_future()
         return self._reader
