@@ -22,8 +22,8 @@ Wait: TypeAlias = "tuple[float, float]"
 """When it ends on the loop's clock, and how many seconds that were."""
 
 PARTS: Final = 4
-"""Into so many parts the time is cut that a stream may be idle: such a wait begins to count when the timer next strikes,
-so that it ends up to a part late, and in return it costs no look at the clock."""
+"""Into so many parts the time is cut that a stream may be idle: such a wait counts from the timer's next strike on, so
+that it ends up to a part late, and in return it costs no look at the clock."""
 
 QUIET: Final = 1.0
 """Once its server stops, a stream on which nothing comes for so many seconds is over."""
@@ -257,6 +257,8 @@ class Flow(Outflow):
     async def start_tls(self, options: Options) -> None:
         """See `Stream.start_tls`."""
         async with self.exclusively():
+            # TLS does not hear from below that there is room again before its handshake is complete.
+            await self.writable(None, empty=True)
             unread = self.buffer.peek(self.buffer.size)
             try:
                 self.transport = await stack.start_tls(self.transport, self, options, hostname=self.host, unread=unread)
