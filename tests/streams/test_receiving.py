@@ -346,3 +346,20 @@ def test_the_peers_address_and_a_description(run: Run) -> None:
             assert repr(near) == f"<Stream with {near.peer}: open>"
 
     run(main())
+
+
+def test_less_than_nothing_cannot_be_received(run: Run) -> None:
+    async def main() -> None:
+        async with paired() as (near, far):
+            await near.send(b"four")
+            assert await far.receive_exactly(1) == b"f"
+            for count in (-1, -4, -(2**63)):
+                with pytest.raises(ValueError, match=f"{count} bytes cannot be received"):
+                    await far.receive_exactly(count)
+            for most in (0, -1):
+                with pytest.raises(ValueError, match=rf"receive\({most}\) would give no bytes"):
+                    await far.receive(most)
+            assert await far.receive_exactly(0) == b""
+            assert await far.receive_exactly(3) == b"our"
+
+    run(main())

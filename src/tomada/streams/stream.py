@@ -53,6 +53,8 @@ class Stream:
             ConnectionLost: The connection is gone, and all that came has been received.
             StreamBusy: Another task receives just now.
         """
+        if most < 1:
+            raise ValueError(f"receive({most}) would give no bytes, which says that the peer has ended: ask for some")
         flow = self.flow
         while not flow.buffer.size:
             if flow.lost:
