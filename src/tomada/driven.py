@@ -43,7 +43,7 @@ class Driven:
         self._end: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
         self.is_running = False
-        """Whether the coroutine runs just now, so that it, and nobody else, may await `parked()`."""
+        """Whether the coroutine runs just now: it may await `parked()`, but an eager task that it starts may not."""
         self.is_parked = False
         """Whether it waits to be carried on by `resume`."""
 

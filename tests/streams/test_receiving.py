@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 
 import pytest
 
@@ -186,6 +187,27 @@ def test_two_tasks_cannot_receive_at_once(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="there are no eager tasks yet")
+def test_a_task_that_begins_at_once_may_receive_in_place_of_the_handler() -> None:
+    app = tomada.App()
+
+    @app.stream(HERE)
+    async def leave_it_to_a_task(stream: tomada.Stream) -> None:
+        await stream.receive_exactly(1)
+        task = asyncio.Task(stream.receive_exactly(4), loop=asyncio.get_running_loop(), eager_start=True)  # type: ignore[call-arg,unused-ignore] # from 3.12 on
+        await stream.send(b"!")
+        await stream.send(await task)
+
+    async def main() -> None:
+        async with tomada.serve(app) as server, tomada.connect_stream(server.addresses[0]) as near:
+            await near.send(b"1")
+            assert await near.receive_exactly(1) == b"!"
+            await near.send(b"2345")
+            assert await near.receive_exactly(4) == b"2345"
+
+    asyncio.run(main())
+
+
 def test_every_wait_to_receive_ends(run: Run) -> None:
     async def main() -> None:
         async with paired(deadlines=HASTE) as (near, far):
@@ -220,6 +242,37 @@ def test_single_bytes_do_not_renew_the_deadline_of_a_piece(run: Run) -> None:
                 with pytest.raises(TimedOut):
                     await call
             trickling.cancel()
+
+    run(main())
+
+
+def test_a_frame_has_one_deadline_from_its_first_byte_to_its_last(run: Run) -> None:
+    async def main() -> None:
+        async with paired(deadlines=tomada.Deadlines(frame=1_000)) as (near, far):
+            receiving = asyncio.create_task(far.frames().receive())
+            await near.send(b"\0")
+            await until(lambda: far.flow._due)
+            due = far.flow._due
+            await near.send(b"\0\0\x05rest")
+            await until(lambda: far.flow._needed == 9)
+            assert far.flow._due == due
+            await near.send(b"!")
+            assert await receiving == b"rest!"
+
+    run(main())
+
+
+def test_who_looks_after_what_is_sent_does_not_shorten_the_wait_to_receive(run: Run) -> None:
+    async def main() -> None:
+        async with paired(deadlines=tomada.Deadlines(idle=1_000)) as (near, far):
+            receiving = asyncio.create_task(far.receive())
+            await until(lambda: far.flow._reader)
+            for _ in range(20):
+                far.flow._strike()
+            await asyncio.sleep(0)
+            assert not receiving.done()
+            await near.send(b"here")
+            assert await receiving == b"here"
 
     run(main())
 
@@ -291,5 +344,22 @@ def test_the_peers_address_and_a_description(run: Run) -> None:
         async with paired(HERE) as (near, far):
             assert str(far.peer).startswith("tcp://127.0.0.1:")
             assert repr(near) == f"<Stream with {near.peer}: open>"
+
+    run(main())
+
+
+def test_less_than_nothing_cannot_be_received(run: Run) -> None:
+    async def main() -> None:
+        async with paired() as (near, far):
+            await near.send(b"four")
+            assert await far.receive_exactly(1) == b"f"
+            for count in (-1, -4, -(2**63)):
+                with pytest.raises(ValueError, match=f"{count} bytes cannot be received"):
+                    await far.receive_exactly(count)
+            for most in (0, -1):
+                with pytest.raises(ValueError, match=rf"receive\({most}\) would give no bytes"):
+                    await far.receive(most)
+            assert await far.receive_exactly(0) == b""
+            assert await far.receive_exactly(3) == b"our"
 
     run(main())

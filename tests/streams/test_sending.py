@@ -87,6 +87,7 @@ def test_what_was_handed_over_goes_although_its_sender_gave_up(run: Run) -> None
 def test_a_peer_that_takes_nothing_is_cut(run: Run) -> None:
     async def main() -> None:
         async with paired(limits=SMALL, deadlines=HASTE) as (near, far):
+            near.flow.transport.pause_reading()
             await clog(far)
             with pytest.raises(ConnectionLost, match=r"took nothing of what was sent for 0\.05 s"):
                 await far.send(b"x")

@@ -375,3 +375,22 @@ def test_both_faces_have_the_same_calls() -> None:
     assert names(Stream) - names(tomada.sync.Stream) == {"flow", "flush", "send_nowait"}
     assert names(tomada.sync.Stream) - names(Stream) == set()
     assert names(tomada.Frames) == names(tomada.sync.Frames)
+
+
+def test_a_handler_that_is_cancelled_is_told_to_the_log(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    app = tomada.App()
+
+    @app.stream(HERE)
+    async def wait_for_what_is_cancelled(_: Stream) -> None:
+        never = asyncio.get_running_loop().create_future()
+        never.cancel()
+        await never
+
+    async def main() -> None:
+        async with tomada.serve(app) as server, tomada.connect_stream(server.addresses[0]) as near:
+            with pytest.raises(ConnectionLost):
+                await near.receive()
+
+    run(main())
+    assert "wait_for_what_is_cancelled() " in caplog.text
+    assert "was cancelled" in caplog.text

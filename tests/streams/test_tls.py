@@ -101,6 +101,32 @@ def test_what_came_before_tls_and_was_not_received_ends_it(run: Run, settings: t
     run(main())
 
 
+def test_tls_begins_when_what_was_sent_before_has_gone(run: Run, settings: tuple[TLS, TLS]) -> None:
+    app = App()
+
+    @app.stream(HERE)
+    async def say_much_and_secure(stream: Stream) -> None:
+        await stream.receive_exactly(1)
+        while not stream.flow.clogged:
+            stream.send_nowait(bytes(100_000))
+        stream.send_nowait(b"go")
+        await stream.start_tls()
+        await stream.send(b"safe")
+        await stream.receive()
+
+    async def main() -> None:
+        async with tomada.serve(app, tls=settings[0]) as server:
+            stream = await tomada.connect_stream(server.addresses[0], tls=settings[1])
+            await stream.send(b"?")
+            while not (await stream.receive()).endswith(b"go"):
+                pass
+            await stream.start_tls()
+            assert await stream.receive_exactly(4) == b"safe"
+            await stream.close()
+
+    run(main())
+
+
 async def _secured(stream: Stream) -> None:
     await stream.receive_until(b"\n")
     await stream.start_tls()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tomada.client import stream
+from tomada.errors import ConnectionLost, StreamBusy
 from tomada.event_loop import new_event_loop
 from tomada.streams import blocking
+from tomada.streams.flow import CLOSED
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -42,13 +45,53 @@ def connect_stream(
     async def opened() -> Stream:
         return await opening
 
-    runner = asyncio.Runner(loop_factory=new_event_loop)
-
-    def run(work: Coroutine[Any, Any, T]) -> T:
-        return runner.run(work)
-
+    own = _OwnLoop()
     try:
-        return blocking.Stream(run(opened()), run, runner.close)
+        return blocking.Stream(own.run(opened()), own.run, own.close)
     except BaseException:
-        runner.close()
+        own.close()
         raise
+
+
+class _OwnLoop:
+    """The loop of one stream, which runs while somebody calls."""
+
+    __slots__ = ("_is_closed", "_runner", "_turn")
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner(loop_factory=new_event_loop)
+        self._turn = Lock()
+        self._is_closed = False
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` to its end, in the caller's thread."""
+        if not self._turn.acquire(blocking=False):
+            work.close()
+            raise StreamBusy("another thread uses this stream just now: let one thread use it, or open one for each")
+        try:
+            self._check(work)
+            return self._runner.run(work)
+        finally:
+            self._turn.release()
+
+    def _check(self, work: Coroutine[Any, Any, Any]) -> None:
+        if self._is_closed:
+            work.close()
+            raise ConnectionLost(CLOSED)
+        if is_in_loop():
+            work.close()
+            raise RuntimeError("a blocking stream would stop the event loop that runs here: use tomada.connect_stream")
+
+    def close(self) -> None:
+        """Close the loop."""
+        self._is_closed = True
+        self._runner.close()
+
+
+def is_in_loop() -> bool:
+    """Whether an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

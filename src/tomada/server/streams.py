@@ -56,6 +56,7 @@ class StreamServer:
         endpoint.spawn(flow.driven.run())
 
     async def _serve(self, flow: Flow) -> None:
+        endpoint = self._endpoint
         try:
             await self._call(self._face(Stream(flow)), None)
         except FileChanged as error:
@@ -68,6 +69,11 @@ class StreamServer:
         except Exception:  # noqa: BLE001 - told to the log
             log.exception("%s: %s raised", flow.peer, self._handler.where)
             flow.cut("its handler raised")
+        except asyncio.CancelledError:
+            if not endpoint.is_cut:
+                log.warning("%s: %s was cancelled", flow.peer, self._handler.where)
+            flow.cut("the server stops at once" if endpoint.is_cut else "its handler was cancelled")
+            raise
         except BaseException:
             flow.cut("the server stops at once")
             raise

@@ -109,7 +109,8 @@ class Stream:
 
     def abort(self) -> None:
         """End the connection at once."""
-        self._run(self._abort())
+        if self._inner.is_open:
+            self._run(self._abort())
         self._closed()
 
     async def _abort(self) -> None:

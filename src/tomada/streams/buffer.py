@@ -33,7 +33,9 @@ class ReceiveBuffer:
         self.size += len(data)
 
     def take(self, most: int) -> bytes:
-        """The first bytes, `most` of them where there are so many."""
+        """The first bytes, `most` of them where there are so many. Raises `ValueError` for less than none."""
+        if most < 0:
+            raise ValueError(f"{most} bytes cannot be received: ask for some, or for none")
         chunk, start = self._chunk, self._start
         if not chunk:
             taken = bytes(memoryview(self._rest)[:most])

@@ -22,8 +22,8 @@ Wait: TypeAlias = "tuple[float, float]"
 """When it ends on the loop's clock, and how many seconds that were."""
 
 PARTS: Final = 4
-"""Into so many parts the time is cut that a stream may be idle: each wait of that kind ends up to a part late, and in
-return it costs no look at the clock."""
+"""Into so many parts the time is cut that a stream may be idle: such a wait counts from the timer's next strike on, so
+that it ends up to a part late, and in return it costs no look at the clock."""
 
 QUIET: Final = 1.0
 """Once its server stops, a stream on which nothing comes for so many seconds is over."""
@@ -57,7 +57,6 @@ class Flow(Outflow):
         "_peer_end",
         "_reader",
         "_seconds",
-        "_strikes",
         "_timer",
         "_timer_at",
         "buffer",
@@ -97,9 +96,8 @@ class Flow(Outflow):
         self._reader: asyncio.Future[None] | None = None
         self._needed = 1
         self._due = 0.0
-        """When the wait for something to come ends; 0 where it is by `Deadlines.idle`, which is counted in strikes."""
+        """When the wait for something to come ends; 0 where it is by `Deadlines.idle`, until the timer strikes."""
         self._seconds = 0.0
-        self._strikes = 0
         self._is_stopping = False
         self._peer_end: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -180,14 +178,13 @@ class Flow(Outflow):
             self.arm(self._due)
         else:
             self._due = 0.0
-            self._strikes = 0
             if self._timer is None:
                 self.arm(inf)
         if self._is_stopping:
             self._end_soon()
         if self.is_paused:
             self._resume()
-        if driven is not None and driven.is_running:
+        if driven is not None and driven.is_running and asyncio.current_task() is driven.task:
             return parked()
         self._reader = self.loop.create_future()
         return self._reader
@@ -270,6 +267,8 @@ class Flow(Outflow):
     async def start_tls(self, options: Options) -> None:
         """See `Stream.start_tls`."""
         async with self.exclusively():
+            # TLS does not hear from below that there is room again before its handshake is complete.
+            await self.writable(None, empty=True)
             unread = self.buffer.peek(self.buffer.size)
             try:
                 self.transport = await stack.start_tls(self.transport, self, options, hostname=self.host, unread=unread)
@@ -301,6 +300,7 @@ class Flow(Outflow):
         self._lose(CLOSED)
         try:
             if is_first:
+                self.hand_over()
                 await self._linger()
             self.transport.close()
             await asyncio.wait([self.ended], timeout=self.deadlines.drain)
@@ -331,16 +331,17 @@ class Flow(Outflow):
         self._timer = None
         now = self.loop.time()
         if self._has_reader:
-            self._strikes += 1
-            if now >= self._due if self._due else self._strikes > PARTS:
+            if not self._due:
+                self._seconds = self.deadlines.idle
+                self._due = now + self._seconds
+            if now >= self._due:
                 self._wake_reader(self._late())
             else:
-                self.arm(self._due or inf)
+                self.arm(self._due)
         if self.clogged:
             self.check_progress(now)
 
     def _late(self) -> Exception:
         if self._is_stopping:
             return ConnectionLost("the server stops")
-        seconds = self._seconds if self._due else self.deadlines.idle
-        return TimedOut(f"{self.peer} did not send what was waited for within {seconds:g} s")
+        return TimedOut(f"{self.peer} did not send what was waited for within {self._seconds:g} s")

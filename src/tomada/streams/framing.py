@@ -80,7 +80,7 @@ class Frames:
         size = self._prefix.size
         flow = self._stream.flow
         wait = flow.wait(timeout)
-        await flow.gather(size, wait)
+        wait = await flow.gather(size, wait)
         length = self._prefix.unpack(flow.buffer.peek(size))
         if length > self._limit:
             raise LimitExceeded(f"{self._stream.peer} sends a frame of {length} bytes, the limit is {self._limit}")

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tomada.errors import BufferFull, ConnectionLost, TimedOut
+from tomada.transports import unacknowledged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from tomada.settings import Deadlines, Limits
 
 T = TypeVar("T")
+
+PIECE: Final = 65_536
+"""Less than this is kept back while the kernel takes no more: an event loop holds each piece that waits as an object of
+its own, and asyncio sums them all up whenever one more comes."""
 
 
 class Outflow(asyncio.Protocol):
@@ -29,8 +34,11 @@ class Outflow(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_due_progress",
         "_file",
-        "_progress",
+        "_has_moved",
+        "_in_kernel",
+        "_kept",
         "_writers",
         "clogged",
         "deadlines",
@@ -62,7 +70,11 @@ class Outflow(asyncio.Protocol):
         self._file: asyncio.Future[None] | None = None
         """Done when the file that is being sent is."""
         self._writers: list[asyncio.Future[None]] = []
-        self._progress = (0, 0.0)
+        self._kept = bytearray()
+        """What waits here, while the kernel takes no more, to be handed to the transport."""
+        self._due_progress = 0.0
+        self._has_moved = False
+        self._in_kernel = 0
         self.waiting = 0
         """At most so much waits to be sent: what was counted last, and what was sent since."""
 
@@ -80,12 +92,15 @@ class Outflow(asyncio.Protocol):
         """The kernel takes no more."""
         self.clogged = True
         self.waiting = self.transport.get_write_buffer_size()
-        self._progress = (self.waiting, self.loop.time() + self.deadlines.progress)
-        self.arm(self._progress[1])
+        self._in_kernel = unacknowledged(self.transport)
+        self._has_moved = False
+        self._due_progress = self.loop.time() + self.deadlines.progress
+        self.arm(self._due_progress)
 
     def resume_writing(self) -> None:
         """The kernel has taken all."""
         self.clogged = False
+        self.hand_over()
         self.wake_writers()
 
     # Sending.
@@ -93,17 +108,43 @@ class Outflow(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Hand `data` to the transport. Raises `ConnectionLost`."""
         self._check_open()
-        self.transport.write(data)
-        if self.clogged:
-            self.waiting += len(data)
+        was_clogged = self.clogged
+        if was_clogged:
+            self.keep(data)
+        else:
+            self.transport.write(data)
+        if self.clogged and not was_clogged:
+            self.count()
+
+    def keep(self, data: bytes) -> None:
+        """Let `data` wait while the kernel takes no more: what is small here, as one piece."""
+        self.waiting += len(data)
+        if len(self._kept) + len(data) > PIECE:
+            self.hand_over()
+        if len(data) < PIECE:
+            self._kept += data
+        else:
+            self.transport.write(data)
+
+    def hand_over(self) -> None:
+        """Give the transport what waits here."""
+        if self._kept:
+            kept = bytes(self._kept)
+            self._kept.clear()
+            self.transport.write(kept)
+
+    def count(self) -> None:
+        """Look how much waits."""
+        left = self.transport.get_write_buffer_size() + len(self._kept)
+        self._has_moved = self._has_moved or left < self.waiting
+        self.waiting = left
 
     def write_nowait(self, data: bytes) -> None:
         """The same where nobody would have to wait. Raises `BufferFull`, `ConnectionLost`."""
         if self._file is not None:
             raise BufferFull(f"a file is being sent to {self.peer}: `await send()` waits for its end")
         if self.is_full:
-            waiting = self.transport.get_write_buffer_size()
-            raise BufferFull(f"{waiting} bytes wait until {self.peer} takes them: `await send()` waits for room")
+            raise BufferFull(f"{self.waiting} bytes wait until {self.peer} takes them: `await send()` waits for room")
         self.write(data)
 
     def shut(self) -> None:
@@ -111,6 +152,7 @@ class Outflow(asyncio.Protocol):
         if not self.is_shut and not self.transport.is_closing():
             self.is_shut = True
             self.is_free = False
+            self.hand_over()
             self.transport.write_eof()
 
     def _check_open(self) -> None:
@@ -124,7 +166,7 @@ class Outflow(asyncio.Protocol):
         """Whether more waits to be sent than `Limits.buffer_bytes`."""
         limit = self.limits.buffer_bytes
         if self.clogged and self.waiting > limit:
-            self.waiting = self.transport.get_write_buffer_size()  # not each time: asyncio sums up all that waits
+            self.count()  # not each time: asyncio sums up all that waits
         return self.clogged and self.waiting > limit
 
     async def writable(self, timeout: float | None, *, empty: bool = False) -> None:
@@ -182,12 +224,13 @@ class Outflow(asyncio.Protocol):
 
     def check_progress(self, now: float) -> None:
         """Cut a clogged connection whose peer has taken nothing for too long."""
-        waiting, due = self._progress
-        left = self.transport.get_write_buffer_size()
-        if left < waiting:
-            due = now + self.deadlines.progress
-        elif now >= due:
+        self.count()
+        # The kernel asks for more only when a good part of its own buffer is free again: minutes may pass until then.
+        before, self._in_kernel = self._in_kernel, unacknowledged(self.transport)
+        if self._has_moved or self._in_kernel < before:
+            self._has_moved = False
+            self._due_progress = now + self.deadlines.progress
+        elif now >= self._due_progress:
             self.cut(self.no_progress)
             return
-        self._progress = (left, due)
-        self.arm(due)
+        self.arm(self._due_progress)

@@ -53,6 +53,8 @@ class Stream:
             ConnectionLost: The connection is gone, and all that came has been received.
             StreamBusy: Another task receives just now.
         """
+        if most < 1:
+            raise ValueError(f"receive({most}) would give no bytes, which says that the peer has ended: ask for some")
         flow = self.flow
         while not flow.buffer.size:
             if flow.lost:
@@ -174,9 +176,14 @@ class Stream:
         if not flow.is_free:
             await flow.turn(timeout)
         whole = data if isinstance(data, bytes) else bytes(data)
-        flow.transport.write(whole)
+        was_clogged = flow.clogged
+        if was_clogged:
+            flow.keep(whole)
+        else:
+            flow.transport.write(whole)
         if flow.clogged:
-            flow.waiting += len(whole)
+            if not was_clogged:
+                flow.count()
             if flow.is_full:
                 await flow.writable(timeout)
 

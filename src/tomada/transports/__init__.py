@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import sys
+from array import array
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -39,6 +41,7 @@ __all__ = [
     "own_address",
     "peer_address",
     "reset",
+    "unacknowledged",
 ]
 
 P = TypeVar("P", bound="asyncio.Protocol")
@@ -150,3 +153,17 @@ def reset(transport: asyncio.Transport) -> None:
         with suppress(OSError, ValueError):  # it is gone already; uvloop says ValueError
             own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
+
+
+def unacknowledged(transport: asyncio.BaseTransport) -> int:
+    """Bytes that the kernel holds for the peer, which has not confirmed them; 0 where the system does not tell."""
+    own = transport.get_extra_info("socket")
+    if own is None or sys.platform != "linux":
+        return 0
+    import termios  # noqa: PLC0415 - there is none on Windows
+    from fcntl import ioctl  # noqa: PLC0415 - as above
+
+    left = array("i", [0])
+    with suppress(OSError, ValueError):  # it is gone
+        ioctl(own.fileno(), termios.TIOCOUTQ, left)
+    return left[0]

@@ -7,6 +7,8 @@ import os
 import socket
 from typing import Final
 
+from tomada.transports import unacknowledged
+
 PIECE: Final = 2_097_152
 """Bytes sent by one call, in which nothing else runs in this thread."""
 
@@ -46,7 +48,7 @@ async def send_file(transport: asyncio.BaseTransport, file: int, offset: int, co
             try:
                 piece = os.sendfile(own, file, offset + sent, min(PIECE, count - sent))
             except BlockingIOError:
-                await _writable(own, timeout)
+                await _writable(own, timeout, transport)
                 continue
             if not piece:
                 break
@@ -58,13 +60,17 @@ async def send_file(transport: asyncio.BaseTransport, file: int, offset: int, co
         os.close(own)
 
 
-async def _writable(number: int, timeout: float) -> None:
+async def _writable(number: int, timeout: float, transport: asyncio.BaseTransport) -> None:
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
     loop.add_writer(number, _wake, ready)
     try:
-        async with asyncio.timeout(timeout):
-            await ready
+        held = unacknowledged(transport)
+        while not (await asyncio.wait([ready], timeout=timeout))[0]:
+            # The kernel asks for more only when a good part of its own buffer is free again.
+            before, held = held, unacknowledged(transport)
+            if held >= before:
+                raise TimeoutError
     finally:
         loop.remove_writer(number)
 

@@ -201,7 +201,8 @@ class BatchTransport(DatagramTransport):
 
     def _do_without_segments(self, error: OSError) -> None:
         """The network card cannot cut (EIO), or the datagrams are longer than its packets: send one by one."""
-        if error.errno != errno.EMSGSIZE:
+        # Of a receiver's port 0, which anybody can forge, the kernel says EINVAL: that is about this run only.
+        if error.errno not in (errno.EMSGSIZE, errno.EINVAL):
             self._segments = 1
         run, name = self._runs.popleft()
         self._runs.extendleft(([data], name) for data in reversed(run))
