@@ -52,7 +52,6 @@ async def serve_files(stream: tomada.Stream) -> None:
     try:
         await session.reply("220 tomada")
         while session.mistakes < MISTAKES:
-            await asyncio.sleep(0)  # others have their turn, however fast the commands come
             verb, _, argument = (await session.line()).partition(" ")
             if verb.upper() == "QUIT":
                 break

@@ -58,7 +58,6 @@ async def receive_mail(stream: tomada.Stream) -> None:
     await session.reply(f"220 {NAME} ESMTP tomada")
     try:
         while mistakes < MISTAKES:
-            await asyncio.sleep(0)  # others have their turn, however fast the commands come
             verb, _, argument = (await session.line()).decode("ascii", "replace").partition(" ")
             try:
                 answer = await session.obey(verb.upper(), argument.strip())

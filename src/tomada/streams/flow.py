@@ -30,6 +30,8 @@ QUIET: Final = 1.0
 LINGER: Final = 1.0
 """How long a closed stream goes on receiving, and dropping, what the peer sends, in seconds: bytes that meet a closed
 socket make the kernel send a reset, which destroys what the peer has not read yet (RFC 1122, section 4.2.2.13)."""
+_ROW: Final = 200
+"""So many pieces may be taken in a row, without a wait, before others have their turn."""
 _MUCH: Final = 65_536
 """Where so many bytes come at once, others have their turn before more are received."""
 CLOSED: Final = "the stream was closed at this end"
@@ -56,6 +58,7 @@ class Flow(Outflow):
         "_needed",
         "_peer_end",
         "_reader",
+        "_row",
         "_seconds",
         "_timer",
         "_timer_at",
@@ -95,6 +98,7 @@ class Flow(Outflow):
         self._begin = begin
         self._reader: asyncio.Future[None] | None = None
         self._needed = 1
+        self._row = 0
         self._due = 0.0
         """When the wait for something to come ends; 0 where it is by `Deadlines.idle`, until the timer strikes."""
         self._seconds = 0.0
@@ -173,6 +177,7 @@ class Flow(Outflow):
         if (reader is not None and not reader.done()) or (driven is not None and driven.is_parked):
             raise StreamBusy(f"another task receives from {self.peer} just now: let one task receive")
         self._needed = needed
+        self._row = 0
         if wait is not None:
             self._due, self._seconds = wait
             self.arm(self._due)
@@ -213,6 +218,13 @@ class Flow(Outflow):
         """Raise `ConnectionLost` where the connection is gone."""
         if self.lost and (not self.is_ended or self.lost == CLOSED):
             raise ConnectionLost(self.lost)
+
+    async def turn_of_others(self) -> None:
+        """To be awaited before a piece is taken: a peer may send very many in one go."""
+        self._row += 1
+        if self._row > _ROW:
+            self._row = 0
+            await asyncio.sleep(0)
 
     def take(self, most: int) -> bytes:
         """The first bytes, at most so many."""

@@ -79,6 +79,7 @@ class Frames:
         """
         size = self._prefix.size
         flow = self._stream.flow
+        await flow.turn_of_others()
         wait = flow.wait(timeout)
         wait = await flow.gather(size, wait)
         length = self._prefix.unpack(flow.buffer.peek(size))

@@ -62,6 +62,8 @@ class Stream:
             if flow.is_ended:
                 return b""
             await flow.arrival(flow.wait(timeout))
+        if flow.buffer.size > most:
+            await flow.turn_of_others()
         return flow.take(most)
 
     async def receive_exactly(self, count: int, *, timeout: float | None = None) -> bytes:
@@ -82,6 +84,7 @@ class Stream:
                 f"{count} bytes at once are above Limits.message_bytes, {flow.limits.message_bytes}: "
                 "receive them in several pieces"
             )
+        await flow.turn_of_others()
         if flow.buffer.size < count:
             await flow.gather(count, flow.wait(timeout))
         return flow.take(count)
@@ -102,6 +105,7 @@ class Stream:
         if not separator:
             raise ValueError("the separator is empty: give the bytes that end what is received")
         flow = self.flow
+        await flow.turn_of_others()
         wait = flow.wait(timeout)
         while (taken := flow.buffer.take_until(separator, limit)) is None:
             wait = await flow.gather(flow.buffer.size + 1, wait)
