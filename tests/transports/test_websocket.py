@@ -106,6 +106,7 @@ def test_fragments_are_not_waited_for(run: Run) -> None:
             raw(2, bytes(MESSAGE_BYTES), first=0) + raw(0, b"x", first=0),
             1009,
         ),
+        "messages without data, without end": (raw(2, b"") * (FRAGMENTS + 1), 1008),
         "fragments without end": (raw(2, b"x", first=0) + raw(0, b"", first=0) * FRAGMENTS, 1009),
     }.values(),
     ids=lambda value: "" if isinstance(value, bytes) else str(value),
@@ -124,6 +125,23 @@ def test_what_breaks_the_protocol_ends_the_connection(run: Run, said: bytes, cod
         assert accepting.below.is_over
         accepting.layer.connection_lost(None)
         assert accepting.above.told[-1][1].startswith("the peer broke the WebSocket: ")
+
+    run(main())
+
+
+def test_a_flood_leaves_others_their_turn(run: Run) -> None:
+    async def main() -> None:
+        accepting = Accepting().open()
+        accepting.layer.data_received(raw(2, bytes(65_536)))
+        assert not accepting.below.is_reading()
+        await asyncio.sleep(0)
+        assert accepting.below.is_reading()
+        accepting.layer.data_received(raw(2, bytes(65_536)))
+        accepting.layer.pause_reading()
+        await asyncio.sleep(0)
+        assert not accepting.below.is_reading()
+        accepting.layer.resume_reading()
+        assert accepting.below.is_reading()
 
     run(main())
 

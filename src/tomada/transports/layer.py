@@ -39,7 +39,7 @@ class Layer(asyncio.Protocol, asyncio.Transport):
             ``None`` at the connecting end.
     """
 
-    __slots__ = ("_deadline", "_pending", "_timer", "is_open", "lower", "opened", "upper")
+    __slots__ = ("_deadline", "_peer_text", "_pending", "_timer", "is_open", "lower", "opened", "upper")
 
     lower: asyncio.Transport
 
@@ -51,6 +51,7 @@ class Layer(asyncio.Protocol, asyncio.Transport):
         self._deadline = deadline
         self._pending = pending
         self._timer: asyncio.TimerHandle | None = None
+        self._peer_text = "a peer"
 
     def begin(self) -> None:
         """Called when there is a transport below: start the handshake."""
@@ -72,7 +73,7 @@ class Layer(asyncio.Protocol, asyncio.Transport):
             return
         self._end_handshake()
         if self._pending is not None:
-            log.warning("%s: refused: %s", self._peer_text(), reason)
+            log.warning("%s: refused: %s", self._peer_text, reason)
         self.opened.set_exception(kind(reason))
         self.opened.exception()  # at the accepting end nobody waits for it, and who connects may have given up
         self.lower.close()
@@ -87,15 +88,13 @@ class Layer(asyncio.Protocol, asyncio.Transport):
         self.fail(f"no handshake within {self._deadline:g} s")
         self.lower.abort()
 
-    def _peer_text(self) -> str:
-        peer = self.lower.get_extra_info("peername")
-        return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else str(peer or "a peer")
-
     # The transport below calls these.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport below is there."""
         self.lower = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")  # uvloop does not know it any more once the peer is gone
+        self._peer_text = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else str(peer or "a peer")
         self._timer = asyncio.get_running_loop().call_later(self._deadline, self._late)
         if self._pending is not None:
             self._pending.add(self)

@@ -27,7 +27,9 @@ PIECE_BYTES: Final = 65_536
 MESSAGE_BYTES: Final = 1_048_576
 """The longest message that is read, all its fragments together."""
 FRAGMENTS: Final = 1_024
-"""Of one message that is read, at most."""
+"""Of one message that is read, at most; and so many frames without data may come in a row."""
+_MUCH: Final = 65_536
+"""Where so many bytes come at once, others have their turn before more are received."""
 _REASON_BYTES: Final = 123  # a control frame holds 125, two of which are the code: RFC 6455, section 5.5
 _OPCODE: Final = 0x0F
 _CLOSE_CODES: Final = {
@@ -65,10 +67,12 @@ class WebSocketLayer(Layer):
     __slots__ = (
         "_address",
         "_begun",
+        "_empty",
         "_error",
         "_fragments",
         "_is_clogged",
         "_is_deaf",
+        "_is_paused",
         "_options",
         "_pong",
         "_stuck",
@@ -98,6 +102,9 @@ class WebSocketLayer(Layer):
         self._error: Exception | None = None
         """Why it ended, where it did not end well."""
         self._fragments = 0
+        self._empty = 0
+        self._is_paused = False
+        """What stands above receives no more for now."""
         self._begun: float | None = None
         """When the frame that is incomplete began to come."""
         self._watch: asyncio.TimerHandle | None = None
@@ -113,6 +120,14 @@ class WebSocketLayer(Layer):
             return
         self.protocol.receive_data(data)
         self.take(self.protocol.events_received())
+        if len(data) >= _MUCH and self.lower.is_reading():
+            # uvloop reads on and on while a lot comes, and nothing else runs meanwhile.
+            self.lower.pause_reading()
+            asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._is_paused and not self.lower.is_closing():
+            self.lower.resume_reading()
 
     def greet(self, data: bytes) -> None:
         """Go on with the handshake."""
@@ -147,6 +162,9 @@ class WebSocketLayer(Layer):
             self._fragments = 0 if frame.fin else self._fragments + 1
             if self._fragments > FRAGMENTS:
                 return self._refuse(CloseCode.MESSAGE_TOO_BIG, f"a message in more than {FRAGMENTS} fragments", chunks)
+            self._empty = 0 if frame.data else self._empty + 1
+            if self._empty > FRAGMENTS:
+                return self._refuse(CloseCode.POLICY_VIOLATION, f"more than {FRAGMENTS} frames without data", chunks)
             if frame.data:
                 chunks.append(bytes(frame.data))
         return True
@@ -302,6 +320,7 @@ class WebSocketLayer(Layer):
             return
         self._say_close(why, reason)
         if not self.lower.is_closing() and not self.lower.is_reading():
+            self._is_paused = False
             self.lower.resume_reading()  # or the peer's answer would not be heard
 
     def _say_close(self, why: End, reason: str) -> None:
@@ -318,12 +337,14 @@ class WebSocketLayer(Layer):
     def pause_reading(self) -> None:
         """Receive no more for now."""
         if not self._is_deaf:
+            self._is_paused = True
             self.lower.pause_reading()
 
     def resume_reading(self) -> None:
         """Receive again; an incomplete frame has all of its time again."""
         if self._begun is not None:
             self._begun = asyncio.get_running_loop().time()
+        self._is_paused = False
         self.lower.resume_reading()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
