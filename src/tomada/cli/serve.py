@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import tomada
+from tomada.address import Address
 from tomada.cli import certificates
 from tomada.cli.certificates import Authority, Certificate, Development, Key, server_tls
 from tomada.cli.loading import load_app
@@ -105,12 +106,19 @@ def _tell(app: App, server: Server, *, as_json: bool, option: str) -> None:
     for address in addresses:
         typer.secho(f"  {address}", fg="cyan")
     if app.handlers and server.addresses[0].scheme not in ("udp", "unixgram"):
-        option = option if addresses[0].startswith("tls") else ""
+        here = reachable(server.addresses[0])
+        option = option if here.startswith(("tls", "wss")) else ""
         typer.echo("try")
-        typer.echo(f"  tomada types {addresses[0]}{option}")
-        typer.echo(f"  {example(next(iter(app.handlers)), addresses[0])}{option}")
+        typer.echo(f"  tomada types {here}{option}")
+        typer.echo(f"  {example(next(iter(app.handlers)), here)}{option}")
     typer.secho("Ctrl-C stops it", dim=True)
     sys.stdout.flush()
+
+
+def reachable(address: Address) -> str:
+    """How a client on this machine names `address`: nothing connects to "all interfaces", and no certificate is for it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104 - as listeners name it
+    return str(Address(address.scheme, host, address.port, address.path))
 
 
 def example(kind: type[Any], address: str) -> str:
