@@ -14,12 +14,12 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     "README.md",
     "docs/tutorial/first-steps.md",
-    "docs/how-to/browser.md",
     "docs/how-to/datagrams.md",
     "docs/how-to/tcp.md",
     "docs/how-to/tls.md",
     "docs/how-to/unix-sockets.md",
     "docs/how-to/websocket.md",
+    "docs/how-to/browser.md",
     "docs/how-to/test-without-sockets.md",
     "docs/how-to/add-a-transport.md",
 ]

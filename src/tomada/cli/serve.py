@@ -116,7 +116,7 @@ def _tell(app: App, server: Server, *, as_json: bool, option: str) -> None:
 
 
 def reachable(address: Address) -> str:
-    """How a client on this machine names `address`: nothing connects to "all interfaces", and no certificate is for it."""
+    """How a client on this machine names `address`: no certificate is for "all interfaces"."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104 - as listeners name it
     return str(Address(address.scheme, host, address.port, address.path))
 

@@ -51,7 +51,7 @@ class DatagramStatistics(msgspec.Struct):
     given_up: int = 0
     """Not sent because the buffer of the system, or of a receiver on this machine, was full."""
     withheld: int = 0
-    """Answers of more than three times what their receiver, who may not be who it says, had sent; they were not sent."""
+    """Answers not sent because they were more than three times what the receiver, who may be forged, had sent."""
     failed: int = 0
     """Received, and their handler raised."""
     duplicates: int = 0
