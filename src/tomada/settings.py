@@ -125,7 +125,7 @@ class Multicast(msgspec.Struct, frozen=True, kw_only=True):
     """The group whose datagrams are received, an IPv4 address from 224.0.0.0 to 239.255.255.255 or an IPv6 one that
     begins with ff; with none the socket only sends."""
     interface: str = ""
-    """The network interface, by name or, for IPv4, by its own address. Where it is empty, the system's routes decide."""
+    """The network interface, by name or, for IPv4, by its own address. Where empty, the system's routes decide."""
     ttl: int = 1
     """How many networks what is sent may cross; 1 is the local one."""
     loopback: bool = True

@@ -30,6 +30,8 @@ EXAMPLES = """
 
   tomada serve bank:app --bind tcp://:4477 --bind unix:///tmp/bank.sock
 
+  tomada serve bank.py --bind ws://127.0.0.1:4477 --origin http://localhost:8000
+
   tomada serve bank.py --bind tls://127.0.0.1:4477 --tls-dev
 
   tomada serve bank.py --bind tls://:4477 --tls-certificate server.pem --tls-key server-key.pem
@@ -50,8 +52,9 @@ def serve(
             "--bind",
             "-b",
             metavar="ADDRESS",
-            help="Where to listen; may be repeated. Port 0 takes a free one.",
-            show_default=f"{DEFAULT_ADDRESS}, or what the handlers of streams and datagrams name",
+            help="Where to listen; may be repeated. Port 0 takes a free one. "
+            f"By default {DEFAULT_ADDRESS}, or what the handlers of streams and datagrams name.",
+            show_default=False,
         ),
     ] = None,
     origin: Annotated[
