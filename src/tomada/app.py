@@ -164,7 +164,7 @@ class App:
 
     @property
     def has_addresses(self) -> bool:
-        """Whether it declares addresses of its own: of byte streams or datagrams."""
+        """Whether it declares addresses of its own, of byte streams or datagrams."""
         return bool(self.stream_handlers or self.datagram_handlers)
 
     @property

@@ -216,7 +216,7 @@ class Connection:
 
     @property
     def refusals(self) -> tuple[TomadaError, ...]:
-        """Why the peer refused one-way messages of this end: the last hundred reasons."""
+        """Why the peer refused one-way messages of this end, the last hundred reasons."""
         return self._link.refusals
 
     @property

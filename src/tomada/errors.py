@@ -171,7 +171,7 @@ class RemoteError(TomadaError):
     """
 
     payload_type: ClassVar[type[msgspec.Struct] | None] = None
-    """Of a subclass: its fields as a message, built when first used."""
+    """The fields of a subclass as a message, built when first used."""
     _has_fields: ClassVar[bool] = False
 
     # Without a name it is the class's, which is how type checkers understand a subclass without fields.

@@ -84,8 +84,8 @@ class TLS(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     """The file of the certificate's private key; by default it is in the certificate's own file."""
     authority: str = ""
-    """The file of the authorities whose certificates are accepted. At a server: clients must have one (mutual TLS). At
-    a client: in place of those that the system trusts."""
+    """The file of the authorities whose certificates are accepted. A server then accepts only clients that have one
+    (mutual TLS); a client trusts these in place of those that the system trusts."""
     protocols: tuple[str, ...] = ()
     """The application protocols to agree on, the best first (ALPN, RFC 7301); none by default."""
 
@@ -122,10 +122,10 @@ class Multicast(msgspec.Struct, frozen=True, kw_only=True):
     """How a datagram socket takes part in multicast."""
 
     join: str | None = None
-    """The group whose datagrams are received: an IPv4 address from 224.0.0.0 to 239.255.255.255, or an IPv6 one that
-    begins with ff. None: the socket only sends."""
+    """The group whose datagrams are received, an IPv4 address from 224.0.0.0 to 239.255.255.255 or an IPv6 one that
+    begins with ff; with none the socket only sends."""
     interface: str = ""
-    """The network interface, by name or, for IPv4, by its own address; empty: as the system's routes say."""
+    """The network interface, by name or, for IPv4, by its own address. Where empty, the system's routes decide."""
     ttl: int = 1
     """How many networks what is sent may cross; 1 is the local one."""
     loopback: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "tomada"
+DESIGN = SOURCE.parents[1] / "docs" / "explanation" / "design.md"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "settings", "driven", "eager", "event_loop", "opening", "threads", "validation", "web"),
@@ -97,6 +99,14 @@ def test_imports_point_down(module: str) -> None:
     house = [name for name in IMPORTS[module] if name.split(".")[0] == "tomada"]
 
     assert not [name for name in house if upward(module, name)]
+
+
+def test_the_documents_show_the_same_floors() -> None:
+    shown: list[set[str]] = [set() for _ in FLOORS]
+    for number, rooms in re.findall(r"^\| (\d+) \| (`.*?) \|", DESIGN.read_text(), re.MULTILINE):
+        shown[int(number)] |= {room.removesuffix(".py").rstrip("/") for room in re.findall(r"`(.+?)`", rooms)}
+
+    assert shown == [{room or "tomada" for room in rooms} for rooms in FLOORS]
 
 
 def test_an_import_that_points_up_would_be_seen() -> None:

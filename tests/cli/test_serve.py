@@ -8,10 +8,10 @@ import pytest
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
-from tomada import Message
+from tomada import Address, Message
 from tomada.cli.loading import load_app
 from tomada.cli.output import UsageError
-from tomada.cli.serve import example
+from tomada.cli.serve import example, reachable
 from tomada.sync import bind
 
 SHOP = Path(__file__).with_name("shop.py")
@@ -82,6 +82,18 @@ def test_a_busy_port_names_its_holder(shop: str) -> None:
     assert server.returncode == 3
     assert f"error: cannot listen on {shop}: port " in errors
     assert "is held by process" in errors
+
+
+@pytest.mark.parametrize(
+    ("listens", "try_this"),
+    [
+        ("tls://0.0.0.0:4477", "tls://127.0.0.1:4477"),
+        ("ws://[::]:4477/bank", "ws://[::1]:4477/bank"),
+        ("unix:///tmp/bank.sock", "unix:///tmp/bank.sock"),
+    ],
+)
+def test_what_to_try_can_be_reached(listens: str, try_this: str) -> None:
+    assert reachable(Address.parse(listens)) == try_this
 
 
 def test_an_application_that_cannot_be_imported_shows_its_author_where(tmp_path: Path) -> None:

@@ -21,7 +21,11 @@ DOCUMENTS = [
     "docs/how-to/bring-your-own-protocol.md",
     "docs/how-to/byte-streams.md",
     "docs/how-to/datagrams.md",
+    "docs/how-to/tcp.md",
     "docs/how-to/tls.md",
+    "docs/how-to/unix-sockets.md",
+    "docs/how-to/websocket.md",
+    "docs/how-to/browser.md",
     "docs/how-to/test-without-sockets.md",
     "docs/how-to/add-a-transport.md",
 ]

@@ -29,7 +29,8 @@ Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to go on try
 ServerAddress = Annotated[
     str,
     typer.Argument(
-        metavar="ADDRESS", help="Such as tcp://127.0.0.1:4477, :4477, tls://host:4477 or unix:///tmp/bank.sock."
+        metavar="ADDRESS",
+        help="Such as tcp://127.0.0.1:4477, :4477, tls://host:4477, ws://host:4477/path or unix:///tmp/bank.sock.",
     ),
 ]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import tomada
+from tomada.address import Address
 from tomada.cli import certificates
 from tomada.cli.certificates import Authority, Certificate, Development, Key, server_tls
 from tomada.cli.loading import load_app
@@ -28,6 +29,8 @@ EXAMPLES = """
   tomada serve bank.py
 
   tomada serve bank:app --bind tcp://:4477 --bind unix:///tmp/bank.sock
+
+  tomada serve bank.py --bind ws://127.0.0.1:4477 --origin http://localhost:8000
 
   tomada serve bank.py --bind tls://127.0.0.1:4477 --tls-dev
 
@@ -49,8 +52,9 @@ def serve(
             "--bind",
             "-b",
             metavar="ADDRESS",
-            help="Where to listen; may be repeated. Port 0 takes a free one.",
-            show_default=f"{DEFAULT_ADDRESS}, or what the handlers of streams and datagrams name",
+            help="Where to listen; may be repeated. Port 0 takes a free one. "
+            f"By default {DEFAULT_ADDRESS}, or what the handlers of streams and datagrams name.",
+            show_default=False,
         ),
     ] = None,
     origin: Annotated[
@@ -105,12 +109,19 @@ def _tell(app: App, server: Server, *, as_json: bool, option: str) -> None:
     for address in addresses:
         typer.secho(f"  {address}", fg="cyan")
     if app.handlers and server.addresses[0].scheme not in ("udp", "unixgram"):
-        option = option if addresses[0].startswith("tls") else ""
+        here = reachable(server.addresses[0])
+        option = option if here.startswith(("tls", "wss")) else ""
         typer.echo("try")
-        typer.echo(f"  tomada types {addresses[0]}{option}")
-        typer.echo(f"  {example(next(iter(app.handlers)), addresses[0])}{option}")
+        typer.echo(f"  tomada types {here}{option}")
+        typer.echo(f"  {example(next(iter(app.handlers)), here)}{option}")
     typer.secho("Ctrl-C stops it", dim=True)
     sys.stdout.flush()
+
+
+def reachable(address: Address) -> str:
+    """How a client on this machine names `address`: no certificate is for "all interfaces"."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104 - as listeners name it
+    return str(Address(address.scheme, host, address.port, address.path))
 
 
 def example(kind: type[Any], address: str) -> str:

@@ -183,7 +183,7 @@ class Connection:
 
     @property
     def refusals(self) -> tuple[TomadaError, ...]:
-        """Why the server refused one-way messages of this end: the last hundred reasons."""
+        """Why the server refused one-way messages of this end, the last hundred reasons."""
         return self._pump.refusals
 
     @property

@@ -60,7 +60,7 @@ class Server:
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """Where the server listens: the addresses asked for, with the ports that the system chose in place of 0."""
+        """The addresses where the server listens, with the ports that the system chose in place of 0."""
         listening = tuple(address for listener in self._listeners for address in listener.addresses)
         return listening + self._datagrams.addresses
 

@@ -43,15 +43,15 @@ class DatagramStatistics(msgspec.Struct):
     unexpected: int = 0
     """Received from somebody else than the peer, or not what is understood here; given up."""
     too_long: int = 0
-    """Not sent: longer than the system carries."""
+    """Longer than the system carries, and so not sent."""
     refused: int = 0
     """How often the system said that nobody receives at the other end (ICMP port unreachable)."""
     unreachable: int = 0
-    """Not sent: no way leads there, or the system does not permit it."""
+    """Not sent because no way leads there, or the system does not permit it."""
     given_up: int = 0
-    """Not sent: the buffer of the system, or of a receiver on this machine, was full."""
+    """Not sent because the buffer of the system, or of a receiver on this machine, was full."""
     withheld: int = 0
-    """Answers not sent: more than three times what their receiver, who may not be who it says, had sent."""
+    """Answers not sent because they were more than three times what the receiver, who may be forged, had sent."""
     failed: int = 0
     """Received, and their handler raised."""
     duplicates: int = 0
