@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -67,17 +70,32 @@ def test_a_group_that_cannot_be_joined(run: Run, multicast: tomada.Multicast, te
         tomada.sync.bind("udp://:0", multicast=multicast)
 
 
-def test_a_group_without_a_route(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = socket.socket.setsockopt
+WITHOUT_ROUTES = """
+import tomada
+def tried(work):
+    try:
+        work()
+    except tomada.TomadaError as error:
+        print(type(error).__name__, error)
+for address, group in (("udp://0.0.0.0:0", "239.77.1.2"), ("udp://[::]:0", "ff02::1234")):
+    tried(lambda: tomada.sync.bind(address, multicast=tomada.Multicast(join=group)))
+with tomada.sync.bind("udp://0.0.0.0:0", multicast=tomada.Multicast()) as socket:
+    tried(lambda: socket.send(b"x", "udp://239.77.1.2:5000"))
+"""
 
-    def without_route(self: socket.socket, level: int, option: int, value: int) -> None:
-        if option == socket.IP_ADD_MEMBERSHIP and level == socket.IPPROTO_IP:
-            raise OSError(19, "No such device")
-        real(self, level, option, value)
 
-    monkeypatch.setattr(socket.socket, "setsockopt", without_route)
-    with pytest.raises(tomada.ListenFailed, match=r"no route leads to the multicast group 239.77.1.2; name one that"):
-        tomada.sync.bind("udp://:0", multicast=tomada.Multicast(join=GROUP))
+def test_a_group_without_a_route() -> None:
+    """In a network namespace of its own, which has no interface that is up."""
+    alone = ["unshare", "--net"]
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this user may make no network namespaces")
+    done = subprocess.run([*alone, sys.executable, "-c", WITHOUT_ROUTES], capture_output=True, text=True, check=True)
+    joined, joined_6, sent = done.stdout.splitlines()
+
+    for line, group in ((joined, "239.77.1.2"), (joined_6, "ff02::1234")):
+        assert line.startswith("ListenFailed cannot listen on udp://")
+        assert f"no route leads to the multicast group {group}; name one that does" in line
+    assert sent.startswith("ConnectFailed cannot send to udp://239.77.1.2:5000: no route leads there")
 
 
 def test_how_far_it_travels() -> None:
