@@ -20,7 +20,7 @@ from tests.authority import Authority
 from tests.client.conftest import LONGEST, Home, together
 from tests.integration.house import Echo, Note, Push
 from tomada.address import Address
-from tomada.transports import Options, blocking
+from tomada.transports import Options, blocking, readiness
 from tomada.transports.websocket.blocking import WebSocketSocket
 
 HERE = "ws://127.0.0.1:0/house"
@@ -166,7 +166,7 @@ def test_what_the_server_does_not_read_waits() -> None:
         assert blocking.receive_some(connected, 10) is None
         release.set()
         while sent < len(data):
-            blocking.wait(connected, LONGEST, to_receive=False, to_send=True)
+            readiness.wait(connected, LONGEST, to_receive=False, to_send=True)
             sent += blocking.send_some(connected, view[sent:])
         connected.shutdown(socket.SHUT_WR)
         assert connected.recv(10) == b""

@@ -12,8 +12,9 @@ import pytest
 from tests.authority import Authority
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed
 from tomada.settings import TLS
-from tomada.transports import blocking
-from tomada.transports.tls.blocking import AT_ONCE, TLSSocket
+from tomada.transports import blocking, readiness
+from tomada.transports.readiness import AT_ONCE
+from tomada.transports.tls.blocking import TLSSocket
 from tomada.transports.tls.certificates import client_context
 from tomada.transports.tls.layer import Terms
 
@@ -66,7 +67,7 @@ def test_what_the_kernel_does_not_take_is_given_again(authority: Authority) -> N
             refused += not sent
             if not sent:
                 may_read.set()
-                blocking.wait(client, 30, to_receive=False, to_send=True)
+                readiness.wait(client, 30, to_receive=False, to_send=True)
         client.shutdown(socket.SHUT_RDWR)
     assert refused
     assert received == data
@@ -82,7 +83,7 @@ def test_nothing_decrypted_stays_behind(authority: Authority) -> None:
     with joined(authority, serve) as client:
         heard = 0
         while heard < 100_000:
-            assert blocking.wait(client, 30)
+            assert readiness.wait(client, 30)
             heard += len(blocking.receive_some(client, 3_000) or b"")
         assert blocking.receive_some(client, 10) is None
         client.shutdown(socket.SHUT_RDWR)

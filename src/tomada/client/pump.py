@@ -20,7 +20,7 @@ from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, Messag
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger, Repertoire, Route
 from tomada.protocol import Engine, GoodbyeCode, Hello, PeerLimits, Role, State, Welcome
 from tomada.protocol.state import FINAL
-from tomada.transports import blocking
+from tomada.transports import blocking, readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,7 +147,7 @@ class Pump:
 
     def _wait(self, deadline: float) -> bool:
         left = deadline - time.monotonic()
-        return left > 0 and blocking.wait(self._connected, left)
+        return left > 0 and readiness.wait(self._connected, left)
 
     def _follow(self, done: Callable[[], bool], deadline: float | None) -> bool:
         """Wait for the leader to deliver, or to give up the lead."""
@@ -245,14 +245,14 @@ class Pump:
             return False
         if self._reading.acquire(blocking=False):
             try:
-                if blocking.wait(self._connected, left, to_send=True):
+                if readiness.wait(self._connected, left, to_send=True):
                     self._read(self._receive_some)
             finally:
                 self._stop_reading()
         else:
             # Not for long: the other thread may stop reading when it has its answer.
             left = _QUIET_SECONDS if left is None else min(left, _QUIET_SECONDS)
-            blocking.wait(self._connected, left, to_receive=False, to_send=True)
+            readiness.wait(self._connected, left, to_receive=False, to_send=True)
         return not self.is_over
 
     # The keeper, and the end.
@@ -278,7 +278,7 @@ class Pump:
             self.end_if_final()
             if time.monotonic() - self._active < _QUIET_SECONDS or self._reading.locked():
                 continue
-            if blocking.wait(self._connected, _WATCH_SECONDS) and self._reading.acquire(blocking=False):
+            if readiness.wait(self._connected, _WATCH_SECONDS) and self._reading.acquire(blocking=False):
                 try:
                     self._read(self._receive_some)
                 finally:

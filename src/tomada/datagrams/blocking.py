@@ -12,6 +12,7 @@ from tomada.datagrams.directory import Directory
 from tomada.datagrams.socket import Datagram, checked, too_long
 from tomada.errors import BufferFull, ConnectFailed, DatagramError, TimedOut, TransportError
 from tomada.settings import DatagramLimits
+from tomada.transports import readiness
 from tomada.transports.datagrams import blocking as transport
 from tomada.transports.datagrams.transport import DatagramOptions, DatagramStatistics
 
@@ -56,7 +57,7 @@ class DatagramSocket:
             pause = 0.01 if self.address.scheme == "unixgram" else _LONGEST_WAIT
             if pause == _LONGEST_WAIT or self._peer is not None:
                 wait = pause if left is None else min(left, pause)
-                transport.wait(self._opened.socket, wait, to_receive=False, to_send=True)
+                readiness.wait(self._opened.socket, wait, to_receive=False, to_send=True)
             else:
                 time.sleep(pause)
 
@@ -104,7 +105,7 @@ class DatagramSocket:
             left = _LONGEST_WAIT if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 raise TimedOut(f"{self.address}: no datagram came within {timeout:g} s")
-            transport.wait(self._opened.socket, min(left, _LONGEST_WAIT))
+            readiness.wait(self._opened.socket, min(left, _LONGEST_WAIT))
 
     def _receive(self) -> Datagram | None:
         if self._is_closed:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import socket
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.transports import stack, tcp, unix
-from tomada.transports.tls.blocking import AT_ONCE, TLSSocket
+from tomada.transports.readiness import AT_ONCE
+from tomada.transports.tls.blocking import TLSSocket
 from tomada.transports.tls.identity import Identity, identity_of
 
 if TYPE_CHECKING:
@@ -117,14 +117,3 @@ def receive_some(source: Connected, most: int) -> bytes | None:
         return source.recv(most, AT_ONCE)
     except BlockingIOError:
         return None
-
-
-def wait(on: Connected, seconds: float | None, *, to_receive: bool = True, to_send: bool = False) -> bool:
-    """Wait until the socket is ready; whether there is something to receive, or the end."""
-    if not hasattr(select, "poll"):  # Windows
-        ready, _, _ = select.select([on] if to_receive else [], [on] if to_send else [], [], seconds)
-        return bool(ready)
-    poll = select.poll()
-    poll.register(on, select.POLLIN * to_receive | select.POLLOUT * to_send)
-    events = poll.poll(None if seconds is None else max(0.0, seconds) * 1000)
-    return bool(events) and bool(events[0][1] & ~select.POLLOUT)

@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from tomada.errors import ConnectFailed
-from tomada.transports import blocking, tcp
+from tomada.transports import tcp
 from tomada.transports.datagrams.opening import check_peer, check_scheme, numeric
 from tomada.transports.datagrams.sockets import Opened, found, open_udp, open_unix, wanted
 from tomada.transports.datagrams.transport import MAX_UNIX_DATAGRAM
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from tomada.address import Address
     from tomada.transports.datagrams.transport import DatagramOptions, SocketName
 
-__all__ = ["look_up", "open_now", "receive_now", "send_now", "wait"]
 
-wait = blocking.wait
 _TRUNCATED: Final = getattr(socket, "MSG_TRUNC", 0)
 
 

@@ -5,7 +5,6 @@ Not Python's own ``SSLSocket``: there one thread must not send while another rec
 
 from __future__ import annotations
 
-import socket
 import ssl
 import time
 from contextlib import suppress
@@ -13,16 +12,18 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed
+from tomada.transports.readiness import AT_ONCE
 from tomada.transports.tls import errors as tls_errors
 from tomada.transports.tls.layer import RECORD_BYTES, foreign
 
 if TYPE_CHECKING:
+    import socket
+
     from tomada.transports.tls.layer import Terms
 
 _READ_BYTES: Final = 65_536
 _PORTION: Final = 65_536
 _UNSENT_ANSWERS: Final = 65_536
-AT_ONCE: Final = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has no such flag, and waits
 
 
 class TLSSocket:

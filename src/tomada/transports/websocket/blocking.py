@@ -10,8 +10,7 @@ from websockets.frames import OK_CLOSE_CODES, CloseCode, Frame, Opcode
 from websockets.protocol import State
 
 from tomada.errors import ConnectFailed, HandshakeFailed
-from tomada.transports import blocking
-from tomada.transports.tls.blocking import AT_ONCE
+from tomada.transports.readiness import AT_ONCE, wait
 from tomada.transports.websocket.client import protocol_for, refusal
 from tomada.transports.websocket.layer import PIECE_BYTES
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from websockets.client import ClientProtocol
 
     from tomada.address import Address
+    from tomada.transports.blocking import Carrier
     from tomada.transports.options import Options
 
 _READ_BYTES: Final = 65_536
@@ -38,7 +38,7 @@ class WebSocketSocket:
 
     __slots__ = ("_lock", "_options", "_out", "_protocol", "_taken", "below")
 
-    def __init__(self, below: blocking.Carrier, address: Address, options: Options) -> None:
+    def __init__(self, below: Carrier, address: Address, options: Options) -> None:
         self.below = below
         self._options = options
         self._protocol: ClientProtocol = protocol_for(address, options)
@@ -60,7 +60,7 @@ class WebSocketSocket:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise HandshakeFailed(f"no answer within {timeout:g} s")
-            if blocking.wait(self.below, left, to_send=bool(self._out)):
+            if wait(self.below, left, to_send=bool(self._out)):
                 data = self.below.recv(_READ_BYTES)
                 is_heard = is_heard or bool(data)
                 if data:
