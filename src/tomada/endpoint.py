@@ -232,7 +232,7 @@ class Endpoint:
 
     def bind(self, handler: Handler | StreamHandler) -> Callable[[Any, Any], Any]:
         """The handler as a function of what it handles and of the connection, which returns a coroutine."""
-        assert self._binding is not None, "the application has started"  # noqa: S101
+        assert self._binding is not None, "the application has started"  # noqa: S101 - the house's own order
         bound = self._binding.bind(handler.function, handler.asks_for)
         if handler.is_async:
             return bound

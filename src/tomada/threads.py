@@ -44,7 +44,7 @@ class Threads(Executor):
         future.add_done_callback(self._forget)
         return future
 
-    def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+    def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - an Executor's
         """Let the threads end once their work is done. Never waits for them."""
         with self._changed:
             self._closed = True

@@ -108,7 +108,7 @@ class PlainScreen:
     ) -> None:
         pass
 
-    def started(self, addresses: list[str], directory: str, processes: dict[str, int]) -> None:  # noqa: ARG002
+    def started(self, addresses: list[str], directory: str, processes: dict[str, int]) -> None:  # noqa: ARG002 - as all screens
         """Say where the bank listens."""
         self._say(f"the bank listens on {' and '.join(addresses)}; {len(processes) - 1} client processes")
 
@@ -127,7 +127,7 @@ class PlainScreen:
 
     def failed(self, text: str) -> None:
         """Print it where errors go."""
-        print(f"demo failed: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"demo failed: {text}", file=sys.stderr, flush=True)  # noqa: T201 - the command's own last word
 
     def _say(self, line: str) -> None:
         print(line, flush=True)  # noqa: T201 - plain text for pipes and logs
@@ -170,7 +170,7 @@ class JsonScreen(PlainScreen):
         elapsed = round(board.elapsed, 2)
         print_json({"event": "tick", "elapsed": elapsed, **totals, "tellers": [asdict(row) for row in board.rows]})
 
-    def finished(self, findings: dict[str, Any], verdict: str, commands: list[str]) -> None:  # noqa: ARG002
+    def finished(self, findings: dict[str, Any], verdict: str, commands: list[str]) -> None:  # noqa: ARG002 - as all screens
         """Tell what the audit found."""
         print_json({"event": "finished", "ok": not findings["differences"], **findings})
 

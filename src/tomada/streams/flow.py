@@ -219,12 +219,16 @@ class Flow(Outflow):
         if self.lost and (not self.is_ended or self.lost == CLOSED):
             raise ConnectionLost(self.lost)
 
-    async def turn_of_others(self) -> None:
-        """To be awaited before a piece is taken: a peer may send very many in one go."""
+    def has_had_many(self) -> bool:
+        """To be asked before a piece is taken: whether others should have their turn first.
+
+        A peer may send very many pieces in one go.
+        """
         self._row += 1
-        if self._row > _ROW:
-            self._row = 0
-            await asyncio.sleep(0)
+        if self._row <= _ROW:
+            return False
+        self._row = 0
+        return True
 
     def take(self, most: int) -> bytes:
         """The first bytes, at most so many."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
@@ -79,7 +80,8 @@ class Frames:
         """
         size = self._prefix.size
         flow = self._stream.flow
-        await flow.turn_of_others()
+        if flow.has_had_many():
+            await asyncio.sleep(0)
         wait = flow.wait(timeout)
         wait = await flow.gather(size, wait)
         length = self._prefix.unpack(flow.buffer.peek(size))

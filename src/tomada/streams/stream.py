@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -56,14 +57,14 @@ class Stream:
         if most < 1:
             raise ValueError(f"receive({most}) would give no bytes, which says that the peer has ended: ask for some")
         flow = self.flow
+        if flow.buffer.size and flow.has_had_many():
+            await asyncio.sleep(0)
         while not flow.buffer.size:
             if flow.lost:
                 flow.check_lost()
             if flow.is_ended:
                 return b""
             await flow.arrival(flow.wait(timeout))
-        if flow.buffer.size > most:
-            await flow.turn_of_others()
         return flow.take(most)
 
     async def receive_exactly(self, count: int, *, timeout: float | None = None) -> bytes:
@@ -84,7 +85,8 @@ class Stream:
                 f"{count} bytes at once are above Limits.message_bytes, {flow.limits.message_bytes}: "
                 "receive them in several pieces"
             )
-        await flow.turn_of_others()
+        if flow.has_had_many():
+            await asyncio.sleep(0)
         if flow.buffer.size < count:
             await flow.gather(count, flow.wait(timeout))
         return flow.take(count)
@@ -105,7 +107,8 @@ class Stream:
         if not separator:
             raise ValueError("the separator is empty: give the bytes that end what is received")
         flow = self.flow
-        await flow.turn_of_others()
+        if flow.has_had_many():
+            await asyncio.sleep(0)
         wait = flow.wait(timeout)
         while (taken := flow.buffer.take_until(separator, limit)) is None:
             wait = await flow.gather(flow.buffer.size + 1, wait)

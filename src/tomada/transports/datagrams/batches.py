@@ -14,7 +14,6 @@ from collections import deque
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from tomada.errors import ConnectFailed
 from tomada.transports.datagrams.transport import MAX_UDP_DATAGRAM, MAX_UNIX_DATAGRAM, DatagramTransport
 
 if TYPE_CHECKING:
@@ -56,6 +55,7 @@ class BatchTransport(DatagramTransport):
     ) -> None:
         super().__init__(loop, opened.address, receiver, limits)
         self.longest = opened.longest
+        self.names = opened.names
         self._opened = opened
         self._socket = opened.socket
         self._fd = opened.socket.fileno()
@@ -228,29 +228,9 @@ class BatchTransport(DatagramTransport):
         if not self.is_crowded:
             self.receiver.room_again()
 
-    # Names.
-
-    def name_of(self, address: Address) -> SocketName | None:
-        """What the system calls the address, once it has said that a way leads there."""
-        name = self._opened.names.known(address)
-        if name is not None:
-            self._opened.check_way(name, address)
-        return name
-
-    async def look_up(self, address: Address) -> SocketName:
-        """As `name_of`; the host is looked up where it must be."""
-        name = self.name_of(address)
-        if name is None:
-            try:
-                infos = await self.loop.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
-            except (OSError, UnicodeError) as error:
-                text = f"cannot send to {address}: the name {address.host!r} is not known; check it"
-                raise ConnectFailed(text) from error
-            name = self._opened.names.chosen(infos)
-            if name is None:
-                raise ConnectFailed(f"cannot send to {address}: it has no address that this socket can reach")
-            self._opened.check_way(name, address)
-        return name
+    def check_way(self, name: SocketName, address: Address) -> None:
+        """As the kernel sees it."""
+        self._opened.check_way(name, address)
 
     def counted(self) -> DatagramStatistics:
         """The counts, with those of the system."""

@@ -7,7 +7,7 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Any, cast
 
-from tomada.errors import ConnectFailed, ListenFailed
+from tomada.errors import ListenFailed
 from tomada.transports.datagrams.names import Names
 from tomada.transports.datagrams.sockets import bind_error
 from tomada.transports.datagrams.transport import DatagramTransport
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class EndpointTransport(DatagramTransport, asyncio.DatagramProtocol):
     """Datagrams over an endpoint of the loop. Made by `over_socket` and `over_loop`."""
 
-    __slots__ = ("_is_deaf", "_names", "_opened", "_transport", "_waiting")
+    __slots__ = ("_is_deaf", "_opened", "_transport", "_waiting")
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class EndpointTransport(DatagramTransport, asyncio.DatagramProtocol):
         self._transport: Any = None
         self._waiting: Callable[[], int] = _nothing
         self._opened = opened
-        self._names = Names(socket.AF_INET, "udp", is_dual=False) if opened is None else opened.names
+        self.names = Names(socket.AF_INET, "udp", is_dual=False) if opened is None else opened.names
         if opened is not None:
             self.longest = opened.longest
         self._is_deaf = False
@@ -53,7 +53,7 @@ class EndpointTransport(DatagramTransport, asyncio.DatagramProtocol):
         getattr(transport, "set_write_buffer_limits", _nothing)(self.limits.buffer_bytes)
         name = transport.get_extra_info("sockname")
         if self._opened is None and isinstance(name, tuple):
-            self.address = self._names.address(name)
+            self.address = self.names.address(name)
 
     def datagram_received(self, data: bytes, addr: SocketName) -> None:
         """One has come."""
@@ -103,26 +103,10 @@ class EndpointTransport(DatagramTransport, asyncio.DatagramProtocol):
         self.statistics.sent += 1
         self._transport.sendto(data, name)
 
-    def name_of(self, address: Address) -> SocketName | None:
-        """What the system calls the address."""
-        name = self._names.known(address)
-        if name is not None and self._opened is not None:
+    def check_way(self, name: SocketName, address: Address) -> None:
+        """As the kernel sees it, where there is a socket of our own."""
+        if self._opened is not None:
             self._opened.check_way(name, address)
-        return name
-
-    async def look_up(self, address: Address) -> SocketName:
-        """As `name_of`; the host is looked up where it must be."""
-        name = self.name_of(address)
-        if name is None:
-            try:
-                infos = await self.loop.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
-            except (OSError, UnicodeError) as error:
-                text = f"cannot send to {address}: the name {address.host!r} is not known; check it"
-                raise ConnectFailed(text) from error
-            name = self._names.chosen(infos)
-            if name is None:
-                raise ConnectFailed(f"cannot send to {address}: it has no address that this socket can reach")
-        return name
 
     def counted(self) -> DatagramStatistics:
         """The counts, with those of the system."""

@@ -1,15 +1,17 @@
 """Datagrams: what every way of carrying them has, whatever is underneath, and what is counted on the way.
 
-``datagram_batches.py`` is the way on Linux, many datagrams per system call; ``datagram_endpoints.py`` goes through the
+``batches.py`` is the way on Linux, many datagrams per system call; ``endpoints.py`` goes through the
 loop's own endpoints, wherever there is a loop. Both pass the same tests. ``open_datagrams`` chooses.
 """
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from tomada.errors import ConnectFailed
 from tomada.settings import DatagramLimits, Multicast
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tomada.address import Address
+    from tomada.transports.datagrams.names import Names
 
 MAX_UDP_DATAGRAM: Final = 65_507
 """Bytes of a datagram: the 65,535 of an IPv4 packet, without its header of 20 and UDP's of 8 (RFC 768, RFC 791)."""
@@ -89,7 +92,21 @@ class DatagramTransport:
         limits: Of the socket.
     """
 
-    __slots__ = ("address", "is_closed", "is_crowded", "limits", "longest", "loop", "receiver", "statistics", "unsent")
+    __slots__ = (
+        "address",
+        "is_closed",
+        "is_crowded",
+        "limits",
+        "longest",
+        "loop",
+        "names",
+        "receiver",
+        "statistics",
+        "unsent",
+    )
+
+    names: Names
+    """Between addresses and what the system calls them on this socket."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, address: Address, receiver: Receiver, limits: DatagramLimits
@@ -117,11 +134,32 @@ class DatagramTransport:
         raise NotImplementedError
 
     def name_of(self, address: Address) -> SocketName | None:
-        """What the system calls `address` on this socket; None where it must be looked up first."""
-        raise NotImplementedError
+        """What the system calls `address` on this socket, once it says that a way leads there.
+
+        None where it must be looked up first.
+        """
+        name = self.names.known(address)
+        if name is not None:
+            self.check_way(name, address)
+        return name
 
     async def look_up(self, address: Address) -> SocketName:
         """The same for any address. Raises `ConnectFailed` where it is not known, or no way leads there."""
+        name = self.name_of(address)
+        if name is None:
+            try:
+                infos = await self.loop.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
+            except (OSError, UnicodeError) as error:
+                text = f"cannot send to {address}: the name {address.host!r} is not known; check it"
+                raise ConnectFailed(text) from error
+            name = self.names.chosen(infos)
+            if name is None:
+                raise ConnectFailed(f"cannot send to {address}: it has no address that this socket can reach")
+            self.check_way(name, address)
+        return name
+
+    def check_way(self, name: SocketName, address: Address) -> None:
+        """Raise `ConnectFailed` where the system says that no way leads to `address`, which it calls `name`."""
         raise NotImplementedError
 
     def counted(self) -> DatagramStatistics:

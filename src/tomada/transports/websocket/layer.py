@@ -2,7 +2,7 @@
 
 Where a message begins and ends means nothing: the payloads, one after the other, are the stream. So no fragment waits
 for the rest of its message. The frames are read and written by the sans-I/O part of the library ``websockets``; the
-handshakes are in ``websocket_server.py`` and ``websocket_client.py``.
+handshakes are in ``server.py`` and ``client.py``.
 """
 
 from __future__ import annotations
