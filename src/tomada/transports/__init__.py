@@ -1,9 +1,9 @@
 """Kernel sockets: the one folder that opens them, always through the running loop's own API.
 
-May import ``address``, ``errors`` and ``settings``, and nothing else of the house. One file per transport; read
-``tcp.py`` first. TLS and WebSocket are layers over one: ``layer.py`` says what that is, ``stack.py`` which address has
-which. ``datagrams`` carries datagrams, ``system`` asks who holds what. What the system refuses is told here, once, in
-words that say what to do next.
+May import ``address``, ``errors``, ``settings``, ``sweep`` and ``telemetry``, and nothing else of the house. One file
+per transport; read ``tcp.py`` first. TLS and WebSocket are layers over one: ``layer.py`` says what that is,
+``stack.py`` which address has which. ``datagrams`` carries datagrams, ``system`` asks who holds what. What the system
+refuses is told here, once, in words that say what to do next.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from tomada.address import Address
 from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
 from tomada.transports import memory, stack, tcp, unix
+from tomada.transports.admission import Admission, Ticket
 from tomada.transports.datagrams.transport import DatagramStatistics
 from tomada.transports.layer import End
 from tomada.transports.listener import Listener
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "Admission",
     "DatagramStatistics",
     "End",
     "Identity",
     "Listener",
     "Options",
+    "Ticket",
     "close",
     "connect",
     "identity",
