@@ -45,7 +45,7 @@ from tomada.message import Message, Request
 from tomada.server import Server, StreamListener, listen_stream, serve
 from tomada.settings import TLS, DatagramLimits, Deadlines, Limits, Multicast
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
-from tomada.transports import DatagramStatistics, Identity
+from tomada.transports import Credentials, DatagramStatistics, Identity
 from tomada.web import web_folder
 
 __all__ = [
@@ -58,6 +58,7 @@ __all__ = [
     "ConnectFailed",
     "Connection",
     "ConnectionLost",
+    "Credentials",
     "Datagram",
     "DatagramClient",
     "DatagramError",

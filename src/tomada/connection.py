@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tomada.link import Link
     from tomada.message import Message, Request
     from tomada.protocol import TypeEntry
-    from tomada.transports import Identity
+    from tomada.transports import Credentials, Identity
 
 ReplyT = TypeVar("ReplyT")
 
@@ -198,6 +198,11 @@ class Connection:
     def identity(self) -> Identity | None:
         """Who the peer is, as its verified TLS certificate says; ``None`` without TLS, or without a certificate."""
         return None if self._link.transport is None else identity(self._link.transport)
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """The peer's process, user and group over a Unix socket; ``None`` elsewhere, or if the system does not tell."""
+        return self._link.credentials
 
     @property
     def alpn(self) -> str | None:

@@ -49,6 +49,7 @@ class Link(Lifetime):
         "_senders",
         "_unread",
         "askers",
+        "credentials",
         "ended",
         "inbox",
         "opened",
@@ -67,6 +68,8 @@ class Link(Lifetime):
         self.connection = connection_type(self)
         self.ticket: transports.Ticket | None = None
         """At the accepting end: what it was admitted with."""
+        self.credentials: transports.Credentials | None = None
+        """Over a Unix socket: who the peer is. Kept, for the time after its end."""
         self.engine.admission = self if endpoint.role is Role.ACCEPTING else None
         self.peer_software = ""
         self.refusals: tuple[TomadaError, ...] = ()
@@ -95,6 +98,8 @@ class Link(Lifetime):
         """The transport is there; the connecting end's hello goes out."""
         self.transport = cast("asyncio.Transport", transport)
         self.peer = transports.peer_address(transport)
+        if self.peer.scheme == "unix":
+            self.credentials = transports.credentials(transport)
         # So it tells at once when the kernel takes no more, and what waits is held in one place: the engine. And
         # uvloop, which else collects what is written until the end of its turn, writes at once.
         self.transport.set_write_buffer_limits(0)

@@ -140,6 +140,7 @@ class Serving(Opening[Server]):
         self._limits = limits
         self._deadlines = deadlines
         self._options = options
+        options.check([*self._addresses, *(handler.address for handler in app.stream_handlers)])
 
     def run(self, *, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until SIGINT or SIGTERM, then close the server; a second signal cuts all at once, a third kills.
@@ -178,13 +179,17 @@ class Serving(Opening[Server]):
         return server
 
 
-def serve(
+def serve(  # noqa: PLR0913 - each option of a server is a parameter
     app: App,
     *addresses: str | Address,
     tls: TLS | None = None,
     limits: Limits | None = None,
     deadlines: Deadlines | None = None,
     origins: tuple[str, ...] = (),
+    proxied_by: tuple[str, ...] = (),
+    unix_mode: int | None = None,
+    unix_owner: str = "",
+    allow_users: tuple[str | int, ...] = (),
 ) -> Serving:
     """A server of `app` at one or several addresses.
 
@@ -204,14 +209,30 @@ def serve(
         deadlines: How long things may take.
         origins: The web pages that may connect to ``ws`` and ``wss`` addresses, such as ``https://example.com``, beside
             those of the same host and port; ``*`` is any. Programs that are no browsers name no origin, and may.
+        proxied_by: The networks of proxies, such as ``10.0.0.0/8``: each connection from there must begin with a PROXY
+            header, and is then the client's that it names. What others send is never taken for one. Not over Unix
+            sockets.
+        unix_mode: The mode of socket files, such as ``0o660``; who may write to one may connect. By default as the
+            umask has it.
+        unix_owner: The owner of socket files: ``user``, ``user:group`` or ``:group``, by name or by number.
+        allow_users: The users whose processes may connect to unix addresses, by name or by number; all by default.
 
     Raises:
         AddressError: An address cannot be read (at once).
+        ValueError: An option is wrong, or for other kinds of addresses than there are (at once).
         ListenFailed: An address cannot be listened on; `AddressInUse` and `SystemPort` are kinds of it.
         DeclarationError: A handler asks for something that no ``on_start`` function returns.
     """
     deadlines = deadlines or Deadlines()
-    options = transports.Options(handshake=deadlines.handshake, frame=deadlines.frame, tls=tls, origins=origins)
+    options = transports.Options(
+        handshake=deadlines.handshake,
+        frame=deadlines.frame,
+        tls=tls,
+        origins=origins,
+        proxied_by=proxied_by,
+        rights=transports.FileRights(mode=unix_mode, owner=unix_owner),
+        allow_users=allow_users,
+    )
     return Serving(app, addresses, limits or Limits(), deadlines, options)
 
 

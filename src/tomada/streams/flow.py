@@ -10,7 +10,7 @@ from tomada.driven import parked
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, StreamBusy, StreamEnded, TimedOut
 from tomada.streams.buffer import ReceiveBuffer
 from tomada.streams.outflow import Outflow
-from tomada.transports import Options, Ticket, peer_address, reset, stack
+from tomada.transports import Credentials, Options, Ticket, credentials, peer_address, reset, stack
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -63,6 +63,7 @@ class Flow(Outflow):
         "_timer",
         "_timer_at",
         "buffer",
+        "credentials",
         "driven",
         "drops",
         "ended",
@@ -98,6 +99,8 @@ class Flow(Outflow):
         """Its handler, which is carried on at once when what it waits for has come."""
         self.ticket: Ticket | None = None
         """At the accepting end: what it was admitted with."""
+        self.credentials: Credentials | None = None
+        """Over a Unix socket: who the peer is. Kept, for the time after its end."""
         self._begin = begin
         self._reader: asyncio.Future[None] | None = None
         self._needed = 1
@@ -119,6 +122,8 @@ class Flow(Outflow):
         # until the end of its turn, writes at once.
         self.transport.set_write_buffer_limits(0)
         self.peer = peer_address(transport)
+        if self.peer.scheme == "unix":
+            self.credentials = credentials(transport)
         if self._begin is not None:
             self._begin(self)
 

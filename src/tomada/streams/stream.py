@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tomada.address import Address
     from tomada.settings import TLS
     from tomada.streams.flow import Flow
-    from tomada.transports import Identity
+    from tomada.transports import Credentials, Identity
 
 CHUNK = 65_536
 
@@ -334,6 +334,11 @@ class Stream:
     def identity(self) -> Identity | None:
         """Who the peer is, as its verified TLS certificate says; ``None`` without TLS, or without a certificate."""
         return identity(self.flow.transport)
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """The peer's process, user and group over a Unix socket; ``None`` elsewhere, or if the system does not tell."""
+        return self.flow.credentials
 
     @property
     def alpn(self) -> str | None:

@@ -24,10 +24,13 @@ from tomada.transports import memory, stack, tcp, unix
 from tomada.transports.accepting import Accepting
 from tomada.transports.accepting import adopt as around
 from tomada.transports.admission import Admission, Ticket
+from tomada.transports.credentials import Credentials
+from tomada.transports.credentials import credentials as credentials_of
 from tomada.transports.datagrams.transport import DatagramStatistics
 from tomada.transports.layer import End
 from tomada.transports.listener import Listener
 from tomada.transports.options import Options
+from tomada.transports.rights import FileRights
 from tomada.transports.tls.identity import Identity, identity
 
 if TYPE_CHECKING:
@@ -35,8 +38,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Admission",
+    "Credentials",
     "DatagramStatistics",
     "End",
+    "FileRights",
     "Identity",
     "Listener",
     "Options",
@@ -46,6 +51,7 @@ __all__ = [
     "bind",
     "close",
     "connect",
+    "credentials",
     "identity",
     "listen",
     "own_address",
@@ -201,6 +207,12 @@ def _named(transport: asyncio.BaseTransport, wanted: str, other: str) -> Address
     if isinstance(name, str) or isinstance(instead, str):
         return Address("unix", path=name or instead)
     return Address(scheme, "", 0)
+
+
+def credentials(transport: asyncio.BaseTransport) -> Credentials | None:
+    """Who is at the other end of a Unix socket; ``None`` for other transports, or where the system does not tell."""
+    connected = transport.get_extra_info("socket")
+    return None if connected is None else credentials_of(connected)
 
 
 def reset(transport: asyncio.Transport) -> None:
