@@ -65,7 +65,7 @@ class Link(Lifetime):
         super().__init__(endpoint, endpoint.engine())
         self.messenger = Messenger(self.engine, endpoint.repertoire, self)
         self.connection = connection_type(self)
-        self.ticket: transports.Ticket | None = None
+        self.ticket: transports.Admitted | None = None
         """At the accepting end: what it was admitted with."""
         self.engine.admission = self if endpoint.role is Role.ACCEPTING else None
         self.peer_software = ""
