@@ -101,6 +101,17 @@ SUITES: Final = (
         ),
     ),
     Suite(
+        "connections",
+        "{:,} at a time, one exchange each",
+        "connections/s",
+        {16: "connections-uvloop"},
+        (
+            Contender("connections-tomada", "connections_tomada", ("tomada", "uvloop")),
+            Contender("connections-uvloop", "connections_protocol", ("uvloop",)),
+        ),
+        (Target(16, "connections-tomada", "connections-uvloop", 0.6),),
+    ),
+    Suite(
         "websocket",
         "{:,} in flight, WebSocket",
         "replies/s",

@@ -14,7 +14,7 @@ from tomada.protocol import GoodbyeCode, Role, State
 from tomada.protocol.state import FINAL
 from tomada.sweep import NOWHERE, TICK
 from tomada.telemetry import ConnectionEnded, DeadlineStruck, emit
-from tomada.transports import unacknowledged
+from tomada.transports import reset, unacknowledged
 
 if TYPE_CHECKING:
     from tomada.endpoint import Endpoint
@@ -142,7 +142,7 @@ class Lifetime(Handling):
             self.write()
         elif now >= self._pinged_at + interval - TICK:
             self._struck("heartbeat")
-            self.cut(f"the peer gave no sign of life for {2 * interval:g} s")
+            self._give_up(f"the peer gave no sign of life for {2 * interval:g} s")
             return inf
         return self._pinged_at + interval - TICK
 
@@ -167,9 +167,15 @@ class Lifetime(Handling):
             self._due_progress = now + self.endpoint.deadlines.progress
         elif now >= self._due_progress:
             self._struck("progress")
-            self.cut(f"the peer took nothing of what was sent for {self.endpoint.deadlines.progress:g} s")
+            self._give_up(f"the peer took nothing of what was sent for {self.endpoint.deadlines.progress:g} s")
             return inf
         return self._due_progress
+
+    def _give_up(self, reason: str) -> None:
+        """Cut it so that the kernel, too, forgets what the peer does not take."""
+        self.cut(reason)
+        if self.transport is not None:
+            reset(self.transport)
 
     def _taken_now(self) -> int:
         """How many bytes the peer has taken: the kernel asks for more only when a good part of its buffer is free."""
