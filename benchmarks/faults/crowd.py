@@ -57,7 +57,8 @@ def frames(count: int) -> tuple[bytes, bytes]:
 def serving(most: int) -> Iterator[tuple[int, int]]:
     """The application's server, in a process of its own with room for so many connections: its port and its number."""
     command = [sys.executable, "-m", "benchmarks.faults.crowd", str(most)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    quiet = subprocess.DEVNULL  # each that is cut is a line of the log
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=quiet, text=True) as process:
         try:
             said = cast("IO[str]", process.stdout).readline()
             yield int(said), process.pid

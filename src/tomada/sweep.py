@@ -19,6 +19,7 @@ TICK: Final = 0.1
 NOWHERE: Final = -1
 _STALLED: Final = 5
 _BURST: Final = 64
+_SOON: Final = 5
 
 
 class Watched(Protocol):
@@ -38,7 +39,7 @@ class Sweep:
         loop: Whose clock it goes by.
     """
 
-    __slots__ = ("__weakref__", "_looking", "_loop", "_next", "_put_off", "_slots", "_timer", "_turned")
+    __slots__ = ("__weakref__", "_looking", "_loop", "_next", "_put_off", "_slots", "_timer", "_turned", "soon")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -51,6 +52,8 @@ class Sweep:
         """The slots whose items are being looked at, some at a time."""
         self._turned = int(loop.time() / TICK)
         """The last tick that was looked at."""
+        self.soon = self._turned + _SOON
+        """Who stands in this slot, or before it, is looked at within half a second."""
 
     def watch(self, item: Watched, at: float) -> None:
         """Look at `item` at that time, or earlier where it was to be looked at before."""
@@ -92,6 +95,7 @@ class Sweep:
             return
         self._put_off = False
         self._turned = max(tick, self._next)  # a clock of milliseconds may strike a little early
+        self.soon = self._turned + _SOON
         for slot in [slot for slot in self._slots if slot <= self._turned and slot not in self._looking]:
             self._look(slot)
         waiting = [slot for slot in self._slots if slot > self._turned]
