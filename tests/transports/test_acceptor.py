@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -42,7 +42,7 @@ class Socket:
         self.accepted.append(Socket())
         return self.accepted[-1], ("192.0.2.1", 1)
 
-    def setblocking(self, flag: bool) -> None:
+    def setblocking(self, flag: bool) -> None:  # noqa: FBT001 - as a socket has it
         assert not flag
 
     def setsockopt(self, *option: Any) -> None:
@@ -63,7 +63,7 @@ class Loop(TimelessLoop):
         self.readers: dict[int, Any] = {}
         self.accepts = 0
 
-    def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:
+    def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override] # none has any
         assert not args
         self.readers[fd] = callback
 
@@ -300,12 +300,11 @@ def test_peers_of_socket_files_count_by_their_user(run: Run, address: Address) -
 
 class Dud(asyncio.Protocol):
     ticket: Ticket
+    transport: asyncio.Transport
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "blind", "memory"])
-def test_a_factory_that_raises_costs_one_connection(
-    run: Run, scheme: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_factory_that_raises_costs_one_connection(run: Run, scheme: str, request: pytest.FixtureRequest) -> None:
     if scheme == "blind":
         request.getfixturevalue("blind")
 
@@ -350,7 +349,7 @@ def test_a_loop_that_accepts_itself_asks_who_may(run: Run, scheme: str, request:
 
         class Kept(Dud):
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
-                self.transport = transport
+                self.transport = cast("asyncio.Transport", transport)
                 made.put_nowait(self)
 
         where = Address("memory", "door") if scheme == "memory" else Address("tcp", "127.0.0.1", 0)
@@ -370,7 +369,7 @@ def test_a_loop_that_accepts_itself_asks_who_may(run: Run, scheme: str, request:
         def __init__(self) -> None:
             self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def connection_lost(self, exc: Exception | None) -> None:
+        def connection_lost(self, _: Exception | None) -> None:
             self.lost.set_result(None)
 
     run(main())

@@ -14,7 +14,8 @@ from tomada.address import Address
 from tomada.errors import ListenFailed
 from tomada.transports import rights
 from tomada.transports.acceptor import Acceptor
-from tomada.transports.admission import Admission, Ticket
+from tomada.transports.admission import Admission, Admitted, Ticket
+from tomada.transports.callers import Callers
 from tomada.transports.options import Options
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ class Accepting(msgspec.Struct, frozen=True, kw_only=True):
         take = self.take or (None if self.make is None else self._adopt)
         if take is None:
             return Bound(listening)
-        users = rights.allowed_users(self.address, self.options.allow_users)
-        return Acceptor(listening, self.address, take, self.options.admission, users)
+        callers = Callers.at(self.address, self.options)
+        return Acceptor(listening, self.address, take, self.options.admission, callers)
 
     def admitting(self) -> Callable[[], asyncio.Protocol]:
         """`make`, for those who accept otherwise than by an `Acceptor`: each caller is asked for when it is there."""
@@ -122,7 +123,7 @@ class Bound:
         self.sockets = ()
 
 
-async def adopt(accepted: socket.socket, make: Callable[[], asyncio.Protocol], ticket: Ticket | None = None) -> None:
+async def adopt(accepted: socket.socket, make: Callable[[], asyncio.Protocol], ticket: Admitted | None = None) -> None:
     """Put the running loop's transport around an accepted socket, with the protocol that `make` gives."""
     loop = asyncio.get_running_loop()
 

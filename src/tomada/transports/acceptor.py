@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from tomada.telemetry import AcceptFailed, AcceptResumed, emit
 from tomada.transports.admission import Ticket
-from tomada.transports.credentials import credentials
+from tomada.transports.callers import Callers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,22 +53,21 @@ class Acceptor:
         address: Where it listens, for what is told.
         take: Called with each socket that was accepted, which is its own from then on, and what it was admitted with.
         admission: Says whether a caller is accepted at all; by default all are.
-        users: At a Unix socket: the ids of the users that may connect; ``None``: all.
+        callers: Says who they are.
     """
 
     __slots__ = (
         "_address",
         "_admission",
+        "_callers",
         "_calm",
         "_dropped",
-        "_is_unix",
         "_listening",
         "_loop",
         "_reserve",
         "_short_since",
         "_take",
         "_timer",
-        "_users",
     )
 
     def __init__(
@@ -77,15 +76,14 @@ class Acceptor:
         address: Address,
         take: Callable[[socket.socket, Ticket | None], None],
         admission: Admission | None = None,
-        users: frozenset[int] | None = None,
+        callers: Callers = Callers(),  # noqa: B008 - frozen
     ) -> None:
         listening.setblocking(False)  # noqa: FBT003 - a socket's own
         self._listening = listening
         self._address = address
         self._take = take
         self._admission = admission
-        self._users = users
-        self._is_unix = listening.family == getattr(socket, "AF_UNIX", None)
+        self._callers = callers
         self._loop = asyncio.get_running_loop()
         self._reserve = _reserved()
         self._short_since: float | None = None
@@ -152,24 +150,19 @@ class Acceptor:
 
     def _admit(self, accepted: socket.socket, name: object) -> None:
         """Give a caller a ticket, and pass it on; or drop it."""
-        host, refusal = name[0] if isinstance(name, tuple) else "", ""
-        if self._is_unix:
-            peer = credentials(accepted)
-            host = "" if peer is None else f"user {peer.user}"
-            if self._users is not None and (peer is None or peer.user not in self._users):
-                refusal = f"{host or 'an unknown user'} may not connect"
-        ticket = Ticket(None, host, refusal)
+        host, refusal = self._callers.known(accepted, name)
+        ticket = Ticket(None, host, refusal) if refusal else None
         if self._admission is not None:
-            admitted = self._admission.admit(host)
-            if admitted is None:
+            ticket = self._admission.admit(host)
+            if ticket is None:
                 drop(accepted)
                 return
-            ticket = admitted
-            ticket.refusal = refusal
+            ticket.refuse(refusal)
         try:
-            self._take(accepted, ticket if self._admission is not None or refusal else None)
+            self._take(accepted, ticket)
         except BaseException:
-            ticket.release()
+            if ticket is not None:
+                ticket.release()
             drop(accepted)
             raise
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tomada.telemetry import LimitStruck, Outcome, emit
 
@@ -75,7 +75,8 @@ class Admission:
             if not lacking:
                 self.greeting -= 1
                 self.open += 1
-                self._hosts[host] = self._hosts.get(host, 0) + 1
+                if host:
+                    self._hosts[host] = self._hosts.get(host, 0) + 1
         return self._refused(lacking, host)
 
     def _lacking(self, host: str) -> str:
@@ -93,8 +94,7 @@ class Admission:
             emit(LimitStruck(limit=limit, allowed=allowed, outcome=Outcome.REFUSED, where=host))
         if limit == "connections":
             return f"the server has {allowed:,} connections, and takes no more; try again later"
-        who = host or "this host"
-        return f"the server has {allowed:,} connections of {who}, and takes no more of it; close one of them"
+        return f"the server has {allowed:,} connections of {host}, and takes no more of it; close one of them"
 
     def leave(self, host: str, *, was_open: bool) -> None:
         """Count one open connection less; or one handshake, where it never was open."""
@@ -103,11 +103,29 @@ class Admission:
                 self.greeting -= 1
                 return
             self.open -= 1
-            left = self._hosts[host] - 1
-            if left:
+            left = self._hosts.pop(host, 0) - 1
+            if left > 0:
                 self._hosts[host] = left
-            else:
-                del self._hosts[host]
+
+
+class Admitted(Protocol):
+    """What a protocol is given whose connection is counted."""
+
+    def called(self, host: str) -> None:
+        """A proxy says who it really is. Without effect once it has entered."""
+        ...
+
+    def why_not(self) -> str:
+        """Why it could not enter just now; empty where it could. For those who can tell a caller early."""
+        ...
+
+    def enter(self) -> str:
+        """The handshake is complete: why there is no room for the connection; empty where there is."""
+        ...
+
+    def release(self) -> None:
+        """The connection has ended. To call it again does nothing."""
+        ...
 
 
 class Ticket:
@@ -115,33 +133,42 @@ class Ticket:
 
     Args:
         admission: Where it is counted; ``None``: nowhere.
-        host: Whose it is. It may be named anew until it has entered, when a proxy says who the caller is.
+        host: Whose it is; empty where that is not known: then it counts for no host.
         refusal: Why it may not enter, whatever room there is.
     """
 
-    __slots__ = ("_admission", "_is_open", "host", "refusal")
+    __slots__ = ("_admission", "_is_open", "_refusal", "host")
 
     def __init__(self, admission: Admission | None, host: str, refusal: str = "") -> None:
         self._admission = admission
         self._is_open = False
+        self._refusal = refusal
         self.host = host
-        self.refusal = refusal
+
+    def called(self, host: str) -> None:
+        """A proxy says who it really is. Without effect once it has entered."""
+        if not self._is_open:
+            self.host = host
+
+    def refuse(self, reason: str) -> None:
+        """It may not enter, whatever room there is."""
+        self._refusal = reason
 
     def why_not(self) -> str:
         """Why it could not enter just now; empty where it could. For those who can tell a caller early."""
         admission = self._admission
-        if self.refusal or admission is None or self._is_open:
-            return self.refusal
+        if self._refusal or admission is None or self._is_open:
+            return self._refusal
         return admission.why_full(self.host)
 
     def enter(self) -> str:
-        """The handshake is complete: the connection is counted as open. Or why there is no room for it."""
+        """The handshake is complete: the connection is counted as open. Or why there is no room for it, for good."""
         admission = self._admission
-        if self.refusal or admission is None or self._is_open:
-            return self.refusal
-        refusal = admission.enter(self.host)
-        self._is_open = not refusal
-        return refusal
+        if self._refusal or admission is None or self._is_open:
+            return self._refusal
+        self._refusal = admission.enter(self.host)
+        self._is_open = not self._refusal
+        return self._refusal
 
     def release(self) -> None:
         """The connection has ended. To call it again does nothing."""

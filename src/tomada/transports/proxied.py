@@ -98,8 +98,8 @@ class Proxied(Layer):
         transport: Any = self.lower
         if header.client is not None and header.server is not None:
             transport = Forwarded(self.lower, header)
-            if self.ticket is not None:
-                self.ticket.host = header.client[0]
+        if self.ticket is not None:
+            self.ticket.called(transport.get_extra_info("peername")[0])
         self._step_aside(transport)
         if len(heard) > header.size and not self.lower.is_closing():
             self.upper.data_received(heard[header.size :])
