@@ -6,9 +6,11 @@ import asyncio
 import logging
 from contextvars import copy_context
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from tomada.binding import Binding
+from tomada.capacity import Places, Room
 from tomada.eager import Starter
 from tomada.messenger import Repertoire
 from tomada.protocol import Engine, GoodbyeCode, Hello, PeerLimits, Role, State, Welcome, encode
@@ -59,8 +61,10 @@ class Endpoint:
         "is_cut",
         "limits",
         "loop",
+        "places",
         "repertoire",
         "role",
+        "room",
         "starter",
         "sweep",
         "tasks",
@@ -76,6 +80,10 @@ class Endpoint:
         self.starter = Starter(self.loop)
         self.sweep = sweep_of(self.loop)
         """Looks when something is late."""
+        self.places = Places(limits.all_handlers, self.loop)
+        """What all its handlers share."""
+        self.room = Room(limits.all_buffer_bytes if role is Role.ACCEPTING else inf)
+        """What all that waits in its connections shares."""
         self.connections: set[Link] = set()
         self.flows: set[Flow] = set()
         """The byte streams that have been accepted."""

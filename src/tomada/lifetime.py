@@ -42,8 +42,10 @@ class Lifetime(Handling):
         "received_bytes",
         "sent_bytes",
         "slot",
+        "squeezed",
         "transport",
         "was_open",
+        "weighed",
     )
 
     def __init__(self, endpoint: Endpoint, engine: Engine) -> None:
@@ -60,6 +62,10 @@ class Lifetime(Handling):
         """Whether reading pauses."""
         self.clogged = False
         """Whether the transport takes no more: what is queued stays in the engine."""
+        self.squeezed = False
+        """Whether too much waits in all connections of the endpoint, and some of it here."""
+        self.weighed = 0
+        """How many bytes waited here when that was counted last."""
         self.heard_at = self._exchanged = self.loop.time()
         """When something came last."""
         self._pinged_at = 0.0
@@ -188,6 +194,26 @@ class Lifetime(Handling):
         if DeadlineStruck.subscribers:
             seconds = getattr(self.endpoint.deadlines, deadline)
             emit(DeadlineStruck(deadline=deadline, seconds=seconds, peer=str(self.peer)))
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How much waits until the kernel takes more."""
+        if not self.clogged or self.transport is None:
+            return 0
+        return self.transport.get_write_buffer_size() + self.engine.unsent
+
+    # All connections together: `Room` calls these.
+
+    def held(self) -> int:
+        """How many bytes wait here: to be sent, or for the rest of their message."""
+        self.weighed = self.unsent_bytes + self.engine.unfinished
+        return self.weighed
+
+    def squeeze(self, *, squeezed: bool) -> None:
+        """Read no more while something waits to be sent; or go on."""
+        if squeezed is not self.squeezed:
+            self.squeezed = squeezed
+            self.throttle()
 
     # The end.
 

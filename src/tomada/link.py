@@ -11,6 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final, cast
 
 from tomada import transports
+from tomada.capacity import PORTION
 from tomada.endpoint import log
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, MessageError, RemoteError, TomadaError
 from tomada.handling import BURST_BYTES
@@ -125,6 +126,10 @@ class Link(Lifetime):
             self._flushing = False
         if self.engine.begun is not None:
             self.look_at(self.engine.begun + self.endpoint.deadlines.frame)
+            if self.engine.unfinished >= self.weighed + PORTION:
+                self.endpoint.room.weigh(self)
+        elif self.weighed:
+            self.endpoint.room.weigh(self)
         if self.strained:
             self._read_under_strain(len(data), self.engine.unsent - unsent)
         if self.engine.unsent:
@@ -143,6 +148,7 @@ class Link(Lifetime):
         """The transport is gone: all that waits for it fails, at once."""
         self.endpoint.connections.discard(self)
         self.endpoint.sweep.forget(self)
+        self.endpoint.room.forget(self)
         if self.ticket is not None:
             self.ticket.release()
         is_news = self.engine.state not in FINAL
@@ -181,15 +187,15 @@ class Link(Lifetime):
         self.clogged = False
         self.write()
         self._weigh()
+        if self.squeezed:
+            self.throttle()
 
     def _weigh(self) -> None:
         """Let senders wait while too much waits to be sent."""
-        transport = self.transport
-        blocked = (
-            self.clogged
-            and transport is not None
-            and transport.get_write_buffer_size() + self.engine.unsent > self.endpoint.limits.buffer_bytes
-        )
+        unsent = self.unsent_bytes
+        if unsent >= self.weighed + PORTION or (self.weighed and not unsent):
+            self.endpoint.room.weigh(self)
+        blocked = unsent > self.endpoint.limits.buffer_bytes
         if blocked is not self.blocked:
             self.block(blocked=blocked)
             self._unread = 0
@@ -373,7 +379,7 @@ class Link(Lifetime):
         if not (crowded and waits):
             self._beside = 0
         self.strained = self.blocked or (crowded and waits)
-        pause = (crowded and not waits) or self._unread > limits.buffer_bytes
+        pause = (crowded and not waits) or self._unread > limits.buffer_bytes or (self.squeezed and self.clogged)
         if pause is not self.paused:
             self.paused = pause
             if pause:

@@ -190,6 +190,11 @@ class Engine(Outbound):
         self._move(Step.END_OF_INPUT)
 
     @property
+    def unfinished(self) -> int:
+        """How many bytes are here of frames and messages that have not come to their end."""
+        return len(self._rest) + len(self._normal.body) + len(self._urgent.body)
+
+    @property
     def _in_fragments(self) -> bool:
         return self._normal.head is not None or self._urgent.head is not None
 

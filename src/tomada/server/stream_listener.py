@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from tomada import transports
 from tomada.address import Address
+from tomada.capacity import Room
 from tomada.endpoint import log
 from tomada.errors import ListenFailed, TimedOut
 from tomada.opening import Opening
 from tomada.settings import TLS, Deadlines, Limits
 from tomada.streams import Stream
 from tomada.streams.flow import Flow
+from tomada.telemetry import HandshakeEnded, emit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,7 +43,7 @@ class StreamListener:
     async def _listen(self, address: Address, tls: TLS | None, limits: Limits, deadlines: Deadlines) -> Self:
         admission = transports.Admission(limits)
         options = transports.Options(handshake=deadlines.handshake, tls=tls, admission=admission)
-        factory = partial(Flow, limits, deadlines, self._begin, options=options)
+        factory = partial(Flow, limits, deadlines, self._begin, options=options, room=Room(limits.all_buffer_bytes))
         self._listener = await transports.listen(address, factory, options=options)
         self._addresses = self._listener.addresses
         return self
@@ -122,6 +124,8 @@ class StreamListener:
     def _begin(self, flow: Flow) -> None:
         refusal = "" if flow.ticket is None else flow.ticket.enter()
         if refusal:
+            if HandshakeEnded.subscribers:
+                emit(HandshakeEnded(address=str(self.address), peer=str(flow.peer), seconds=0, reason=refusal))
             flow.cut(refusal)
             return
         if len(self._waiting) >= self._most:

@@ -10,6 +10,7 @@ from tomada.endpoint import log
 from tomada.errors import FileChanged, TomadaError
 from tomada.streams import Stream, blocking
 from tomada.streams.flow import Flow
+from tomada.telemetry import HandshakeEnded, emit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -40,7 +41,8 @@ class StreamServer:
 
     def flow(self) -> Flow:
         """What is to be put above the transport of a new stream."""
-        return Flow(self._endpoint.limits, self._endpoint.deadlines, self._begin, options=self._options)
+        endpoint = self._endpoint
+        return Flow(endpoint.limits, endpoint.deadlines, self._begin, options=self._options, room=endpoint.room)
 
     def _begin(self, flow: Flow) -> None:
         endpoint = self._endpoint
@@ -48,6 +50,8 @@ class StreamServer:
         if flow.ticket is not None and not refusal:
             refusal = flow.ticket.enter()
         if refusal:
+            if HandshakeEnded.subscribers:
+                emit(HandshakeEnded(address=str(self._handler.address), peer=str(flow.peer), seconds=0, reason=refusal))
             flow.cut(refusal)
             return
         endpoint.flows.add(flow)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from tomada.driven import parked
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, StreamBusy, StreamEnded, TimedOut
-from tomada.streams.buffer import ReceiveBuffer
-from tomada.streams.outflow import Outflow
+from tomada.streams.backlog import Backlog
 from tomada.transports import Admitted, Credentials, Options, credentials, peer_address, reset, stack
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tomada.capacity import Room
     from tomada.driven import Driven
     from tomada.settings import Deadlines, Limits
 
@@ -37,7 +37,7 @@ _MUCH: Final = 65_536
 CLOSED: Final = "the stream was closed at this end"
 
 
-class Flow(Outflow):
+class Flow(Backlog):
     """Both directions of one stream.
 
     There is one timer, set only where something waits and left alone while things move: when it strikes it looks
@@ -49,6 +49,7 @@ class Flow(Outflow):
         begin: At the accepting end: called when the stream is open.
         options: Of its transport, and of TLS where it begins later.
         host: At the connecting end: the name that was connected to.
+        room: What all that waits in the streams of a server shares.
     """
 
     __slots__ = (
@@ -62,14 +63,11 @@ class Flow(Outflow):
         "_seconds",
         "_timer",
         "_timer_at",
-        "buffer",
         "credentials",
         "driven",
-        "drops",
         "ended",
         "host",
         "is_ended",
-        "is_paused",
         "options",
         "ticket",
     )
@@ -82,17 +80,13 @@ class Flow(Outflow):
         *,
         options: Options | None = None,
         host: str = "",
+        room: Room | None = None,
     ) -> None:
-        super().__init__(limits, deadlines)
+        super().__init__(limits, deadlines, room)
         self.options = options or Options(handshake=deadlines.handshake)
         self.host = host
-        self.buffer = ReceiveBuffer()
         self.is_ended = False
         """The peer sends no more."""
-        self.drops = False
-        """Whether what comes is dropped."""
-        self.is_paused = False
-        """Whether so much has come that reading pauses."""
         self.ended: asyncio.Future[None] = self.loop.create_future()
         """Done when the connection is gone."""
         self.driven: Driven | None = None
@@ -146,6 +140,8 @@ class Flow(Outflow):
                 # uvloop reads on and on while a lot comes, and nothing else runs meanwhile.
                 self.transport.pause_reading()
                 self.loop.call_soon(self._read_on, self.transport)
+        if buffer.size >= self.next_unread:
+            self.weigh()
 
     def _read_on(self, transport: asyncio.Transport) -> None:
         if not self.is_paused and not transport.is_closing():
@@ -166,8 +162,16 @@ class Flow(Outflow):
             self._timer.cancel()
         if self.ticket is not None:
             self.ticket.release()
+        if self.room is not None:
+            self.room.forget(self)
         if not self.ended.done():
             self.ended.set_result(None)
+
+    def resume_writing(self) -> None:
+        """The kernel has taken all."""
+        super().resume_writing()
+        if self.is_paused and self.has_reader:
+            self.resume()
 
     def _lose(self, reason: str) -> None:
         self.lost = self.lost or reason
@@ -197,8 +201,8 @@ class Flow(Outflow):
                 self.arm(inf)
         if self._is_stopping:
             self._end_soon()
-        if self.is_paused:
-            self._resume()
+        if self.is_paused and not (self.is_squeezed and self.clogged):
+            self.resume()  # whoever waits gets what there is, and more
         if driven is not None and driven.is_running and asyncio.current_task() is driven.task:
             return parked()
         self._reader = self.loop.create_future()
@@ -247,11 +251,6 @@ class Flow(Outflow):
             self.relax()
         return taken
 
-    def relax(self) -> None:
-        """Receive again where there is room."""
-        if self.is_paused and self.buffer.size < self.limits.receive_bytes // 2:
-            self._resume()
-
     def deafen(self) -> None:
         """This end receives no more: the end is all there is to receive."""
         self.is_ended = True
@@ -262,15 +261,11 @@ class Flow(Outflow):
         """Take no notice of what comes from now on, nor of what has come."""
         self.drops = True
         self.buffer.clear()
-        self._resume()
-
-    def _resume(self) -> None:
-        self.is_paused = False
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
+        self.resume()
 
     @property
-    def _has_reader(self) -> bool:
+    def has_reader(self) -> bool:
+        """Whether somebody waits to receive."""
         reader, driven = self._reader, self.driven
         return (driven is not None and driven.is_parked) or (reader is not None and not reader.done())
 
@@ -306,7 +301,7 @@ class Flow(Outflow):
     def hurry(self) -> None:
         """The server stops: whoever waits to receive does so for a moment only."""
         self._is_stopping = True
-        if self._has_reader:
+        if self.has_reader:
             self._end_soon()
 
     def _end_soon(self) -> None:
@@ -356,7 +351,7 @@ class Flow(Outflow):
     def _strike(self) -> None:
         self._timer = None
         now = self.loop.time()
-        if self._has_reader:
+        if self.has_reader:
             if not self._due:
                 self._seconds = self.deadlines.idle
                 self._due = now + self._seconds

@@ -9,6 +9,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from tomada.capacity import PORTION
 from tomada.errors import BufferFull, ConnectionLost, TimedOut
 from tomada.transports import unacknowledged
 
@@ -39,6 +40,7 @@ class Outflow(asyncio.Protocol):
         "_has_moved",
         "_in_kernel",
         "_kept",
+        "_next_unsent",
         "_writers",
         "clogged",
         "deadlines",
@@ -72,6 +74,8 @@ class Outflow(asyncio.Protocol):
         self._writers: list[asyncio.Future[None]] = []
         self._kept = bytearray()
         """What waits here, while the kernel takes no more, to be handed to the transport."""
+        self._next_unsent = PORTION
+        """When so much waits to be sent, it is counted anew in all streams together."""
         self._due_progress = 0.0
         self._has_moved = False
         self._in_kernel = 0
@@ -84,6 +88,10 @@ class Outflow(asyncio.Protocol):
 
     def arm(self, at: float) -> None:
         """Let the timer strike then, or before."""
+        raise NotImplementedError
+
+    def weigh(self) -> None:
+        """Count what waits here, in all streams of a server together."""
         raise NotImplementedError
 
     # The event loop calls these.
@@ -101,6 +109,8 @@ class Outflow(asyncio.Protocol):
         """The kernel has taken all."""
         self.clogged = False
         self.hand_over()
+        if self._next_unsent > PORTION and not self.clogged:
+            self.weigh()
         self.wake_writers()
 
     # Sending.
@@ -119,6 +129,8 @@ class Outflow(asyncio.Protocol):
     def keep(self, data: bytes) -> None:
         """Let `data` wait while the kernel takes no more: what is small here, as one piece."""
         self.waiting += len(data)
+        if self.waiting >= self._next_unsent:
+            self.weigh()
         if len(self._kept) + len(data) > PIECE:
             self.hand_over()
         if len(data) < PIECE:
@@ -138,6 +150,17 @@ class Outflow(asyncio.Protocol):
         left = self.transport.get_write_buffer_size() + len(self._kept)
         self._has_moved = self._has_moved or left < self.waiting
         self.waiting = left
+        if left >= self._next_unsent:
+            self.weigh()
+
+    def unsent(self) -> int:
+        """How much waits to be sent, exactly; when more does, it is counted anew."""
+        if not self.clogged:
+            self._next_unsent = PORTION
+            return 0
+        left = self.transport.get_write_buffer_size() + len(self._kept)
+        self._next_unsent = left + PORTION
+        return left
 
     def write_nowait(self, data: bytes) -> None:
         """The same where nobody would have to wait. Raises `BufferFull`, `ConnectionLost`."""
