@@ -13,6 +13,8 @@ from tomada.eager import Starter
 from tomada.messenger import Repertoire
 from tomada.protocol import Engine, Hello, PeerLimits, Role, State, Welcome, encode
 from tomada.sweep import sweep_of
+from tomada.telemetry import late
+from tomada.telemetry.statistics import Tally
 from tomada.threads import Threads
 from tomada.transports import End
 
@@ -62,6 +64,7 @@ class Endpoint:
         "role",
         "starter",
         "sweep",
+        "tally",
         "tasks",
     )
 
@@ -78,6 +81,7 @@ class Endpoint:
         self.connections: set[Link] = set()
         self.flows: set[Flow] = set()
         """The byte streams that have been accepted."""
+        self.tally = Tally()
         self.tasks: set[asyncio.Task[Any]] = set()
         """Handlers and hooks that have begun and wait."""
         self.is_closing = False
@@ -128,6 +132,7 @@ class Endpoint:
         await self._wait_for_tasks()
         self.is_cut = True
         if self.tasks:
+            late("drain", self.deadlines.drain, "")
             log.warning("cut: %d handlers have not ended within %g s", len(self.tasks), self.deadlines.drain)
             self._cancel_tasks()
             await asyncio.sleep(0)

@@ -18,6 +18,9 @@ TICK: Final = 0.1
 """Seconds: what is late is noticed so much later, at most."""
 NOWHERE: Final = -1
 _STALLED: Final = 5
+"""So many ticks late the wheel itself may be, before it takes that for a stop of the whole process."""
+_AGAIN: Final = 1.0
+"""Seconds until it looks again at what could not be looked at."""
 
 
 class Watched(Protocol):
@@ -37,11 +40,15 @@ class Sweep:
         loop: Whose clock it goes by.
     """
 
-    __slots__ = ("__weakref__", "_loop", "_next", "_slots", "_timer", "_turned")
+    __slots__ = ("__weakref__", "_is_late", "_looking", "_loop", "_next", "_slots", "_timer", "_turned")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._slots: dict[int, set[Watched]] = {}
+        self._looking: set[Watched] = set()
+        """Those of this turn that are still to be looked at."""
+        self._is_late = False
+        """Whether this turn has been put off."""
         self._timer: asyncio.TimerHandle | None = None
         self._next = 0
         """The tick of the timer."""
@@ -67,6 +74,7 @@ class Sweep:
 
     def forget(self, item: Watched) -> None:
         """Look at `item` no more."""
+        self._looking.discard(item)
         if item.slot != NOWHERE:
             self._slots[item.slot].discard(item)
             item.slot = NOWHERE
@@ -81,10 +89,12 @@ class Sweep:
         now = self._loop.time()
         tick = int(now / TICK)
         self._timer = None
-        if tick - self._next > _STALLED:
+        if tick - self._next > _STALLED and not self._is_late:
             # This process was stopped, or its loop kept busy. What has come meanwhile is read before anybody is late.
+            self._is_late = True
             self._wind(tick + 1)
             return
+        self._is_late = False
         self._turned = max(tick, self._next)  # a clock of milliseconds may strike a little early
         for slot in [slot for slot in self._slots if slot <= self._turned]:
             self._look(self._slots.pop(slot), now)
@@ -94,11 +104,14 @@ class Sweep:
     def _look(self, items: set[Watched], now: float) -> None:
         for item in items:
             item.slot = NOWHERE
-        for item in items:
+        self._looking = items
+        while items:
+            item = items.pop()
             try:
                 self.watch(item, item.sweep(now))
             except Exception as error:  # noqa: BLE001 - the others are looked at all the same
                 self._loop.call_exception_handler({"message": f"looking at {item!r} failed", "exception": error})
+                self.watch(item, now + _AGAIN)
 
 
 _sweeps: Final[WeakValueDictionary[int, Sweep]] = WeakValueDictionary()

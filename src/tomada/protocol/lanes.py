@@ -14,10 +14,11 @@ class Incoming:
         limit: The longest message, in bytes.
     """
 
-    __slots__ = ("_body", "_limit", "_name", "expected", "head")
+    __slots__ = ("_body", "_limit", "_name", "_parts", "expected", "head")
 
     def __init__(self, name: str, limit: int) -> None:
         self.expected = 1
+        self._parts = 0
         self.head: tuple[int, int, int, int] | None = None
         """Kind, flags, type and id of the message under way in fragments."""
         self._body = bytearray()
@@ -40,10 +41,16 @@ class Incoming:
         self._body += payload
         if more:
             self.head = head
+            self._parts += 1
             return None
         whole = bytes(self._body)
         self.clear()
         return whole
+
+    @property
+    def whole(self) -> int:
+        """How many messages have come, modulo 2**32: all frames, but for those that were not their message's last."""
+        return self.expected - 1 - self._parts & U32
 
     def clear(self) -> None:
         """Forget the message under way."""
