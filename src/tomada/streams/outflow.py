@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from math import inf
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from tomada.errors import BufferFull, ConnectionLost, TimedOut
+from tomada.telemetry import late
 from tomada.transports import unacknowledged
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class Outflow(asyncio.Protocol):
         "loop",
         "lost",
         "peer",
+        "sent_bytes",
         "transport",
         "waiting",
     )
@@ -75,6 +78,8 @@ class Outflow(asyncio.Protocol):
         self._due_progress = 0.0
         self._has_moved = False
         self._in_kernel = 0
+        self.sent_bytes = 0
+        """All that was handed over so far."""
         self.waiting = 0
         """At most so much waits to be sent: what was counted last, and what was sent since."""
 
@@ -82,8 +87,8 @@ class Outflow(asyncio.Protocol):
         """End the connection at once."""
         raise NotImplementedError
 
-    def arm(self, at: float) -> None:
-        """Let the timer strike then, or before."""
+    def look_at(self, at: float) -> None:
+        """Let the wheel look then, or before."""
         raise NotImplementedError
 
     # The event loop calls these.
@@ -95,7 +100,7 @@ class Outflow(asyncio.Protocol):
         self._in_kernel = unacknowledged(self.transport)
         self._has_moved = False
         self._due_progress = self.loop.time() + self.deadlines.progress
-        self.arm(self._due_progress)
+        self.look_at(self._due_progress)
 
     def resume_writing(self) -> None:
         """The kernel has taken all."""
@@ -109,12 +114,17 @@ class Outflow(asyncio.Protocol):
         """Hand `data` to the transport. Raises `ConnectionLost`."""
         self._check_open()
         was_clogged = self.clogged
+        self.sent_bytes += len(data)
         if was_clogged:
             self.keep(data)
         else:
             self.transport.write(data)
         if self.clogged and not was_clogged:
             self.count()
+
+    def has_sent(self, count: int) -> None:
+        """So many bytes went another way than by `write`."""
+        self.sent_bytes += count
 
     def keep(self, data: bytes) -> None:
         """Let `data` wait while the kernel takes no more: what is small here, as one piece."""
@@ -217,13 +227,13 @@ class Outflow(asyncio.Protocol):
 
     # A peer that takes nothing for too long is dead, or means harm.
 
-    @property
-    def no_progress(self) -> str:
-        """Why a connection is cut whose peer takes nothing."""
-        return f"the peer took nothing of what was sent for {self.deadlines.progress:g} s"
+    def cut_for_no_progress(self) -> None:
+        """Cut a connection whose peer takes nothing."""
+        late("progress", self.deadlines.progress, self.peer)
+        self.cut(f"the peer took nothing of what was sent for {self.deadlines.progress:g} s")
 
-    def check_progress(self, now: float) -> None:
-        """Cut a clogged connection whose peer has taken nothing for too long."""
+    def check_progress(self, now: float) -> float:
+        """Cut a clogged connection whose peer has taken nothing for too long; when to look again."""
         self.count()
         # The kernel asks for more only when a good part of its own buffer is free again: minutes may pass until then.
         before, self._in_kernel = self._in_kernel, unacknowledged(self.transport)
@@ -231,6 +241,6 @@ class Outflow(asyncio.Protocol):
             self._has_moved = False
             self._due_progress = now + self.deadlines.progress
         elif now >= self._due_progress:
-            self.cut(self.no_progress)
-            return
-        self.arm(self._due_progress)
+            self.cut_for_no_progress()
+            return inf
+        return self._due_progress

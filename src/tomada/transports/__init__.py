@@ -24,6 +24,7 @@ from tomada.transports.accepting import Accepting
 from tomada.transports.accepting import adopt as around
 from tomada.transports.admission import Admission, Ticket
 from tomada.transports.datagrams.transport import DatagramStatistics
+from tomada.transports.keepalive import keep_alive
 from tomada.transports.layer import End
 from tomada.transports.listener import Listener
 from tomada.transports.naming import own_address, peer_address
@@ -49,6 +50,7 @@ __all__ = [
     "close",
     "connect",
     "identity",
+    "keep_alive",
     "listen",
     "own_address",
     "peer_address",
