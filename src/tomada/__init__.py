@@ -7,7 +7,7 @@ The house, from the ground: `errors`, `address`, `message`; `protocol` (sans-I/O
 `datagrams`; `app`, `messenger`, `link`, `connection`; `client` and `server`; `cli`. Imports point down.
 """
 
-from tomada import sync
+from tomada import sync, telemetry
 from tomada.address import Address
 from tomada.app import App
 from tomada.client import DatagramClient, connect, connect_datagram, connect_stream
@@ -42,9 +42,10 @@ from tomada.errors import (
     UnverifiedPeer,
 )
 from tomada.message import Message, Request
-from tomada.server import Server, StreamListener, listen_stream, serve
+from tomada.server import Server, ServerStatistics, StreamListener, listen_stream, serve
 from tomada.settings import TLS, DatagramLimits, Deadlines, Limits, Multicast
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
+from tomada.telemetry import ConnectionStatistics, StreamStatistics, subscribe
 from tomada.transports import DatagramStatistics, Identity
 from tomada.web import web_folder
 
@@ -58,6 +59,7 @@ __all__ = [
     "ConnectFailed",
     "Connection",
     "ConnectionLost",
+    "ConnectionStatistics",
     "Datagram",
     "DatagramClient",
     "DatagramError",
@@ -85,10 +87,12 @@ __all__ = [
     "RemoteError",
     "Request",
     "Server",
+    "ServerStatistics",
     "Stream",
     "StreamBusy",
     "StreamEnded",
     "StreamListener",
+    "StreamStatistics",
     "SystemPort",
     "TimedOut",
     "TomadaError",
@@ -102,7 +106,9 @@ __all__ = [
     "connect_stream",
     "listen_stream",
     "serve",
+    "subscribe",
     "sync",
+    "telemetry",
     "u8",
     "u16",
     "u32",

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import msgspec
 
 from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
+from tomada.telemetry import late
 from tomada.transports import memory, stack, tcp, unix
 from tomada.transports.accepting import Accepting
 from tomada.transports.accepting import adopt as around
@@ -161,7 +162,13 @@ async def connect(
     if carrier is None:
         raise ConnectFailed(f"cannot connect to {address}: a {address.scheme} address carries no streams")
     make = stack.connecting(address, factory, options or Options())
-    transport, protocol = await carrier.connect(address, make, timeout)
+    try:
+        transport, protocol = await carrier.connect(address, make, timeout)
+    except ConnectFailed as error:
+        cause = error.__cause__
+        if isinstance(cause, TimeoutError) and cause.errno is None:  # the system's own time-out has a number
+            late("connect", timeout, address)
+        raise
     try:
         while isinstance(protocol, stack.Layer):
             await asyncio.shield(protocol.opened)

@@ -24,12 +24,16 @@ class Admission:
         chance: A random number from 0 to 1, for the early drop.
     """
 
-    __slots__ = ("_chance", "_hosts", "_limits", "greeting", "is_closing", "open")
+    __slots__ = ("_chance", "_hosts", "_limits", "accepted", "greeting", "is_closing", "open", "turned_away")
 
     def __init__(self, limits: Limits, chance: Callable[[], float] = random.random) -> None:
         self._limits = limits
         self._chance = chance
         self._hosts: dict[str, int] = {}
+        self.accepted = 0
+        """How many callers have been accepted so far, also those that were refused later on."""
+        self.turned_away: dict[str, int] = {}
+        """How many callers were dropped or refused so far, by the limit that they met."""
         self.greeting = 0
         """How many are at their handshake."""
         self.open = 0
@@ -41,12 +45,12 @@ class Admission:
         """What a caller that has just been accepted gets; ``None``: it is to be dropped, before it costs anything."""
         limits, greeting = self._limits, self.greeting
         if greeting >= limits.handshakes_early and self._is_dropped(greeting):
-            if LimitStruck.subscribers:
-                name, allowed = "handshakes_early", limits.handshakes_early
-                if greeting >= limits.handshakes:
-                    name, allowed = "handshakes", limits.handshakes
-                emit(LimitStruck(limit=name, allowed=allowed, outcome=Outcome.DROPPED, where=host))
+            if greeting >= limits.handshakes:
+                self._turn_away("handshakes", limits.handshakes, host, Outcome.DROPPED)
+            else:
+                self._turn_away("handshakes_early", limits.handshakes_early, host, Outcome.DROPPED)
             return None
+        self.accepted += 1
         self.greeting += 1
         return Ticket(self, host)
 
@@ -61,11 +65,11 @@ class Admission:
         """Count one more open connection; or why there is no room for it."""
         limits = self._limits
         if self.open >= limits.connections:
-            self._refused("connections", limits.connections, host)
+            self._turn_away("connections", limits.connections, host, Outcome.REFUSED)
             return f"the server has {limits.connections:,} connections, and takes no more; try again later"
         of_host = self._hosts.get(host, 0)
         if of_host >= limits.connections_per_host:
-            self._refused("connections_per_host", limits.connections_per_host, host)
+            self._turn_away("connections_per_host", limits.connections_per_host, host, Outcome.REFUSED)
             return (
                 f"the server has {limits.connections_per_host:,} connections of {host or 'this machine'}, "
                 "and takes no more; close one of them"
@@ -83,10 +87,10 @@ class Admission:
         else:
             del self._hosts[host]
 
-    @staticmethod
-    def _refused(name: str, allowed: int, host: str) -> None:
+    def _turn_away(self, name: str, allowed: int, host: str, outcome: Outcome) -> None:
+        self.turned_away[name] = self.turned_away.get(name, 0) + 1
         if LimitStruck.subscribers:
-            emit(LimitStruck(limit=name, allowed=allowed, outcome=Outcome.REFUSED, where=host))
+            emit(LimitStruck(limit=name, allowed=allowed, outcome=outcome, where=host))
 
 
 class Ticket:
