@@ -43,7 +43,7 @@ from tomada.errors import (
 )
 from tomada.message import Message, Request
 from tomada.server import Server, ServerStatistics, StreamListener, listen_stream, serve
-from tomada.settings import TLS, DatagramLimits, Deadlines, Limits, Multicast
+from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
 from tomada.telemetry import ConnectionStatistics, StreamStatistics, subscribe
 from tomada.transports import DatagramStatistics, Identity
@@ -56,6 +56,7 @@ __all__ = [
     "AddressInUse",
     "App",
     "BufferFull",
+    "Children",
     "ConnectFailed",
     "Connection",
     "ConnectionLost",

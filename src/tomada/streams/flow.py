@@ -11,7 +11,7 @@ from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.streams.inflow import CLOSED, PARTS, Inflow
 from tomada.sweep import NOWHERE, sweep_of
 from tomada.telemetry import ConnectionEnded, ConnectionOpened, HandshakeEnded, StreamStatistics, emit, late
-from tomada.transports import Options, Ticket, keep_alive, own_address, peer_address, reset, stack
+from tomada.transports import Admitted, Options, keep_alive, own_address, peer_address, reset, stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class Flow(Inflow):
         self.host = host
         self.ended: asyncio.Future[None] = self.loop.create_future()
         """Done when the connection is gone."""
-        self.ticket: Ticket | None = None
+        self.ticket: Admitted | None = None
         """At the accepting end: what it was admitted with."""
         self._begin = begin
         self.slot = NOWHERE
@@ -211,8 +211,7 @@ class Flow(Inflow):
         due = now + self.deadlines.idle / PARTS
         if self._has_reader:
             due = min(due, self.sweep_wait(now))
-        if self.clogged:
-            due = min(due, self.check_progress(now))
+        due = min(due, self.check_progress(now))
         self._next_look = due
         return due
 
@@ -241,12 +240,11 @@ class Flow(Inflow):
 
     def statistics(self) -> StreamStatistics:
         """What it has done so far."""
-        if self.clogged:
-            self.count()
+        self.count()
         return StreamStatistics(
             seconds=self.loop.time() - self.opened_at,
             received_bytes=self.received_bytes,
             sent_bytes=self.sent_bytes,
-            waiting_bytes=self.waiting if self.clogged else 0,
+            waiting_bytes=self.waiting,
             unread_bytes=self.buffer.size,
         )

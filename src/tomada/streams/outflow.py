@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LOOK: Final = 0.5
+"""So long after the kernel took no more it is looked whether the peer takes something, and then again and again."""
 PIECE: Final = 65_536
 """Less than this is kept back while the kernel takes no more: an event loop holds each piece that waits as an object of
 its own, and asyncio sums them all up whenever one more comes."""
@@ -38,9 +40,8 @@ class Outflow(asyncio.Protocol):
     __slots__ = (
         "_due_progress",
         "_file",
-        "_has_moved",
-        "_in_kernel",
         "_kept",
+        "_taken",
         "_writers",
         "clogged",
         "deadlines",
@@ -75,9 +76,9 @@ class Outflow(asyncio.Protocol):
         self._writers: list[asyncio.Future[None]] = []
         self._kept = bytearray()
         """What waits here, while the kernel takes no more, to be handed to the transport."""
-        self._due_progress = 0.0
-        self._has_moved = False
-        self._in_kernel = 0
+        self._due_progress = inf
+        self._taken = 0
+        """How many bytes the peer had taken when it was looked last."""
         self.sent_bytes = 0
         """All that was handed over so far."""
         self.waiting = 0
@@ -97,10 +98,7 @@ class Outflow(asyncio.Protocol):
         """The kernel takes no more."""
         self.clogged = True
         self.waiting = self.transport.get_write_buffer_size()
-        self._in_kernel = unacknowledged(self.transport)
-        self._has_moved = False
-        self._due_progress = self.loop.time() + self.deadlines.progress
-        self.look_at(self._due_progress)
+        self.look_at(self.loop.time() + LOOK)
 
     def resume_writing(self) -> None:
         """The kernel has taken all."""
@@ -145,9 +143,7 @@ class Outflow(asyncio.Protocol):
 
     def count(self) -> None:
         """Look how much waits."""
-        left = self.transport.get_write_buffer_size() + len(self._kept)
-        self._has_moved = self._has_moved or left < self.waiting
-        self.waiting = left
+        self.waiting = self.transport.get_write_buffer_size() + len(self._kept)
 
     def write_nowait(self, data: bytes) -> None:
         """The same where nobody would have to wait. Raises `BufferFull`, `ConnectionLost`."""
@@ -233,14 +229,21 @@ class Outflow(asyncio.Protocol):
         self.cut(f"the peer took nothing of what was sent for {self.deadlines.progress:g} s")
 
     def check_progress(self, now: float) -> float:
-        """Cut a clogged connection whose peer has taken nothing for too long; when to look again."""
+        """Cut a connection whose peer takes nothing of what was sent, be it here or in the kernel; when to look again.
+
+        The kernel asks for more only when a good part of its own buffer is free again: minutes may pass until then.
+        """
+        if self.sent_bytes == self._taken:
+            return inf
         self.count()
-        # The kernel asks for more only when a good part of its own buffer is free again: minutes may pass until then.
-        before, self._in_kernel = self._in_kernel, unacknowledged(self.transport)
-        if self._has_moved or self._in_kernel < before:
-            self._has_moved = False
+        taken = self.sent_bytes - self.waiting - unacknowledged(self.transport)
+        has_moved, self._taken = taken > self._taken, taken
+        if taken == self.sent_bytes:
+            self._due_progress = inf
+            return inf
+        if has_moved or self._due_progress == inf:
             self._due_progress = now + self.deadlines.progress
         elif now >= self._due_progress:
             self.cut_for_no_progress()
             return inf
-        return self._due_progress
+        return min(now + LOOK, self._due_progress)

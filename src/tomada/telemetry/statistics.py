@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 import msgspec
 
 
@@ -40,14 +42,41 @@ class StreamStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally:
-    """Counts what becomes of the connections of one server or client, since its start."""
+    """Counts what becomes of the connections of one server or client, since its start; in any of its threads."""
 
-    __slots__ = ("ended_messages", "ended_streams", "failed", "opened_messages", "opened_streams")
+    __slots__ = ("_lock", "failed", "messages", "opened", "streams")
 
     def __init__(self) -> None:
-        self.opened_messages = 0
-        self.opened_streams = 0
-        self.ended_messages = 0
-        self.ended_streams = 0
+        self._lock = Lock()
+        self.messages = 0
+        """How many connections of messages are open."""
+        self.streams = 0
+        """How many byte streams are open."""
+        self.opened = 0
+        """How many have been opened so far."""
         self.failed = 0
-        """How many ended wrongly."""
+        """How many of them have ended wrongly."""
+
+    def connection_opened(self) -> None:
+        """A connection of messages is open."""
+        with self._lock:
+            self.messages += 1
+            self.opened += 1
+
+    def connection_ended(self, *, is_wrong: bool) -> None:
+        """It has ended."""
+        with self._lock:
+            self.messages -= 1
+            self.failed += is_wrong
+
+    def stream_opened(self) -> None:
+        """A byte stream is open."""
+        with self._lock:
+            self.streams += 1
+            self.opened += 1
+
+    def stream_ended(self, *, is_wrong: bool) -> None:
+        """It has ended."""
+        with self._lock:
+            self.streams -= 1
+            self.failed += is_wrong

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tomada.telemetry import LimitStruck, Outcome, emit
 
@@ -91,6 +91,18 @@ class Admission:
         self.turned_away[name] = self.turned_away.get(name, 0) + 1
         if LimitStruck.subscribers:
             emit(LimitStruck(limit=name, allowed=allowed, outcome=outcome, where=host))
+
+
+class Admitted(Protocol):
+    """What a protocol is given whose connection is counted."""
+
+    def enter(self) -> str:
+        """The handshake is complete: why there is no room for the connection; empty where there is."""
+        ...
+
+    def release(self) -> None:
+        """The connection has ended. To call it again does nothing."""
+        ...
 
 
 class Ticket:

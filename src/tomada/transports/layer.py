@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tomada.address import Address
-    from tomada.transports.admission import Ticket
+    from tomada.transports.admission import Admitted
 
 
 class End(Enum):
@@ -73,7 +73,7 @@ class Layer(asyncio.Protocol, asyncio.Transport):
         self.wheel = sweep_of(self.loop)
         self.opened: asyncio.Future[None] = self.loop.create_future()
         """The handshake is complete, or has failed: `HandshakeFailed`, or `ConnectFailed` as if nobody listened."""
-        self.ticket: Ticket | None = None
+        self.ticket: Admitted | None = None
         """What the connection was admitted with, where this is the lowest layer."""
         self._deadline = deadline
         self._pending = pending
