@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tomada.errors import ConnectionLost, TimedOut
 from tomada.protocol import GoodbyeCode, State
 from tomada.protocol.state import FINAL
+from tomada.telemetry import late
 from tomada.transports import identity
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tomada.link import Link
     from tomada.message import Message, Request
     from tomada.protocol import TypeEntry
+    from tomada.telemetry import ConnectionStatistics
     from tomada.transports import Credentials, Identity
 
 ReplyT = TypeVar("ReplyT")
@@ -89,6 +91,7 @@ class Connection:
             async with asyncio.timeout(timeout):
                 return await self.ask(request)
         except TimeoutError:
+            late("ask", timeout, self.peer)
             raise TimedOut(f"no reply to {type(request).__name__} from {self.peer} within {timeout:g} s") from None
 
     async def send(self, message: Message) -> None:
@@ -223,6 +226,10 @@ class Connection:
     def refusals(self) -> tuple[TomadaError, ...]:
         """Why the peer refused one-way messages of this end, the last hundred reasons."""
         return self._link.refusals
+
+    def statistics(self) -> ConnectionStatistics:
+        """What the connection has done so far; also when it has ended."""
+        return self._link.statistics()
 
     @property
     def peer_types(self) -> dict[str, TypeEntry]:

@@ -15,6 +15,8 @@ from tomada.eager import Starter
 from tomada.messenger import Repertoire
 from tomada.protocol import Engine, GoodbyeCode, Hello, PeerLimits, Role, State, Welcome, encode
 from tomada.sweep import sweep_of
+from tomada.telemetry import late
+from tomada.telemetry.statistics import Tally
 from tomada.threads import Threads
 from tomada.transports import End
 
@@ -67,6 +69,7 @@ class Endpoint:
         "room",
         "starter",
         "sweep",
+        "tally",
         "tasks",
     )
 
@@ -87,6 +90,8 @@ class Endpoint:
         self.connections: set[Link] = set()
         self.flows: set[Flow] = set()
         """The byte streams that have been accepted."""
+        self.tally = Tally()
+        """Of this endpoint and of those `beside` it."""
         self.tasks: set[asyncio.Task[Any]] = set()
         """Handlers and hooks that have begun and wait."""
         self.is_closing = False
@@ -124,6 +129,7 @@ class Endpoint:
         endpoint = cls(other.role, other._app, limits, other.deadlines, other._connection_type)
         endpoint._binding = other._binding
         endpoint._is_guest = True
+        endpoint.tally = other.tally
         endpoint._be_ready()
         return endpoint
 
@@ -154,6 +160,7 @@ class Endpoint:
         await self._wait_for_tasks()
         self.is_cut = True
         if self.tasks:
+            late("drain", self.deadlines.drain, "")
             log.warning("cut: %d handlers have not ended within %g s", len(self.tasks), self.deadlines.drain)
             self._cancel_tasks()
             await asyncio.sleep(0)

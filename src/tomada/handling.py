@@ -16,6 +16,8 @@ from tomada.errors import ConnectionLost, InvalidMessage, RemoteError
 from tomada.messenger import WRONG_REPLY
 from tomada.protocol import FailureCode, GoodbyeCode
 from tomada.protocol.state import FINAL
+from tomada.telemetry import RequestEnded
+from tomada.telemetry.spans import span
 
 if TYPE_CHECKING:
     from tomada.address import Address
@@ -145,6 +147,11 @@ class Handling(asyncio.Protocol):
 
     # Start.
 
+    @property
+    def running(self) -> int:
+        """How many handlers have begun and wait for something."""
+        return self._busy
+
     def handle(self, route: Route, message: Any, id_: int) -> None:
         """Start the handler now, or in its turn: when one of those that run has ended, and its reply can be sent."""
         if self.is_refused:
@@ -216,7 +223,10 @@ class Handling(asyncio.Protocol):
 
     def _start(self, route: Route, message: Any, id_: int) -> None:
         try:
-            outcome = self.endpoint.starter.start(route.call(message, self.connection))
+            call = route.call(message, self.connection)
+            if RequestEnded.subscribers:
+                call = span(call, route.name, self.peer)
+            outcome = self.endpoint.starter.start(call)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered, and told to the log
             self._raised(route, id_, error)
         except asyncio.CancelledError:

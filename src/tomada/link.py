@@ -151,11 +151,9 @@ class Link(Lifetime):
         self.endpoint.room.forget(self)
         if self.ticket is not None:
             self.ticket.release()
-        is_news = self.engine.state not in FINAL
         lost = "the connection was lost" if error is None else f"the connection was lost: {error}"
         tags = self.engine.drop(self.cut_reason or self.engine.reason or lost)
-        if is_news:
-            self.tell_end()
+        self.tell_end()
         self.engine.take()
         for answer in (*[answer for _, answer in tags], *(self.pings or {}).values()):
             if not answer.done():
@@ -216,8 +214,8 @@ class Link(Lifetime):
         """The handshake is complete."""
         self.peer_software = peer.software
         self._peer_requests = peer.limits.requests
-        self.was_open = True
         self.engine.admission = None
+        self.tell_open()
         if self.endpoint.has_connect_hooks:
             self.greet()
         if self.opened is not None and not self.opened.done():

@@ -14,10 +14,11 @@ class Incoming:
         limit: The longest message, in bytes.
     """
 
-    __slots__ = ("_limit", "_name", "body", "expected", "head")
+    __slots__ = ("_limit", "_name", "_parts", "body", "expected", "head")
 
     def __init__(self, name: str, limit: int) -> None:
         self.expected = 1
+        self._parts = 0
         self.head: tuple[int, int, int, int] | None = None
         """Kind, flags, type and id of the message under way in fragments."""
         self.body = bytearray()
@@ -41,10 +42,16 @@ class Incoming:
         self.body += payload
         if more:
             self.head = head
+            self._parts += 1
             return None
         whole = bytes(self.body)
         self.clear()
         return whole
+
+    @property
+    def whole(self) -> int:
+        """How many messages have come, modulo 2**32: all frames, but for those that were not their message's last."""
+        return self.expected - 1 - self._parts & U32
 
     def clear(self) -> None:
         """Forget the message under way."""

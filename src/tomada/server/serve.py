@@ -18,6 +18,7 @@ from tomada.opening import Opening
 from tomada.protocol import Role
 from tomada.server.connection_threads import ConnectionThreads, Place
 from tomada.server.datagrams import Datagrams
+from tomada.server.statistics import ServerStatistics
 from tomada.server.streams import streams_of
 from tomada.settings import TLS, Deadlines, Isolation, Limits
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_datagrams", "_endpoint", "_listeners", "_options", "_threads")
+    __slots__ = ("_closed", "_datagrams", "_endpoint", "_listeners", "_options", "_started_at", "_threads")
 
     def __init__(self, endpoint: Endpoint, options: transports.Options, isolation: Isolation) -> None:
         self._endpoint = endpoint
@@ -41,6 +42,7 @@ class Server:
         self._options = options
         self._listeners: list[transports.Listener] = []
         self._datagrams = Datagrams(endpoint)
+        self._started_at = endpoint.loop.time()
         self._closed: asyncio.Task[None] | None = None
 
     async def _start(self, app: App, addresses: tuple[Address, ...]) -> None:
@@ -78,6 +80,24 @@ class Server:
     def connections(self) -> tuple[Connection, ...]:
         """The connections of this moment, of those that are served on the server's own event loop."""
         return tuple(link.connection for link in self._endpoint.connections)
+
+    def statistics(self) -> ServerStatistics:
+        """What the server has done so far; also when it is closed."""
+        endpoint, admission = self._endpoint, self._options.admission
+        tally = endpoint.tally
+        return ServerStatistics(
+            addresses=tuple(map(str, self.addresses)),
+            seconds=endpoint.loop.time() - self._started_at,
+            connections=tally.messages,
+            streams=tally.streams,
+            handshakes=0 if admission is None else admission.greeting,
+            handlers=len(endpoint.tasks),
+            accepted=0 if admission is None else admission.accepted,
+            opened=tally.opened,
+            failed=tally.failed,
+            turned_away={} if admission is None else dict(admission.turned_away),
+            datagrams={str(address): counted for address, counted in self.datagram_statistics.items()},
+        )
 
     def reload_certificates(self) -> None:
         """Read the files of `TLS` again now, not within the next seconds; open connections go on as they are.

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 from tomada import transports
 from tomada.address import Address
 from tomada.capacity import Room
-from tomada.endpoint import log
 from tomada.errors import ListenFailed, TimedOut
 from tomada.opening import Opening
 from tomada.settings import TLS, Deadlines, Limits
 from tomada.streams import Stream
 from tomada.streams.flow import Flow
-from tomada.telemetry import HandshakeEnded, emit
+from tomada.telemetry import LimitStruck, Outcome, emit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -124,17 +123,18 @@ class StreamListener:
     def _begin(self, flow: Flow) -> None:
         refusal = "" if flow.ticket is None else flow.ticket.enter()
         if refusal:
-            if HandshakeEnded.subscribers:
-                emit(HandshakeEnded(address=str(self.address), peer=str(flow.peer), seconds=0, reason=refusal))
-            flow.cut(refusal)
+            flow.refuse(refusal)
             return
         if len(self._waiting) >= self._most:
             self._waiting = deque(other for other in self._waiting if not other.lost)
         if self._listener is None or len(self._waiting) >= self._most:
-            log.info("%s was cut: %d streams wait to be accepted", flow.peer, len(self._waiting))
+            if LimitStruck.subscribers:
+                refused, where = Outcome.REFUSED, str(flow.peer)
+                emit(LimitStruck(limit="waiting", allowed=self._most, outcome=refused, where=where))
             flow.cut("too many streams wait to be accepted")
             return
         self._waiting.append(flow)
+        flow.tell_open()
         self._arrived.set()
 
 

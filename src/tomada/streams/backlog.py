@@ -1,6 +1,6 @@
 """What waits in one stream, counted together with what waits in all others of its server.
 
-The middle part of a `Flow`.
+Between the sending half of a `Flow` and the receiving one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Backlog(Outflow):
         """Whether too much waits in all streams together, and some of it here."""
 
     @property
-    def has_reader(self) -> bool:
+    def _has_reader(self) -> bool:
         """Whether somebody waits to receive."""
         raise NotImplementedError
 
@@ -65,7 +65,7 @@ class Backlog(Outflow):
         self.is_squeezed = squeezed
         if not squeezed:
             self.relax()
-        elif not self.drops and not self.transport.is_closing() and (self.clogged or not self.has_reader):
+        elif not self.drops and not self.transport.is_closing() and (self.clogged or not self._has_reader):
             self.is_paused = True
             self.transport.pause_reading()
 
@@ -74,10 +74,9 @@ class Backlog(Outflow):
         if self.is_squeezed:
             self.weigh()
         if self.is_paused and not self.is_squeezed and self.buffer.size < self.limits.receive_bytes // 2:
-            self.resume()
+            self._resume()
 
-    def resume(self) -> None:
-        """Receive again."""
+    def _resume(self) -> None:
         self.is_paused = False
         if not self.transport.is_closing():
             self.transport.resume_reading()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tomada.address import Address
     from tomada.settings import TLS
     from tomada.streams import framing, stream
+    from tomada.telemetry import StreamStatistics
     from tomada.transports import Credentials, Identity
 
 T = TypeVar("T")
@@ -157,6 +158,10 @@ class Stream:
     def is_open(self) -> bool:
         """Whether the connection is there."""
         return self._inner.is_open
+
+    def statistics(self) -> StreamStatistics:
+        """What the stream has done so far; also when it has ended."""
+        return self._inner.statistics()
 
     def __repr__(self) -> str:
         return repr(self._inner)

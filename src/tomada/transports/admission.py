@@ -28,13 +28,17 @@ class Admission:
         chance: A random number from 0 to 1, for the early drop.
     """
 
-    __slots__ = ("_chance", "_hosts", "_limits", "_lock", "greeting", "open")
+    __slots__ = ("_chance", "_hosts", "_limits", "_lock", "accepted", "greeting", "open", "turned_away")
 
     def __init__(self, limits: Limits, chance: Callable[[], float] = random.random) -> None:
         self._limits = limits
         self._chance = chance
         self._hosts: dict[str, int] = {}
         self._lock = Lock()
+        self.accepted = 0
+        """How many callers have been accepted so far, also those that were refused later on."""
+        self.turned_away: dict[str, int] = {}
+        """How many callers were dropped or refused so far, by the limit that they met."""
         self.greeting = 0
         """How many are at their handshake."""
         self.open = 0
@@ -50,11 +54,10 @@ class Admission:
         with self._lock:
             greeting = self.greeting
             if greeting < limits.handshakes_early or not self._is_dropped(greeting):
+                self.accepted += 1
                 self.greeting = greeting + 1
                 return Ticket(self, host)
-        if LimitStruck.subscribers:
-            name = "handshakes" if greeting >= limits.handshakes else "handshakes_early"
-            emit(LimitStruck(limit=name, allowed=getattr(limits, name), outcome=Outcome.DROPPED, where=host))
+        self._turn_away("handshakes" if greeting >= limits.handshakes else "handshakes_early", host, Outcome.DROPPED)
         return None
 
     def _is_dropped(self, greeting: int) -> bool:
@@ -89,12 +92,17 @@ class Admission:
     def _refused(self, limit: str, host: str) -> str:
         if not limit:
             return ""
+        self._turn_away(limit, host, Outcome.REFUSED)
         allowed = getattr(self._limits, limit)
-        if LimitStruck.subscribers:
-            emit(LimitStruck(limit=limit, allowed=allowed, outcome=Outcome.REFUSED, where=host))
         if limit == "connections":
             return f"the server has {allowed:,} connections, and takes no more; try again later"
         return f"the server has {allowed:,} connections of {host}, and takes no more of it; close one of them"
+
+    def _turn_away(self, limit: str, host: str, outcome: Outcome) -> None:
+        with self._lock:
+            self.turned_away[limit] = self.turned_away.get(limit, 0) + 1
+        if LimitStruck.subscribers:
+            emit(LimitStruck(limit=limit, allowed=getattr(self._limits, limit), outcome=outcome, where=host))
 
     def leave(self, host: str, *, was_open: bool) -> None:
         """Count one open connection less; or one handshake, where it never was open."""

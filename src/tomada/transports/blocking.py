@@ -8,6 +8,7 @@ import socket
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from tomada.errors import ConnectFailed, HandshakeFailed
+from tomada.telemetry import late
 from tomada.transports import stack, tcp, unix
 from tomada.transports.credentials import Credentials
 from tomada.transports.credentials import credentials as credentials_of
@@ -62,6 +63,8 @@ def _connect(address: Address, timeout: float) -> socket.socket:
     try:
         connected = _connect_unix(address, timeout) if address.scheme == "unix" else _connect_tcp(address, timeout)
     except (OSError, UnicodeError) as error:
+        if isinstance(error, TimeoutError) and error.errno is None:
+            late("connect", timeout, address)
         transport = unix if address.scheme == "unix" else tcp
         raise transport.connect_error(address, error, timeout) from error
     connected.settimeout(None)

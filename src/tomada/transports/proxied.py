@@ -111,7 +111,7 @@ class Proxied(Layer):
         self.upper.connection_made(transport)
 
     def eof_received(self) -> None:
-        """The proxy has gone before its header was whole."""
+        """The proxy has gone before its header was whole: `connection_lost` follows."""
 
 
 class Forwarded:
