@@ -18,6 +18,7 @@ from tomada.opening import Opening
 from tomada.protocol import Role
 from tomada.server.connection_threads import ConnectionThreads, Place
 from tomada.server.datagrams import Datagrams
+from tomada.server.descriptors import provide
 from tomada.server.statistics import ServerStatistics
 from tomada.server.streams import streams_of
 from tomada.settings import TLS, Deadlines, Isolation, Limits
@@ -178,9 +179,13 @@ class Serving(Opening[Server]):
     def run(self, *, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until SIGINT or SIGTERM, then close the server; a second signal cuts all at once, a third kills.
 
+        Where the process may have fewer files and sockets open than `Limits.connections` and `Limits.handshakes` need,
+        its soft limit is raised, up to the hard one.
+
         Args:
             ready: Called with the server when it listens.
         """
+        provide(self._limits)
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(self._run(ready))
 

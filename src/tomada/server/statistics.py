@@ -23,7 +23,7 @@ class ServerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     handlers: int
     """Handlers and hooks that have begun and wait for something now, in tasks or threads."""
     accepted: int
-    """Callers that were accepted since the start, whatever became of them; those of ``memory`` are not counted."""
+    """Callers that were accepted since the start, whatever became of them."""
     opened: int
     """Connections and byte streams whose handshake was completed since the start."""
     failed: int

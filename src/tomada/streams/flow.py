@@ -11,7 +11,17 @@ from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.streams.inflow import CLOSED, PARTS, Inflow
 from tomada.sweep import NOWHERE, sweep_of
 from tomada.telemetry import ConnectionEnded, ConnectionOpened, HandshakeEnded, StreamStatistics, emit, late
-from tomada.transports import Admitted, Credentials, Options, credentials, keep_alive, own_address, peer_address, reset, stack
+from tomada.transports import (
+    Admitted,
+    Credentials,
+    Options,
+    credentials,
+    keep_alive,
+    own_address,
+    peer_address,
+    reset,
+    stack,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -27,6 +27,7 @@ from tomada.telemetry.events import (
     WorkerStarted,
 )
 from tomada.telemetry.hub import Subscription, subscribe
+from tomada.telemetry.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,10 +105,25 @@ _LINES: Final[dict[type[Event], tuple[Callable[..., int], Callable[..., str]]]] 
 
 
 def _tell(event: Event) -> None:
-    how_loud, words = _LINES[type(event)]
+    how_loud, _ = _LINES[type(event)]
     level = how_loud(event)
-    if _log.isEnabledFor(level):
-        _log.log(level, "%s", words(event), extra={"event": event})
+    if not _log.isEnabledFor(level):
+        return
+    if level >= logging.WARNING:
+        _throttle.pass_on(event)
+    else:
+        _write(event)
+
+
+def _write(event: Event, before: int = 0, seconds: float = 0.0) -> None:
+    how_loud, words = _LINES[type(event)]
+    line = words(event)
+    if before:
+        line += f"; and {before:,} more like this within {seconds:.1f} s"
+    _log.log(how_loud(event), "%s", line, extra={"event": event})
+
+
+_throttle: Final = Throttle(_write)
 
 
 def start() -> Subscription:
