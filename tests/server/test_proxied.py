@@ -83,13 +83,17 @@ def test_the_client_is_who_the_proxy_says(
     secured = authority if scheme in ("tls", "wss") else None
 
     async def main() -> None:
-        async with serving(scheme, authority=secured) as server, proxy(server.addresses[0], header, pieces) as between:
-            async with tomada.connect(between.address, tls=secured.client if secured else None) as connection:
-                peer, _ = await connection.ask(Who())
-                assert peer == f"{scheme}://{client}"
-                assert str(await connection.receive()) == str(Note("None"))
-                data = os.urandom(500_000)
-                assert await connection.ask(Echo(data)) == data
+        trusting = secured.client if secured else None
+        async with (
+            serving(scheme, authority=secured) as server,
+            proxy(server.addresses[0], header, pieces) as between,
+            tomada.connect(between.address, tls=trusting) as connection,
+        ):
+            peer, _ = await connection.ask(Who())
+            assert peer == f"{scheme}://{client}"
+            assert str(await connection.receive()) == str(Note("None"))
+            data = os.urandom(500_000)
+            assert await connection.ask(Echo(data)) == data
 
     run(main())
 
@@ -105,16 +109,16 @@ def test_a_byte_stream_has_the_client_s_name_and_where_it_connected_to(run: Run)
                 await stream.send(data)
             await stream.send_file(__file__)
 
-        async with tomada.serve(app, proxied_by=TRUSTED) as server:
-            async with (
-                proxy(server.addresses[0], line(CLIENT, SERVER)) as between,
-                tomada.connect_stream(between.address) as stream,
-            ):
-                assert await stream.receive_until(b"\n") == b"tcp://192.0.2.7:56324 at tcp://198.51.100.1:443"
-                await stream.send(b"x" * 300_000)
-                assert await stream.receive_exactly(300_000) == b"x" * 300_000
-                await stream.shutdown()
-                assert b"def test_a_byte_stream" in b"".join([data async for data in stream])
+        async with (
+            tomada.serve(app, proxied_by=TRUSTED) as server,
+            proxy(server.addresses[0], line(CLIENT, SERVER)) as between,
+            tomada.connect_stream(between.address) as stream,
+        ):
+            assert await stream.receive_until(b"\n") == b"tcp://192.0.2.7:56324 at tcp://198.51.100.1:443"
+            await stream.send(b"x" * 300_000)
+            assert await stream.receive_exactly(300_000) == b"x" * 300_000
+            await stream.shutdown()
+            assert b"def test_a_byte_stream" in b"".join([data async for data in stream])
 
     run(main())
 
@@ -122,9 +126,12 @@ def test_a_byte_stream_has_the_client_s_name_and_where_it_connected_to(run: Run)
 @pytest.mark.parametrize("header", [raw_block(0x20, 0, b""), b"PROXY UNKNOWN\r\n", raw_block(0x21, 0, b"")])
 def test_a_proxy_that_speaks_for_itself_has_its_own_name(run: Run, header: bytes) -> None:
     async def main() -> None:
-        async with serving() as server, proxy(server.addresses[0], header) as between:
-            async with tomada.connect(between.address) as connection:
-                assert (await connection.ask(Who()))[0].startswith(f"tcp://{HERE}:")
+        async with (
+            serving() as server,
+            proxy(server.addresses[0], header) as between,
+            tomada.connect(between.address) as connection,
+        ):
+            assert (await connection.ask(Who()))[0].startswith(f"tcp://{HERE}:")
 
     run(main())
 
@@ -196,10 +203,12 @@ def test_what_others_send_is_never_taken_for_a_header(run: Run) -> None:
         async def note(stream: tomada.Stream) -> None:
             heard.put_nowait(await stream.receive() + str(stream.peer.host).encode())
 
-        async with tomada.serve(app, proxied_by=TRUSTED) as server:
-            async with tomada.connect_stream(server.addresses[0]) as stream:
-                await stream.send(line(CLIENT, SERVER))
-                assert await heard.get() == line(CLIENT, SERVER) + b"127.0.0.1"
+        async with (
+            tomada.serve(app, proxied_by=TRUSTED) as server,
+            tomada.connect_stream(server.addresses[0]) as stream,
+        ):
+            await stream.send(line(CLIENT, SERVER))
+            assert await heard.get() == line(CLIENT, SERVER) + b"127.0.0.1"
 
     run(main())
 
@@ -217,7 +226,7 @@ def test_a_host_s_connections_are_those_of_the_client_not_of_the_proxy(run: Run)
                 tomada.connect(first.address),
                 tomada.connect(other.address),
             ):
-                with pytest.raises(tomada.HandshakeFailed, match=r"the server has 1 connections of 192\.0\.2\.7, and"):
+                with pytest.raises(tomada.HandshakeFailed, match=r"the server has 1 connection of 192\.0\.2\.7, and"):
                     await tomada.connect(same.address)
         assert [(event.limit, event.where) for event in told] == [("connections_per_host", "192.0.2.7")]
 
