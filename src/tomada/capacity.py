@@ -88,9 +88,6 @@ class Places:
                 who.in_line = True
                 self._line.append(who)
         self.is_full = bool(self._line) or self.taken >= self._most
-        self._serve_again()
-
-    def _serve_again(self) -> None:
         if self._line:
             self._serve_soon()
 
@@ -166,6 +163,7 @@ class Room:
         for holder in tuple(self._held):
             holder.squeeze(squeezed=True)
         self._cut_largest()
+        self._relax()
 
     def _go_on(self, holder: Holder) -> None:
         holder.squeeze(squeezed=holder in self._held)
