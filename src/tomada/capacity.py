@@ -126,7 +126,7 @@ class Room:
         self._is_over = False
         """Whether connections wait until there is room again."""
         self.total = 0
-        """Bytes that wait, as counted last."""
+        """Bytes that wait, as counted last: never fewer than there are but for a portion in each, perhaps more."""
 
     def weigh(self, holder: Holder) -> None:
         """Count what `holder` holds by now."""
