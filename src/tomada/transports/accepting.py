@@ -59,7 +59,10 @@ class Accepting(msgspec.Struct, frozen=True, kw_only=True):
         take = self.take or (None if self.make is None else self._adopt)
         if take is None:
             return Bound(listening)
-        return Acceptor(listening, self.address, take, self.options.admission, self.callers)
+        address, name = self.address, listening.getsockname()
+        if isinstance(name, tuple):
+            address = msgspec.structs.replace(address, host=name[0], port=name[1])
+        return Acceptor(listening, address, take, self.options.admission, self.callers)
 
     def admitting(self) -> Callable[[], asyncio.Protocol]:
         """`make`, for those who accept otherwise than by an `Acceptor`: each caller is asked for when it is there."""
