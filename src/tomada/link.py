@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from tomada import transports
 from tomada.endpoint import log
-from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, MessageError, RemoteError, TomadaError
+from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, TomadaError
 from tomada.handling import BURST_BYTES, Handling
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger
 from tomada.protocol import GoodbyeCode, Hello, Role, State, Welcome
@@ -221,7 +221,7 @@ class Link(Handling):
         if future is not None and not future.done():
             future.set_result(None)
 
-    def refused(self, error: RemoteError | MessageError) -> None:
+    def refused(self, error: TomadaError) -> None:
         """A one-way message of this end met nobody; its sender has gone on, so the log is told."""
         self.refusals = (*self.refusals[1 - REMEMBERED_REFUSALS :], error)
         log.warning("%s: a one-way message was refused: %s", self.peer, error)
@@ -229,6 +229,9 @@ class Link(Handling):
     def left(self) -> None:
         """The peer has said goodbye; `_settle` answers when nothing is under way. No message comes any more."""
         self._wake_receiver()
+
+    def due(self, at: float) -> None:
+        """The sweep, which comes every second, finds what is late."""
 
     # Those who wait.
 
@@ -305,8 +308,10 @@ class Link(Handling):
             self.transport.abort()
 
     def sweep(self, now: float) -> None:
-        """End the connection if it is later than its deadlines allow."""
+        """End the connection if it is later than its deadlines allow, and handlers whose callers wait no longer."""
         deadlines = self.endpoint.deadlines
+        if now >= self.engine.due:
+            self.expire(now)
         if self._late is not None and now >= self._late:
             self.cut(f"not closed within {deadlines.drain:g} s")
         elif self.engine.expired(now, deadlines.handshake, deadlines.frame):

@@ -34,6 +34,7 @@ from tomada.protocol.handshake import (
     Welcome,
     longest_frame,
 )
+from tomada.protocol.metadata import split_metadata
 from tomada.protocol.outbound import Outbound
 from tomada.protocol.state import FINAL, RECEIVABLE, Role, State, Step
 
@@ -66,6 +67,7 @@ class Engine(Outbound):
         "_made",
         "_need",
         "_normal",
+        "_now",
         "_peer_parity",
         "_peer_types",
         "_ready",
@@ -92,7 +94,7 @@ class Engine(Outbound):
         self._frame_bytes = longest_frame(greeting.limits)
         self._rest = bytearray()
         self._need = HEADER_BYTES
-        self._made = now
+        self._made = self._now = now
         self._begun: float | None = None
         self._normal = lanes.Incoming("normal", greeting.limits.message_bytes)
         self._urgent = lanes.Incoming("urgent", greeting.limits.message_bytes)
@@ -128,6 +130,7 @@ class Engine(Outbound):
         if self.state in FINAL or not data:
             return events
         self.heard = True
+        self._now = now
         if self._rest:
             self._rest += data
             if len(self._rest) < self._need:
@@ -202,7 +205,7 @@ class Engine(Outbound):
                 elif kind == ASK:
                     if id_ in opened or id_ & 1 != self._peer_parity or len(opened) >= self._requests or not id_:
                         self._admit_request(id_)
-                    opened.add(id_)
+                    opened[id_] = None
                     emit(Asked(id_, type_, data[start:stop]))
                 else:
                     self._message(kind, type_, id_, data[start:stop], emit)
@@ -261,16 +264,29 @@ class Engine(Outbound):
         whole = incoming.add((kind, flags & ~frames.MORE, type_, id_), sequence, payload, more=more)
         self._ready = self.state is _OPEN and self._normal.head is None
         if whole is not None:
+            deadline = None
             if flags & frames.METADATA:
-                whole = lanes.without_metadata(whole)
-            self._message(kind, type_, id_, whole, emit)
+                metadata, whole = split_metadata(whole)
+                deadline = metadata.deadline
+            if kind == ASK:
+                self._request(id_, type_, whole, deadline, emit)
+            else:
+                self._message(kind, type_, id_, whole, emit)
+
+    def _request(
+        self, id_: int, type_: int, payload: bytes, deadline: int | None, emit: Callable[[Event], None]
+    ) -> None:
+        self._admit_request(id_)
+        if deadline is None:
+            self._open[id_] = None
+        else:
+            due = self._now + deadline / 1_000
+            self._open[id_] = due, deadline
+            self.due = min(self.due, due)
+        emit(Asked(id_, type_, payload, deadline))
 
     def _message(self, kind: int, type_: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:
-        if kind == ASK:
-            self._admit_request(id_)
-            self._open.add(id_)
-            emit(Asked(id_, type_, payload))
-        elif kind == SEND:
+        if kind == SEND:
             if id_:
                 raise ProtocolError(f"a one-way message carries the request id {id_}, it must be 0")
             emit(Received(type_, payload))
