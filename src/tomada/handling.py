@@ -226,7 +226,7 @@ class Handling(asyncio.Protocol):
             self._stop(id_, (FailureCode.DEADLINE, f"no reply within the {seconds:g} s that its caller gave it"))
         if late:
             self.wake()
-        return self.engine.due if self.engine.due < inf else None
+        return self.engine.answer_by if self.engine.answer_by < inf else None
 
     def due(self, at: float) -> None:
         """A request came whose caller waits until `at`, for a shorter time than all before it."""

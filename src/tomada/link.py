@@ -310,7 +310,7 @@ class Link(Handling):
     def sweep(self, now: float) -> None:
         """End the connection if it is later than its deadlines allow, and handlers whose callers wait no longer."""
         deadlines = self.endpoint.deadlines
-        if now >= self.engine.due:
+        if now >= self.engine.answer_by:
             self.expire(now)
         if self._late is not None and now >= self._late:
             self.cut(f"not closed within {deadlines.drain:g} s")

@@ -243,7 +243,7 @@ class Messenger:
         """Act on the bytes received at `now`: answer what can be answered here, hand the rest to the driver."""
         event: Any  # its class is looked at once
         engine = self.engine
-        due = engine.due
+        due = engine.answer_by
         for event in engine.receive(data, now):
             kind = event.__class__
             if kind is Answered:
@@ -258,8 +258,8 @@ class Messenger:
                 self._asked(0, event.type, event.payload)
             else:
                 self._other(event)
-        if engine.due < due:
-            self._driver.due(engine.due)
+        if engine.answer_by < due:
+            self._driver.due(engine.answer_by)
 
     def _answered(self, event: Answered) -> None:
         outgoing, answer = event.tag

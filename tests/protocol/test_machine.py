@@ -169,7 +169,7 @@ class Ends(RuleBasedStateMachine):
         assert {id_ for id_, _ in end.late(self.now)} == late
         for id_ in late:
             del due[id_]
-        assert end.due == min(due.values(), default=inf) or end.due > self.now
+        assert end.answer_by == min(due.values(), default=inf) or end.answer_by > self.now
         assert end.late(self.now) == []
 
     @invariant()

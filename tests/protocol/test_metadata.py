@@ -48,7 +48,7 @@ class TestTheWayThere:
 
         assert heads(sent) == [(1, Kind.ASK, NORMAL, 3, 1, 1)]
         assert asked(server, sent) == Asked(1, 3, b"\x90", None)
-        assert server.due == inf
+        assert server.answer_by == inf
 
     def test_one_with_a_deadline_costs_a_few_bytes(self) -> None:
         client, server = pair()
@@ -116,7 +116,7 @@ class TestWhatIsRead:
         data = frame(Kind.SEND, b"\x00\x04\x81\xa1d\x05body", flags=NORMAL | METADATA)
 
         assert end.receive(data, 0.0) == [Received(0, b"body")]
-        assert end.due == inf
+        assert end.answer_by == inf
 
     @given(st.binary(max_size=60) | values.map(encode), st.lists(st.integers(0, 90), max_size=5))
     @settings(max_examples=500)
@@ -151,22 +151,21 @@ class TestWhatIsLate:
     def test_it_is_told_once_when_it_is(self) -> None:
         _, server = self.ends(2_000, None, 500, 3_000)
 
-        assert server.due == 100.5
+        assert server.answer_by == 100.5
         assert server.late(100.4) == []
         assert server.late(100.5) == [(5, 0.5)]
-        assert server.due == 102.0
+        assert server.answer_by == 102.0
         assert server.late(200.0) == [(1, 2.0), (7, 3.0)]
         assert server.late(300.0) == []
-        assert server.due == inf
+        assert server.answer_by == inf
 
     def test_it_is_still_to_be_answered_and_still_counts(self) -> None:
         client, server = self.ends(1)
         assert server.late(101.0) == [(1, 0.001)]
-        assert not server.idle
+        assert (server.idle, client.idle) == (False, False)
         server.refuse(1, FailureCode.DEADLINE, "", "late")
         exchange(client, server)
-        assert server.idle
-        assert client.idle
+        assert (server.idle, client.idle) == (True, True)
 
     def test_what_is_answered_is_not_late(self) -> None:
         _, server = self.ends(1_000, 2_000)
@@ -175,7 +174,7 @@ class TestWhatIsLate:
 
         assert not server.is_late(1, 200.0)
         assert server.late(200.0) == []
-        assert server.due == inf
+        assert server.answer_by == inf
 
     def test_an_id_that_is_used_again_has_its_own(self) -> None:
         client, server = self.ends(1_000)
@@ -198,7 +197,7 @@ class TestWhatIsLate:
         _, server = self.ends(1_000)
         server.drop("")
 
-        assert server.due == inf
+        assert server.answer_by == inf
         assert server.late(200.0) == []
 
     def test_what_is_kept_is_bounded_by_what_is_open(self) -> None:

@@ -282,7 +282,7 @@ class Engine(Outbound):
         else:
             due = self._now + deadline / 1_000
             self._open[id_] = due, deadline
-            self.due = min(self.due, due)
+            self.answer_by = min(self.answer_by, due)
         emit(Asked(id_, type_, payload, deadline))
 
     def _message(self, kind: int, type_: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:

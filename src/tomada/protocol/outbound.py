@@ -44,7 +44,7 @@ class Outbound:
         "_peer_limits",
         "_sequence",
         "_transitions",
-        "due",
+        "answer_by",
         "reason",
         "role",
         "state",
@@ -62,7 +62,7 @@ class Outbound:
         self._asked: dict[int, Any] = {}
         self._open: dict[int, tuple[float, int] | None] = {}
         """The peer's requests that are to be answered: when by, and how many milliseconds that were."""
-        self.due = inf
+        self.answer_by = inf
         """No request of the peer is late before; `late` finds those that are."""
         self._next_id = 1 if role is Role.CONNECTING else 2
         self._own_types = CatalogueSize(types)
@@ -152,18 +152,18 @@ class Outbound:
 
         They are still to be answered.
         """
-        if now < self.due:
+        if now < self.answer_by:
             return []
         late: list[tuple[int, float]] = []
-        self.due = inf
+        self.answer_by = inf
         for id_, limit in self._open.items():
             if limit is None:
                 continue
             at, milliseconds = limit
             if at <= now:
                 late.append((id_, milliseconds / 1_000))
-            elif at < self.due:
-                self.due = at
+            elif at < self.answer_by:
+                self.answer_by = at
         for id_, _ in late:
             self._open[id_] = None
         return late
@@ -252,7 +252,7 @@ class Outbound:
         if self.state in FINAL:
             # Nothing is answered after the end.
             self._open.clear()
-            self.due = inf
+            self.answer_by = inf
 
     def _fail(self, code: GoodbyeCode, reason: str) -> None:
         """End by this end's decision, and tell the peer why where it may still hear it."""
