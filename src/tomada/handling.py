@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from tomada.eager import Suspended
@@ -216,21 +215,17 @@ class Handling(asyncio.Protocol):
         """Cancel the handler of a request, or do not start it."""
         self._stop(id_, GIVEN_UP)
 
-    def expire(self, now: float) -> float | None:
-        """Cancel what is later than its caller waits for; when to look again, None where nothing has a deadline.
+    def expire(self, now: float) -> float:
+        """Cancel what is later than its caller waits for; when to look again, `inf` where nothing has a deadline.
 
-        What still waits for its turn is not started. To be called when `due` said so, or later.
+        What still waits for its turn is not started. To be called at `Engine.answer_by`, or later.
         """
         late = self.engine.late(now)
         for id_, seconds in late:
             self._stop(id_, (FailureCode.DEADLINE, f"no reply within the {seconds:g} s that its caller gave it"))
         if late:
             self.wake()
-        return self.engine.answer_by if self.engine.answer_by < inf else None
-
-    def due(self, at: float) -> None:
-        """A request came whose caller waits until `at`, for a shorter time than all before it."""
-        raise NotImplementedError
+        return self.engine.answer_by
 
     def _stop(self, id_: int, why: Failing) -> None:
         running = self._running.get(id_)

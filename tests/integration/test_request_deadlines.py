@@ -17,12 +17,9 @@ import tomada
 import tomada.sync
 from tests.integration.conftest import Run
 from tests.integration.house import CATALOGUE, Echo, Hold, Note, Sit, Stage, Wire, house, payload, serving, wire
+from tomada.handling import Handling
 from tomada.protocol import Engine, Kind
 from tomada.protocol.frames import HEADER, METADATA, NORMAL
-
-QUICK = tomada.Deadlines(frame=0.2, drain=10)
-"""So that the server looks every 50 ms."""
-
 
 def ask_within(peer: Wire, milliseconds: Any, request: tomada.Message, id_: int) -> bytes:
     metadata = msgspec.msgpack.encode({"d": milliseconds})
@@ -35,7 +32,7 @@ def ask_within(peer: Wire, milliseconds: Any, request: tomada.Message, id_: int)
 @asynccontextmanager
 async def served(**limits: int) -> AsyncIterator[tuple[tomada.Server, Stage, Wire]]:
     async with (
-        serving(deadlines=QUICK, limits=tomada.Limits(**limits)) as (server, stage),
+        serving(limits=tomada.Limits(**limits)) as (server, stage),
         wire(server) as peer,
     ):
         await peer.hello()
@@ -75,16 +72,12 @@ def test_one_that_waits_for_its_turn_is_not_started(run: Run) -> None:
     run(main())
 
 
-def test_one_whose_turn_comes_too_late_is_not_started(run: Run) -> None:
+def test_one_whose_turn_comes_too_late_is_not_started(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The turn comes before anybody has looked whether the deadline has passed."""
+    monkeypatch.setattr(Handling, "expire", lambda *_: inf)
 
     async def main() -> None:
-        slow = tomada.Deadlines(frame=30)
-        async with (
-            serving(deadlines=slow, limits=tomada.Limits(handlers=1)) as (server, stage),
-            wire(server) as peer,
-        ):
-            await peer.hello()
+        async with served(handlers=1) as (_, stage, peer):
             peer.say(peer.ask(Hold("a"), 1), ask_within(peer, 1, Hold("b"), 3))
             await stage.until("began a")
             await asyncio.sleep(0.01)
@@ -132,7 +125,7 @@ def test_what_a_thread_that_was_given_up_says_answers_nobody_else(run: Run, late
         return made
 
     async def main() -> None:
-        async with serving(app, deadlines=QUICK) as (server, stage), wire(server) as peer:
+        async with serving(app) as (server, stage), wire(server) as peer:
             types = {**CATALOGUE.numbers, Failing: len(CATALOGUE.entries) + 1}
             await peer.hello(hello_with(Failing))
             request, name = (Sit("failing"), "began failing") if late == "reply" else (Failing(), "began failing")
@@ -206,7 +199,7 @@ def test_a_handler_that_has_been_cancelled_is_not_disturbed_a_second_time(run: R
 
             return made
 
-        async with serving(app, deadlines=QUICK) as (server, stage), wire(server) as peer:
+        async with serving(app) as (server, stage), wire(server) as peer:
             await peer.hello()
             peer.say(ask_within(peer, 60, Hold("a"), 1))
             await stage.until("cancelled")
@@ -229,7 +222,7 @@ def _no_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ask_tells_the_server_how_long_it_waits(run: Run) -> None:
     async def main() -> None:
         async with (
-            serving(deadlines=QUICK) as (server, stage),
+            serving() as (server, stage),
             tomada.connect(server.addresses[0]) as client,
         ):
             with pytest.raises(tomada.TimedOut, match=r"no reply to Hold from tcp://127.0.0.1:\d+ within 0.05 s"):
@@ -243,7 +236,7 @@ def test_ask_tells_the_server_how_long_it_waits(run: Run) -> None:
 @pytest.mark.usefixtures("_no_cancel")
 def test_the_blocking_ask_tells_it_too(run: Run) -> None:
     async def main() -> None:
-        async with serving(deadlines=QUICK) as (server, stage):
+        async with serving() as (server, stage):
 
             def call() -> None:
                 with tomada.sync.connect(server.addresses[0]) as client:
@@ -261,7 +254,7 @@ def test_late_by_the_clock_of_the_server_is_late_as_well(run: Run, monkeypatch: 
     monkeypatch.setattr("tomada.client.blocking.milliseconds", lambda _: 1)
 
     async def main() -> None:
-        async with serving(deadlines=QUICK) as (server, _), tomada.connect(server.addresses[0]) as client:
+        async with serving() as (server, _), tomada.connect(server.addresses[0]) as client:
             with pytest.raises(tomada.TimedOut, match=r"no reply to Hold from tcp://.* within 30 s"):
                 await client.ask(Hold("a"), timeout=30)
 
