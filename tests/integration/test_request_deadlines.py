@@ -21,6 +21,7 @@ from tomada.handling import Handling
 from tomada.protocol import Engine, Kind
 from tomada.protocol.frames import HEADER, METADATA, NORMAL
 
+
 def ask_within(peer: Wire, milliseconds: Any, request: tomada.Message, id_: int) -> bytes:
     metadata = msgspec.msgpack.encode({"d": milliseconds})
     whole = len(metadata).to_bytes(2, "big") + metadata + payload(request)
