@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
@@ -15,10 +15,11 @@ from tomada.endpoint import SUBPROTOCOL, Endpoint, log
 from tomada.event_loop import new_event_loop
 from tomada.link import Link
 from tomada.opening import Opening
-from tomada.protocol import GoodbyeCode, Role
+from tomada.protocol import Role
+from tomada.server.connection_threads import ConnectionThreads, Place
 from tomada.server.datagrams import Datagrams
-from tomada.server.streams import StreamServer
-from tomada.settings import TLS, Deadlines, Limits
+from tomada.server.streams import streams_of
+from tomada.settings import TLS, Deadlines, Isolation, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_datagrams", "_endpoint", "_listeners", "_options")
+    __slots__ = ("_closed", "_datagrams", "_endpoint", "_listeners", "_options", "_threads")
 
-    def __init__(self, endpoint: Endpoint, options: transports.Options) -> None:
+    def __init__(self, endpoint: Endpoint, options: transports.Options, isolation: Isolation) -> None:
         self._endpoint = endpoint
+        self._threads = ConnectionThreads(endpoint) if isolation == "thread" else None
         self._options = options
         self._listeners: list[transports.Listener] = []
         self._datagrams = Datagrams(endpoint)
@@ -48,15 +50,18 @@ class Server:
         try:
             await self._datagrams.open(app, addresses)
             for address in self._datagrams.left(addresses):
-                self._listeners.append(await transports.listen(address, self._link, options=agreed))
+                self._listeners.append(await self._listen(Place(address, _messages, agreed)))
             for handler in app.stream_handlers:
-                self._listeners.append(await StreamServer(endpoint, handler, self._options).listen())
+                made = streams_of(handler, self._options)
+                self._listeners.append(await self._listen(Place(handler.address, made, self._options)))
         except BaseException:
             await self.close()
             raise
 
-    def _link(self) -> Link:
-        return Link(self._endpoint, Connection)
+    async def _listen(self, place: Place) -> transports.Listener:
+        if self._threads is not None:
+            return await self._threads.listen(place)
+        return await transports.listen(place.address, place.make(self._endpoint), options=place.options)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -71,7 +76,7 @@ class Server:
 
     @property
     def connections(self) -> tuple[Connection, ...]:
-        """The connections of this moment."""
+        """The connections of this moment, of those that are served on the server's own event loop."""
         return tuple(link.connection for link in self._endpoint.connections)
 
     def reload_certificates(self) -> None:
@@ -100,16 +105,20 @@ class Server:
             self._closed = asyncio.get_running_loop().create_task(self._close())
         await asyncio.shield(self._closed)
 
+    def _cut(self) -> None:
+        """End everything at once."""
+        self._endpoint.cut()
+        if self._threads is not None:
+            self._threads.cut()
+
     async def _close(self) -> None:
         for listener in self._listeners:
             listener.close()
         self._datagrams.stop_receiving()
-        self._endpoint.is_closing = True
-        for flow in self._endpoint.flows:
-            flow.hurry()
-        links = tuple(self._endpoint.connections)
-        for link in links:
-            link.leave(GoodbyeCode.GOING_AWAY, "the server stops")
+        self._endpoint.leave()
+        if self._threads is not None:
+            self._threads.leave()
+            await self._threads.wait_for_end()
         while self._endpoint.connections:
             # All, and those that were accepted just now: they are cut when they come up.
             await asyncio.wait([link.ended for link in self._endpoint.connections])
@@ -122,7 +131,7 @@ class Server:
 class Serving(Opening[Server]):
     """A server to be: ``async with`` it, ``await`` it and close what it gives, or call `run` without an event loop."""
 
-    __slots__ = ("_addresses", "_app", "_deadlines", "_limits", "_options")
+    __slots__ = ("_addresses", "_app", "_deadlines", "_isolation", "_limits", "_options")
 
     def __init__(
         self,
@@ -131,7 +140,10 @@ class Serving(Opening[Server]):
         limits: Limits,
         deadlines: Deadlines,
         options: transports.Options,
+        isolation: Isolation = "task",
     ) -> None:
+        if isolation not in get_args(Isolation):
+            raise ValueError(f"isolation is {isolation!r}, it must be one of {', '.join(get_args(Isolation))}")
         if not (addresses or app.has_addresses):
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
         super().__init__(self._serve)
@@ -140,6 +152,7 @@ class Serving(Opening[Server]):
         self._limits = limits
         self._deadlines = deadlines
         self._options = options
+        self._isolation = isolation
 
     def run(self, *, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until SIGINT or SIGTERM, then close the server; a second signal cuts all at once, a third kills.
@@ -157,7 +170,7 @@ class Serving(Opening[Server]):
         def stop_or_cut() -> None:
             if stop.is_set():
                 _on_signals(None)
-                server._endpoint.cut()  # noqa: SLF001 - one file
+                server._cut()  # noqa: SLF001 - one file
             stop.set()
 
         _on_signals(stop_or_cut)
@@ -172,7 +185,7 @@ class Serving(Opening[Server]):
         self._app.check(Connection)
         endpoint = Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection)
         admitting = msgspec.structs.replace(self._options, admission=transports.Admission(self._limits))
-        server = Server(endpoint, admitting)
+        server = Server(endpoint, admitting, self._isolation)
         await server._start(self._app, self._addresses)  # noqa: SLF001 - one file
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
@@ -185,6 +198,7 @@ def serve(
     limits: Limits | None = None,
     deadlines: Deadlines | None = None,
     origins: tuple[str, ...] = (),
+    isolation: Isolation = "task",
 ) -> Serving:
     """A server of `app` at one or several addresses.
 
@@ -204,6 +218,8 @@ def serve(
         deadlines: How long things may take.
         origins: The web pages that may connect to ``ws`` and ``wss`` addresses, such as ``https://example.com``, beside
             those of the same host and port; ``*`` is any. Programs that are no browsers name no origin, and may.
+        isolation: Where each connection is served: ``task``, on the event loop, with all others; or ``thread``, in one
+            of its own, for handlers that block. Datagrams are always handled on the event loop.
 
     Raises:
         AddressError: An address cannot be read (at once).
@@ -212,7 +228,11 @@ def serve(
     """
     deadlines = deadlines or Deadlines()
     options = transports.Options(handshake=deadlines.handshake, frame=deadlines.frame, tls=tls, origins=origins)
-    return Serving(app, addresses, limits or Limits(), deadlines, options)
+    return Serving(app, addresses, limits or Limits(), deadlines, options, isolation)
+
+
+def _messages(endpoint: Endpoint) -> Callable[[], Link]:
+    return lambda: Link(endpoint, Connection)
 
 
 def _on_signals(stop: Callable[[], None] | None) -> None:

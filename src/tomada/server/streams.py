@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tomada import transports
 from tomada.driven import Driven
 from tomada.endpoint import log
 from tomada.errors import FileChanged, TomadaError
@@ -14,8 +12,9 @@ from tomada.streams import Stream, blocking
 from tomada.streams.flow import Flow
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
+    from tomada import transports
     from tomada.endpoint import Endpoint
     from tomada.streams.declaration import StreamHandler
 
@@ -39,11 +38,9 @@ class StreamServer:
         self._options = options
         self._call = endpoint.bind(handler)
 
-    async def listen(self) -> transports.Listener:
-        """Accept from now on."""
-        endpoint = self._endpoint
-        factory = partial(Flow, endpoint.limits, endpoint.deadlines, self._begin, options=self._options)
-        return await transports.listen(self._handler.address, factory, options=self._options)
+    def flow(self) -> Flow:
+        """What is to be put above the transport of a new stream."""
+        return Flow(self._endpoint.limits, self._endpoint.deadlines, self._begin, options=self._options)
 
     def _begin(self, flow: Flow) -> None:
         endpoint = self._endpoint
@@ -88,3 +85,8 @@ class StreamServer:
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         """From a handler's thread."""
         return asyncio.run_coroutine_threadsafe(work, self._endpoint.loop).result()
+
+
+def streams_of(handler: StreamHandler, options: transports.Options) -> Callable[[Endpoint], Callable[[], Flow]]:
+    """What gives, for an endpoint, what makes the streams of `handler`."""
+    return lambda endpoint: StreamServer(endpoint, handler, options).flow
