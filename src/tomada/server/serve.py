@@ -22,6 +22,7 @@ from tomada.server.descriptors import provide
 from tomada.server.statistics import ServerStatistics
 from tomada.server.streams import streams_of
 from tomada.settings import TLS, Deadlines, Isolation, Limits
+from tomada.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,16 @@ if TYPE_CHECKING:
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_datagrams", "_endpoint", "_listeners", "_options", "_started_at", "_threads")
+    __slots__ = (
+        "_closed",
+        "_datagrams",
+        "_endpoint",
+        "_listeners",
+        "_options",
+        "_started_at",
+        "_threads",
+        "_watchdog",
+    )
 
     def __init__(self, endpoint: Endpoint, options: transports.Options, isolation: Isolation) -> None:
         self._endpoint = endpoint
@@ -44,11 +54,13 @@ class Server:
         self._listeners: list[transports.Listener] = []
         self._datagrams = Datagrams(endpoint)
         self._started_at = endpoint.loop.time()
+        self._watchdog = Watchdog(endpoint.loop, endpoint.deadlines.turn, endpoint.handler_codes(), self._is_busy)
         self._closed: asyncio.Task[None] | None = None
 
     async def _start(self, app: App, addresses: tuple[Address, ...]) -> None:
         endpoint = self._endpoint
         await endpoint.start()
+        self._watchdog.start()
         agreed = msgspec.structs.replace(self._options, subprotocol=SUBPROTOCOL)
         try:
             await self._datagrams.open(app, addresses)
@@ -64,7 +76,18 @@ class Server:
     async def _listen(self, place: Place) -> transports.Listener:
         if self._threads is not None:
             return await self._threads.listen(place)
-        return await transports.listen(place.address, place.make(self._endpoint), options=place.options)
+        make = place.make(self._endpoint)
+
+        def woken() -> asyncio.Protocol:
+            self._watchdog.wake()
+            return make()
+
+        return await transports.listen(place.address, woken, options=place.options)
+
+    def _is_busy(self) -> bool:
+        """Whether any handler could run on the event loop just now."""
+        endpoint = self._endpoint
+        return bool(endpoint.connections or endpoint.flows or endpoint.tasks) or self._datagrams.is_open
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -147,6 +170,7 @@ class Server:
             await self._endpoint.stop()
         finally:
             self._datagrams.close()
+            self._watchdog.stop()
 
 
 class Serving(Opening[Server]):
