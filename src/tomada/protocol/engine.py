@@ -9,7 +9,7 @@ goodbye that tells the peer.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from tomada.errors import ProtocolError
 from tomada.protocol import frames, handshake, lanes
@@ -42,20 +42,15 @@ from tomada.protocol.state import FINAL, RECEIVABLE, Role, State, Step
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tomada.protocol.admission import Admission
+
 _HOT: Final = frozenset({SEND, ASK, REPLY, ERROR})
 _TLS: Final = (handshake.TLS_HELLO, handshake.TLS_ALERT)
 _UNKNOWN: Final = object()
 _OPEN: Final = State.OPEN
+_UNASKED: Final = "an answer came to request {}, which nobody asked"
 _GREETING: Final = frozenset({State.STARTING, State.GREETED})
 _unpack: Final = HEADER.unpack_from
-
-
-class Admission(Protocol):
-    """What says whether there is room for one more connection."""
-
-    def admit(self) -> tuple[GoodbyeCode, str] | None:
-        """Why there is none, to be told to the peer; ``None`` where there is."""
-        ...
 
 
 class Engine(Outbound):
@@ -78,6 +73,7 @@ class Engine(Outbound):
         "_peer_parity",
         "_peer_types",
         "_ready",
+        "_received_messages",
         "_requests",
         "_rest",
         "_urgent",
@@ -115,6 +111,7 @@ class Engine(Outbound):
         """At the accepting end: asked whether there is room, when the peer's hello has come."""
         self._normal = lanes.Incoming("normal", greeting.limits.message_bytes)
         self._urgent = lanes.Incoming("urgent", greeting.limits.message_bytes)
+        self._received_messages = 0
         self._ready = False
         self._peer_types = CatalogueSize(0)
         self._greeting = handshake.encode(greeting) if encoded_greeting is None else encoded_greeting
@@ -193,6 +190,18 @@ class Engine(Outbound):
         self._move(Step.END_OF_INPUT)
 
     @property
+    def unfinished(self) -> int:
+        """How many bytes are here of frames and messages that have not come to their end."""
+        return len(self._rest) + len(self._normal.body) + len(self._urgent.body)
+
+    @property
+    def received_messages(self) -> int:
+        """How many messages have come so far, as `sent_messages` counts those that have gone."""
+        whole = self._normal.whole + self._urgent.whole
+        self._received_messages += (whole - self._received_messages) & U32
+        return self._received_messages
+
+    @property
     def _in_fragments(self) -> bool:
         return self._normal.head is not None or self._urgent.head is not None
 
@@ -224,7 +233,7 @@ class Engine(Outbound):
                 if kind == REPLY:
                     tag = asked.pop(id_, _UNKNOWN)
                     if tag is _UNKNOWN:
-                        raise ProtocolError(_unasked(id_))
+                        raise ProtocolError(_UNASKED.format(id_))
                     emit(Answered(tag, False, type_, data[start:stop]))  # noqa: FBT003 - a keyword costs in the hot loop
                 elif kind == ASK:
                     if id_ in opened or id_ & 1 != self._peer_parity or len(opened) >= self._requests or not id_:
@@ -247,7 +256,6 @@ class Engine(Outbound):
         if len(data) < handshake.RECOGNISABLE:
             self._need = handshake.RECOGNISABLE
         elif data[4] not in RECEIVABLE[self.role][self.state] or data.startswith(_TLS):
-            # The length of a TLS record may look like a kind; as a frame's header it would announce 350 MB.
             raise ProtocolError(f"the peer does not speak tomada: it sent {handshake.recognise(data)}")
 
     def _admit(self, data: bytes, length: int, kind: int, flags: int) -> None:
@@ -319,7 +327,7 @@ class Engine(Outbound):
         else:
             tag = self._asked.pop(id_, _UNKNOWN)
             if tag is _UNKNOWN:
-                raise ProtocolError(_unasked(id_))
+                raise ProtocolError(_UNASKED.format(id_))
             emit(Answered(tag, kind == ERROR, type_, payload))
 
     def _control(self, kind: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:
@@ -390,7 +398,3 @@ class Engine(Outbound):
             raise ProtocolError(f"request id {id_} is used again before its answer")
         if len(self._open) >= self._requests:
             raise ProtocolError(f"more than {self._requests} requests are open")
-
-
-def _unasked(id_: int) -> str:
-    return f"an answer came to request {id_}, which nobody asked"
