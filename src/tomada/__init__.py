@@ -17,6 +17,7 @@ from tomada.errors import (
     AddressError,
     AddressInUse,
     BufferFull,
+    ChildrenFailed,
     ConnectFailed,
     ConnectionLost,
     DatagramError,
@@ -43,7 +44,7 @@ from tomada.errors import (
 )
 from tomada.message import Message, Request
 from tomada.server import Server, StreamListener, listen_stream, serve
-from tomada.settings import TLS, DatagramLimits, Deadlines, Limits, Multicast
+from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
 from tomada.transports import DatagramStatistics, Identity
 from tomada.web import web_folder
@@ -55,6 +56,8 @@ __all__ = [
     "AddressInUse",
     "App",
     "BufferFull",
+    "Children",
+    "ChildrenFailed",
     "ConnectFailed",
     "Connection",
     "ConnectionLost",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tomada import transports
@@ -41,9 +40,11 @@ class StreamServer:
 
     async def listen(self) -> transports.Listener:
         """Accept from now on."""
-        endpoint = self._endpoint
-        factory = partial(Flow, endpoint.limits, endpoint.deadlines, self._begin, options=self._options)
-        return await transports.listen(self._handler.address, factory, options=self._options)
+        return await transports.listen(self._handler.address, self.flow, options=self._options)
+
+    def flow(self) -> Flow:
+        """What is to be put above the transport of a new stream."""
+        return Flow(self._endpoint.limits, self._endpoint.deadlines, self._begin, options=self._options)
 
     def _begin(self, flow: Flow) -> None:
         endpoint = self._endpoint
@@ -66,8 +67,9 @@ class StreamServer:
         except TomadaError as error:
             # Time-outs, limits, lost connections: what peers and networks do, told in a line.
             log.info("%s: %s ended: %s", flow.peer, self._handler.where, error)
-        except Exception:  # noqa: BLE001 - told to the log
+        except Exception as error:  # noqa: BLE001 - told to the log
             log.exception("%s: %s raised", flow.peer, self._handler.where)
+            endpoint.heed(error)
             flow.cut("its handler raised")
         except asyncio.CancelledError:
             if not endpoint.is_cut:
