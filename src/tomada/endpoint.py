@@ -1,4 +1,4 @@
-"""What all connections of one server, or one client, share: settings, the bound handlers, the sweep for deadlines."""
+"""What all connections of one server, or one client, share: settings, the bound handlers, what is under way."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tomada.binding import Binding
 from tomada.eager import Starter
 from tomada.messenger import Repertoire
 from tomada.protocol import Engine, Hello, PeerLimits, Role, State, Welcome, encode
+from tomada.sweep import sweep_of
 from tomada.threads import Threads
 from tomada.transports import End
 
@@ -49,7 +50,6 @@ class Endpoint:
         "_encoded_greeting",
         "_greeting",
         "_stopping",
-        "_sweeper",
         "_threads",
         "connections",
         "deadlines",
@@ -62,6 +62,7 @@ class Endpoint:
         "repertoire",
         "role",
         "starter",
+        "sweep",
         "tasks",
     )
 
@@ -73,6 +74,8 @@ class Endpoint:
         self.deadlines = deadlines
         self.loop = asyncio.get_running_loop()
         self.starter = Starter(self.loop)
+        self.sweep = sweep_of(self.loop)
+        """Looks when something is late."""
         self.connections: set[Link] = set()
         self.flows: set[Flow] = set()
         """The byte streams that have been accepted."""
@@ -90,7 +93,6 @@ class Endpoint:
         self._binding: Binding | None = None
         self._threads: Threads | None = None
         self._stopping: asyncio.Task[None] | None = None
-        self._sweeper: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Run the application's ``on_start`` functions and bind its handlers to what they return.
@@ -111,7 +113,6 @@ class Endpoint:
         greeting = Hello if self.role is Role.CONNECTING else Welcome
         self._greeting: Hello | Welcome = greeting(software=SOFTWARE, limits=limits, catalogue=catalogue)
         self._encoded_greeting = encode(self._greeting)
-        self._sweep()
 
     async def stop(self) -> None:
         """Wait for handlers and hooks, up to the drain deadline; then run the application's ``on_stop`` functions.
@@ -127,8 +128,6 @@ class Endpoint:
         return self._stopping
 
     async def _stop(self) -> None:
-        if self._sweeper is not None:
-            self._sweeper.cancel()
         await self._wait_for_tasks()
         self.is_cut = True
         if self.tasks:
@@ -223,15 +222,6 @@ class Endpoint:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
-
-    def _sweep(self) -> None:
-        """End what is late. One timer for all connections: what is late is noticed a second later, or less."""
-        deadlines = self.deadlines
-        shortest = min(deadlines.handshake, deadlines.frame, deadlines.drain)
-        self._sweeper = self.loop.call_later(min(1.0, shortest / 4), self._sweep)
-        now = self.loop.time()
-        for connection in tuple(self.connections):
-            connection.sweep(now)
 
     async def _call(self, hook: Hook, connection: Connection | None) -> Any:
         given = [] if self._binding is None else self._binding.arguments(hook.asks_for, connection)

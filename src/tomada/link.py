@@ -7,13 +7,14 @@ read, one write per turn of the loop or per `BURST_BYTES`; no timer and no task 
 from __future__ import annotations
 
 import asyncio
-import logging
+from math import inf
 from typing import TYPE_CHECKING, Final, cast
 
 from tomada import transports
 from tomada.endpoint import log
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, MessageError, RemoteError, TomadaError
-from tomada.handling import BURST_BYTES, Handling
+from tomada.handling import BURST_BYTES
+from tomada.lifetime import Lifetime
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger
 from tomada.protocol import GoodbyeCode, Hello, Role, State, Welcome
 from tomada.protocol.state import FINAL
@@ -27,9 +28,12 @@ if TYPE_CHECKING:
 
 _GREETING: Final = frozenset({State.STARTING, State.GREETED})
 _LAST_READ: Final = 16
+_GRACE: Final = 1.0
+"""A caller whose hello is still to come when the server stops has so many seconds to be told, and to go elsewhere."""
+_STOPS: Final = "the server stops"
 
 
-class Link(Handling):
+class Link(Lifetime):
     """What is under one connection.
 
     Args:
@@ -40,33 +44,30 @@ class Link(Handling):
     __slots__ = (
         "_beside",
         "_burst",
-        "_clogged",
-        "_cut_reason",
         "_flushing",
-        "_late",
         "_peer_requests",
         "_senders",
         "_unread",
-        "_was_open",
         "askers",
         "ended",
         "inbox",
         "opened",
-        "paused",
         "peer_software",
         "ping_count",
         "pings",
         "receiver",
         "refusals",
         "strained",
-        "transport",
+        "ticket",
     )
 
     def __init__(self, endpoint: Endpoint, connection_type: type[Connection]) -> None:
         super().__init__(endpoint, endpoint.engine())
         self.messenger = Messenger(self.engine, endpoint.repertoire, self)
         self.connection = connection_type(self)
-        self.transport: asyncio.Transport | None = None
+        self.ticket: transports.Ticket | None = None
+        """At the accepting end: what it was admitted with."""
+        self.engine.admission = self if endpoint.role is Role.ACCEPTING else None
         self.peer_software = ""
         self.refusals: tuple[TomadaError, ...] = ()
         self.ping_count = 0
@@ -78,20 +79,13 @@ class Link(Handling):
         # Made when first needed: most connections of a large server are idle, and an empty deque is 700 bytes.
         self.askers: deque[asyncio.Future[None]] | None = None
         self.pings: dict[bytes, asyncio.Future[None]] | None = None
-        self.paused = False
-        """Whether reading pauses."""
         self.strained = False
         """Whether there is reason to pause, and reading goes on."""
         self._senders: list[asyncio.Future[None]] | None = None
         self._peer_requests = 0
-        self._was_open = False
-        self._clogged = False
-        """Whether the transport takes no more: what is queued stays in the engine."""
         self._burst = 0
         """How much has been written since the last turn of the loop."""
-        self._cut_reason = ""
         self._flushing = False
-        self._late: float | None = None
         self._beside = 0
         self._unread = 0
 
@@ -105,57 +99,65 @@ class Link(Handling):
         # uvloop, which else collects what is written until the end of its turn, writes at once.
         self.transport.set_write_buffer_limits(0)
         self.endpoint.connections.add(self)
+        self.begin_to_watch()
         if self.endpoint.is_closing:
-            self.cut("the server stops")
+            self.leave(GoodbyeCode.GOING_AWAY, _STOPS)
         else:
             self.write()
 
     def data_received(self, data: bytes) -> None:
         """One pass over all that has come; then one write."""
         self._flushing = True
+        self.received_bytes += len(data)
+        now = self.heard_at = self.loop.time()
         unsent = self.engine.unsent if self.strained else 0
         try:
-            self.messenger.receive(data, self.loop.time())
+            self.messenger.receive(data, now)
         except Exception as error:  # noqa: BLE001 - told to the log
             log.exception("%s: this end failed", self.peer)
             self.endpoint.heed(error)
             self.cut("this end failed; its log says more")
         finally:
             self._flushing = False
+        if self.engine.begun is not None:
+            self.look_at(self.engine.begun + self.endpoint.deadlines.frame)
         if self.strained:
             self._read_under_strain(len(data), self.engine.unsent - unsent)
         if self.engine.unsent:
             self.write()
         if self.engine.state is not State.OPEN:
-            self._settle()
+            self.settle()
         elif self.askers:
             self.let_ask()
 
     def eof_received(self) -> None:
         """The peer sends no more: nothing that is under way can end well."""
         self.engine.receive_end()
-        self._settle()
+        self.settle()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The transport is gone: all that waits for it fails, at once."""
         self.endpoint.connections.discard(self)
+        self.endpoint.sweep.forget(self)
+        if self.ticket is not None:
+            self.ticket.release()
         is_news = self.engine.state not in FINAL
         lost = "the connection was lost" if error is None else f"the connection was lost: {error}"
-        tags = self.engine.drop(self._cut_reason or self.engine.reason or lost)
+        tags = self.engine.drop(self.cut_reason or self.engine.reason or lost)
         if is_news:
-            self._log_end()
+            self.tell_end()
         self.engine.take()
         for answer in (*[answer for _, answer in tags], *(self.pings or {}).values()):
             if not answer.done():
                 answer.set_exception(ConnectionLost(self.engine.reason))
         self.cancel_all()
-        if self._was_open:
+        if self.was_open:
             if self.endpoint.has_disconnect_hooks:
-                self.endpoint.spawn(self._after_end())
+                self.endpoint.spawn(self.after_end())
         elif self.opened is not None and not self.opened.done():
-            # A server that is being stopped may still take a connection, and drop it without a word.
-            is_refusal = isinstance(error, HandshakeFailed)
-            is_answer = self.engine.heard or self.engine.state is State.FAILED or is_refusal
+            # A server that is being stopped may still take a connection, and drop it, or say that it goes away.
+            is_refusal = isinstance(error, HandshakeFailed) or self.engine.heard or self.engine.state is State.FAILED
+            is_answer = is_refusal and self.engine.farewell is not GoodbyeCode.GOING_AWAY
             kind = HandshakeFailed if is_answer else ConnectFailed
             self.opened.set_exception(kind(self.engine.reason))
             self.opened.exception()  # who connects may have given up
@@ -167,12 +169,13 @@ class Link(Handling):
 
     def pause_writing(self) -> None:
         """The kernel takes no more."""
-        self._clogged = True
+        self.clogged = True
+        self.watch_progress()
         self._weigh()
 
     def resume_writing(self) -> None:
         """The kernel has taken all."""
-        self._clogged = False
+        self.clogged = False
         self.write()
         self._weigh()
 
@@ -180,7 +183,7 @@ class Link(Handling):
         """Let senders wait while too much waits to be sent."""
         transport = self.transport
         blocked = (
-            self._clogged
+            self.clogged
             and transport is not None
             and transport.get_write_buffer_size() + self.engine.unsent > self.endpoint.limits.buffer_bytes
         )
@@ -191,13 +194,21 @@ class Link(Handling):
                 self._release_senders()
             self.throttle()
 
-    # The messenger calls these.
+    # The engine and the messenger call these.
+
+    def admit(self) -> tuple[GoodbyeCode, str] | None:
+        """Why there is no room for this connection, if there is none."""
+        if self.endpoint.is_closing:
+            return GoodbyeCode.GOING_AWAY, _STOPS
+        refusal = "" if self.ticket is None else self.ticket.enter()
+        return (GoodbyeCode.REFUSED, refusal) if refusal else None
 
     def opened_by(self, peer: Hello | Welcome) -> None:
         """The handshake is complete."""
         self.peer_software = peer.software
         self._peer_requests = peer.limits.requests
-        self._was_open = True
+        self.was_open = True
+        self.engine.admission = None
         if self.endpoint.has_connect_hooks:
             self.greet()
         if self.opened is not None and not self.opened.done():
@@ -228,7 +239,7 @@ class Link(Handling):
         log.warning("%s: a one-way message was refused: %s", self.peer, error)
 
     def left(self) -> None:
-        """The peer has said goodbye; `_settle` answers when nothing is under way. No message comes any more."""
+        """The peer has said goodbye; `settle` answers when nothing is under way. No message comes any more."""
         self._wake_receiver()
 
     # Those who wait.
@@ -278,9 +289,10 @@ class Link(Handling):
     def leave(self, code: GoodbyeCode, reason: str) -> None:
         """Say goodbye; the connection is cut where it has not ended at the drain deadline."""
         self.engine.leave(code, reason)
-        if self.engine.state in _GREETING:
+        is_greeting = self.engine.state in _GREETING
+        if is_greeting and self.endpoint.role is Role.CONNECTING:
             self.cut(reason)  # nobody there to say goodbye to
-        self._end_in_time()
+        self.end_in_time(_GRACE if is_greeting else inf)
         self._release_senders()
         self.let_ask()
         self.throttle()
@@ -301,18 +313,9 @@ class Link(Handling):
 
     def cut(self, reason: str) -> None:
         """End the connection at once, whatever is under way."""
-        self._cut_reason = reason
+        self.cut_reason = reason
         if self.transport is not None:
             self.transport.abort()
-
-    def sweep(self, now: float) -> None:
-        """End the connection if it is later than its deadlines allow."""
-        deadlines = self.endpoint.deadlines
-        if self._late is not None and now >= self._late:
-            self.cut(f"not closed within {deadlines.drain:g} s")
-        elif self.engine.expired(now, deadlines.handshake, deadlines.frame):
-            self.write()
-            self._settle()
 
     def _flush(self) -> None:
         self._flushing = False
@@ -320,46 +323,31 @@ class Link(Handling):
         if self.engine.unsent:
             self.write()
         if self.engine.state is not State.OPEN:
-            self._settle()
+            self.settle()
 
     def write(self) -> None:
         """Hand what is queued to the transport, if it takes it."""
-        if self._clogged and self.engine.state not in FINAL:
+        if self.clogged and self.engine.state not in FINAL:
             self._weigh()
             return
         out = self.engine.take()
         if self.transport is not None and out and not self.transport.is_closing():
+            self.sent_bytes += len(out)
             self.transport.write(out)
         if self._senders and not self.blocked:
             self._release_senders()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Take the consequences of a state that is not open."""
         if self.engine.state is State.LEFT and self.engine.idle:
             self.engine.leave(GoodbyeCode.CLOSED, "")
             self.write()
         if self.engine.state in FINAL and self.transport is not None and not self.transport.is_closing():
-            self._log_end()
-            self._end_in_time()
+            self.tell_end()
+            self.end_in_time()
             transports.close(self.transport, self.endpoint.why_closed(self.engine.state), self.engine.reason)
         elif self.askers:
             self.let_ask()
-
-    def _end_in_time(self) -> None:
-        """Let the sweep cut the connection at the drain deadline: a peer that does not read must not keep it."""
-        if self._late is None:
-            self._late = self.loop.time() + self.endpoint.deadlines.drain
-
-    def _log_end(self) -> None:
-        is_wrong = self.engine.state is State.FAILED or self.engine.cut or self._cut_reason
-        level = logging.WARNING if is_wrong else logging.DEBUG
-        log.log(level, "%s: closed: %s", self.peer, self.engine.reason)
-
-    async def _after_end(self) -> None:
-        await asyncio.sleep(0)  # the handlers that are cancelled hear of it first
-        if self.greeter is not None:
-            await asyncio.wait([self.greeter])
-        await self.endpoint.disconnected(self.connection)
 
     # Back-pressure at the receiving side.
 

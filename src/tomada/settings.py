@@ -26,10 +26,20 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(_Settings, frozen=True, kw_only=True):
-    """What one connection may use at this end.
+    """What connections may use at this end: each, and those of a server together.
 
     The peer is told `frame_bytes`, `message_bytes` and `requests` in the handshake, and keeps to them or is cut off.
     """
+
+    connections: int = 10_000
+    """How many connections and byte streams a server has at once. Further callers are refused, and told so."""
+    connections_per_host: int = 10_000
+    """How many of them may be of one remote host, or of one user of this machine over Unix sockets."""
+    handshakes: int = 1_024
+    """How many callers may be at their handshake at once; further ones are dropped without a word."""
+    handshakes_early: int = 512
+    """From so many on some callers are dropped by chance, ever more of them, so that a flood keeps nobody out for good
+    (random early drop, as OpenSSH's MaxStartups)."""
 
     frame_bytes: int = 65_536
     """The longest payload of one frame; longer messages travel in several."""
@@ -47,6 +57,11 @@ class Limits(_Settings, frozen=True, kw_only=True):
     """How much of a byte stream may wait to be received before reading pauses."""
     threads: int = 32
     """How many plain ``def`` handlers run at once, in all connections of the endpoint."""
+    all_handlers: int = 65_536
+    """How many handlers run at once for all connections of a server; further messages wait."""
+    all_buffer_bytes: int = 268_435_456
+    """How much may wait to be sent in all connections of a server; above it each is read no more until it has sent what
+    waits."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,25 +70,64 @@ class Limits(_Settings, frozen=True, kw_only=True):
                 raise ValueError(f"{name} is {getattr(self, name)!r}, it must be a whole number")  # noqa: TRY004 - as the others
         if not SMALLEST <= self.frame_bytes <= LARGEST_FRAME:
             raise ValueError(f"frame_bytes is {self.frame_bytes}, it must be from {SMALLEST} to {LARGEST_FRAME}")
+        if self.handshakes_early > self.handshakes:
+            raise ValueError(
+                f"handshakes_early is {self.handshakes_early}, it must not be above handshakes, {self.handshakes}"
+            )
         if self.message_bytes < SMALLEST:
             raise ValueError(f"message_bytes is {self.message_bytes}, it must be at least {SMALLEST}")
 
 
 class Deadlines(_Settings, frozen=True, kw_only=True):
-    """How long things may take, in seconds."""
+    """How long things may take, in seconds; ``math.inf`` is for ever."""
 
     connect: float = 5.0
-    """One attempt to reach an address."""
+    """One attempt to reach an address; of a name that has several, each."""
     handshake: float = 5.0
     """From the connection to the end of the handshake; single bytes do not renew it."""
     frame: float = 30.0
     """From the first byte of a frame to its last; on a byte stream, of what one call receives."""
+    heartbeat: float = 30.0
+    """After so long a silence the peer of a message connection is asked for a sign; after twice as long it is dead."""
     idle: float = 300.0
-    """How long a byte stream waits for something to receive."""
+    """A connection on which nothing was exchanged for so long is closed. Heartbeats count, so this is for byte streams,
+    and for connections whose heartbeats are further apart."""
     progress: float = 30.0
-    """How long the peer of a byte stream may take nothing of what waits to be sent."""
+    """How long a peer may take nothing of what waits to be sent."""
     drain: float = 10.0
     """What is under way when a connection or a server closes."""
+    turn: float = 0.1
+    """A handler that keeps the event loop to itself for longer is reported: it must wait with ``await``, or be a plain
+    ``def``."""
+
+
+class Children(_Settings, frozen=True, kw_only=True):
+    """The processes of connections that are served in one of their own, where the server is so asked."""
+
+    connections: int = 1
+    """How many connections one process serves, one after the other, before it ends."""
+    spare: int = 4
+    """How many wait for a connection, forked ahead."""
+    most: int = 256
+    """How many there are at once; further callers wait to be accepted."""
+    memory_bytes: int | None = None
+    """How much memory each may take beyond what the application has when it is loaded; no limit by default."""
+    processor_seconds: int | None = None
+    """How much processor time each may use; no limit by default."""
+    files: int | None = None
+    """How many files and sockets each may have open; as many as the server by default."""
+    user: str = ""
+    """The system's user that each becomes, by name; empty: it stays who it is."""
+    sandbox: bool = False
+    """Whether each gives up the right to open files and sockets, and to start programs, before its first connection."""
+
+    def __post_init__(self) -> None:
+        for name in ("connections", "spare", "most", "memory_bytes", "processor_seconds", "files"):
+            value = getattr(self, name)
+            if value is None and name in ("memory_bytes", "processor_seconds", "files"):
+                continue
+            if not isinstance(value, int) or not value > 0:
+                raise ValueError(f"{name} is {value!r}, it must be a whole number above 0")
 
 
 class Children(_Settings, frozen=True, kw_only=True):

@@ -16,7 +16,19 @@ SOURCE = Path(__file__).parents[2] / "src" / "tomada"
 DESIGN = SOURCE.parents[1] / "docs" / "explanation" / "design.md"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "settings", "driven", "eager", "event_loop", "opening", "threads", "validation", "web"),
+    (
+        "errors",
+        "settings",
+        "driven",
+        "eager",
+        "event_loop",
+        "opening",
+        "sweep",
+        "telemetry",
+        "threads",
+        "validation",
+        "web",
+    ),
     ("address", "message", "expression", "protocol"),
     ("transports", "catalogue", "declaration"),
     ("datagrams", "streams"),
@@ -25,6 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("messenger",),
     ("endpoint",),
     ("handling",),
+    ("lifetime",),
     ("link",),
     ("connection",),
     ("client", "server"),
@@ -37,7 +50,16 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 ONLY = {
     "protocol": {"tomada.errors", "tomada.protocol", "msgspec"},
-    "transports": {"tomada.address", "tomada.errors", "tomada.settings", "tomada.transports", "msgspec", "websockets"},
+    "transports": {
+        "tomada.address",
+        "tomada.errors",
+        "tomada.settings",
+        "tomada.sweep",
+        "tomada.telemetry",
+        "tomada.transports",
+        "msgspec",
+        "websockets",
+    },
 }
 """All of the house, and of what is installed, that these folders may import."""
 

@@ -8,7 +8,8 @@ goodbye that tells the peer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from math import inf
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tomada.errors import ProtocolError
 from tomada.protocol import frames, handshake, lanes
@@ -48,6 +49,14 @@ _GREETING: Final = frozenset({State.STARTING, State.GREETED})
 _unpack: Final = HEADER.unpack_from
 
 
+class Admission(Protocol):
+    """What says whether there is room for one more connection."""
+
+    def admit(self) -> tuple[GoodbyeCode, str] | None:
+        """Why there is none, to be told to the peer; ``None`` where there is."""
+        ...
+
+
 class Engine(Outbound):
     """One end of a connection, without I/O.
 
@@ -60,10 +69,8 @@ class Engine(Outbound):
     """
 
     __slots__ = (
-        "_begun",
         "_frame_bytes",
         "_greeting",
-        "_made",
         "_need",
         "_normal",
         "_peer_parity",
@@ -72,8 +79,12 @@ class Engine(Outbound):
         "_requests",
         "_rest",
         "_urgent",
+        "admission",
+        "begun",
         "cut",
+        "farewell",
         "heard",
+        "made_at",
         "parted",
     )
 
@@ -83,6 +94,8 @@ class Engine(Outbound):
         super().__init__(role, len(greeting.catalogue))
         self.parted = False
         """Whether the peer has said goodbye."""
+        self.farewell: GoodbyeCode | None = None
+        """Why it has."""
         self.heard = False
         """Whether the peer has sent anything at all."""
         self.cut = False
@@ -92,8 +105,12 @@ class Engine(Outbound):
         self._frame_bytes = longest_frame(greeting.limits)
         self._rest = bytearray()
         self._need = HEADER_BYTES
-        self._made = now
-        self._begun: float | None = None
+        self.made_at = now
+        """When it began."""
+        self.begun: float | None = None
+        """When the first byte of what is unfinished came."""
+        self.admission: Admission | None = None
+        """At the accepting end: asked whether there is room, when the peer's hello has come."""
         self._normal = lanes.Incoming("normal", greeting.limits.message_bytes)
         self._urgent = lanes.Incoming("urgent", greeting.limits.message_bytes)
         self._ready = False
@@ -109,13 +126,20 @@ class Engine(Outbound):
         That is the handshake, counted from the beginning of the connection, and the rest of a frame that has begun, or
         the next frame of a message in fragments, counted from the frame before.
         """
-        begun, allowed, late = self._begun, frame_seconds, "a frame was begun and not finished"
-        if self.state in _GREETING:
-            begun, allowed, late = self._made, handshake_seconds, "no handshake"
-        if begun is None or now - begun < allowed or self.state in FINAL:
+        due = self.due(handshake_seconds, frame_seconds)
+        if now < due:
             return False
+        late, allowed = "a frame was begun and not finished", frame_seconds
+        if self.state in _GREETING:
+            late, allowed = "no handshake", handshake_seconds
         self._fail(GoodbyeCode.DEADLINE, f"{late} within {allowed:g} s")
         return True
+
+    def due(self, handshake_seconds: float, frame_seconds: float) -> float:
+        """When `expired` has something to end, as it looks now; `inf` where nothing is waited for."""
+        if self.state in _GREETING:
+            return self.made_at + handshake_seconds
+        return inf if self.begun is None or self.state in FINAL else self.begun + frame_seconds
 
     # Bytes in.
 
@@ -141,11 +165,11 @@ class Engine(Outbound):
         if self.state in FINAL:
             return events
         if position < len(data):
-            if position or self._begun is None:
-                self._begun = now
+            if position or self.begun is None:
+                self.begun = now
             self._rest = bytearray(data[position:])
         else:
-            self._begun = now if self._in_fragments else None
+            self.begun = now if self._in_fragments else None
             if self._rest:
                 self._rest = bytearray()
         return events
@@ -301,6 +325,7 @@ class Engine(Outbound):
                 goodbye = handshake.decode_goodbye(payload)
                 self.reason = handshake.goodbye_text(goodbye)
                 self.parted = True
+                self.farewell = goodbye.code
                 self._move(Step.RECEIVE_GOODBYE)
                 emit(Left(goodbye))
             case _:
@@ -320,6 +345,10 @@ class Engine(Outbound):
             self._fail(GoodbyeCode.VERSION, disagreement)
             return
         if kind == Kind.HELLO:
+            refusal = None if self.admission is None else self.admission.admit()
+            if refusal is not None:
+                self._fail(*refusal)
+                return
             self._queue(Kind.WELCOME, 0, self._greeting)
         self._peer_limits = peer.limits
         self._peer_frame_bytes = longest_frame(peer.limits)

@@ -21,6 +21,7 @@ from tomada.protocol.state import FINAL, TRANSITIONS, Role, State, Step
 _OPEN: Final = State.OPEN
 # A peer that has shown nothing is told nothing, and who has said goodbye has said its last word.
 _TALKING: Final = frozenset({State.GREETED, State.OPEN, State.LEFT})
+_HEARD: Final = frozenset({State.OPEN, State.LEAVING, State.LEFT})
 _pack: Final = HEADER.pack
 
 
@@ -156,6 +157,11 @@ class Outbound:
         """Queue a ping; the answer is a `Ponged` with the same payload, at most 4096 bytes. Raises `ConnectionLost`."""
         self._check_open()
         self._queue(Kind.PING, 0, payload)
+
+    def beat(self) -> None:
+        """Queue a ping that asks for nothing but a sign, where the peer may still give one."""
+        if self.state in _HEARD:
+            self._queue(Kind.PING, 0, b"")
 
     def leave(self, code: GoodbyeCode, reason: str) -> None:
         """Say goodbye: this end begins nothing new. Without effect where it has been said or nobody would hear it."""

@@ -171,7 +171,8 @@ class Serving(Opening[Server]):
     async def _serve(self) -> Server:
         self._app.check(Connection)
         endpoint = Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection)
-        server = Server(endpoint, self._options)
+        admitting = msgspec.structs.replace(self._options, admission=transports.Admission(self._limits))
+        server = Server(endpoint, admitting)
         await server._start(self._app, self._addresses)  # noqa: SLF001 - one file
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
@@ -199,7 +200,7 @@ def serve(
         addresses: Where to listen for messages. An empty host means all interfaces; port 0 a free port, told by
             `Server.addresses`. The addresses of `App.stream` and `App.datagram` are opened too, and need not be given.
         tls: The certificate, for ``tls`` addresses.
-        limits: What each connection may use.
+        limits: What each connection may use, and all of them.
         deadlines: How long things may take.
         origins: The web pages that may connect to ``ws`` and ``wss`` addresses, such as ``https://example.com``, beside
             those of the same host and port; ``*`` is any. Programs that are no browsers name no origin, and may.

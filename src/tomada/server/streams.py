@@ -48,8 +48,11 @@ class StreamServer:
 
     def _begin(self, flow: Flow) -> None:
         endpoint = self._endpoint
-        if endpoint.is_closing:
-            flow.cut("the server stops")
+        refusal = "the server stops" if endpoint.is_closing else ""
+        if flow.ticket is not None and not refusal:
+            refusal = flow.ticket.enter()
+        if refusal:
+            flow.cut(refusal)
             return
         endpoint.flows.add(flow)
         flow.ended.add_done_callback(lambda _: endpoint.flows.discard(flow))

@@ -8,8 +8,8 @@ ever more slowly.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from tomada.endpoint import log
@@ -18,14 +18,16 @@ from tomada.protocol import GoodbyeCode
 from tomada.server.children.channel import Broken, ChannelBroken, Exited, Fork, Forked, Kill, Loaded, NotForked, pair
 from tomada.server.children.last_words import cause
 from tomada.server.children.process import ChildProcess, Held, Stage
+from tomada.telemetry import ChildEnded, ChildStarted, emit
 from tomada.transports.tls.certificates import LOOK_SECONDS, look_at
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from tomada.server.children.channel import FromTemplate, Plan, ToTemplate
     from tomada.server.children.origin import Template
-    from tomada.transports.acceptor import Acceptor
+    from tomada.transports import Listener, Ticket
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 10.0
@@ -34,6 +36,9 @@ _THINNING: Final = 1.0
 """So often one child is let go of those that wait and are more than `Children.spare`, in seconds."""
 _LAST_WAIT: Final = 5.0
 """How long killed processes may take to be gone, in seconds."""
+_AGES: Final = 1e8
+_FAILED: Final = 1 << 8
+"""The status of a process that ended with exit status 1."""
 _STOPS: Final = "the server stops"
 
 
@@ -59,7 +64,7 @@ class Pool:
         """The one that waits for the shortest time is the next: what it needs is in the processor's caches."""
         self._waiting: deque[Held] = deque()
         """Accepted before nobody waited any more; at most a batch of an acceptor."""
-        self._acceptors: list[Acceptor] = []
+        self._listeners: list[Listener] = []
         self._is_accepting = True
         self._outbox: deque[tuple[ToTemplate, socket.socket | None]] = deque()
         self._numbers = 0
@@ -83,10 +88,11 @@ class Pool:
         if self.failed.done():
             raise self.failed.result()
 
-    def gate(self, acceptor: Acceptor) -> None:
-        """Pause this acceptor while there is no child for what it accepts."""
-        self._acceptors.append(acceptor)
-        self._weigh()
+    def gate(self, listener: Listener) -> None:
+        """Let this listener accept only while there is a child for what it accepts."""
+        self._listeners.append(listener)
+        if not self._is_accepting:
+            listener.pause()
 
     # The template.
 
@@ -101,8 +107,8 @@ class Pool:
         match message:
             case Loaded():
                 self._refill()
-                self._beat_later()
-                self._look_later()
+                self._after(self._plan.deadlines.heartbeat, "beat", self._beat)
+                self._after(LOOK_SECONDS, "look", self._look)
             case Broken():
                 self._fail(message.reason)
             case Forked():
@@ -112,7 +118,7 @@ class Pool:
             case NotForked():
                 child = self._children[message.number]
                 child.failure = f"the system did not fork it: {message.reason}"
-                self._gone(child, os.W_EXITCODE(1, 0) if hasattr(os, "W_EXITCODE") else 1 << 8)
+                self._gone(child, _FAILED)
             case Exited():
                 self._gone(self._children[message.number], message.status)
 
@@ -182,6 +188,9 @@ class Pool:
         """It has started."""
         self._starting -= 1
         self._stillborn = 0
+        child.ready_at = self.loop.time()
+        if ChildStarted.subscribers:
+            emit(ChildStarted(pid=child.pid))
         if not self._first.done():
             self._first.set_result(None)
         self.is_idle(child)
@@ -205,12 +214,15 @@ class Pool:
 
     # Connections come.
 
-    def take(self, place: int, accepted: socket.socket) -> None:
+    def take(self, place: int, accepted: socket.socket, ticket: Ticket | None = None) -> None:
         """Give a connection to a child."""
         scheme, is_stream = self._schemes[place]
-        held = Held(accepted, place, scheme, is_stream=is_stream)
+        held = Held(accepted, place, scheme, ticket, is_stream=is_stream)
+        refusal = "" if ticket is None else ticket.enter()
         if self._is_closing or self.failed.done():
             held.end(GoodbyeCode.GOING_AWAY, _STOPS, may_speak=scheme != "ws")
+        elif refusal:
+            held.end(GoodbyeCode.REFUSED, refusal, may_speak=scheme != "ws")
         elif self._idle and not self._waiting:
             self._give(held, self._idle.pop())
         else:
@@ -231,8 +243,8 @@ class Pool:
         accepts = bool(self._idle)
         if accepts is not self._is_accepting:
             self._is_accepting = accepts
-            for acceptor in self._acceptors:
-                acceptor.resume() if accepts else acceptor.pause()
+            for listener in self._listeners:
+                listener.resume() if accepts else listener.pause()
 
     # Children go.
 
@@ -256,7 +268,7 @@ class Pool:
         del self._children[child.number]
         if child in self._idle:
             self._idle.remove(child)
-        was_starting = child.stage is Stage.STARTING or child.is_unready
+        was_starting = not child.ready_at
         reason = child.doom or child.failure or cause(status, self.settings)
         is_wrong = bool(child.doom) or status != 0 or child.held is not None
         if child.held is not None:
@@ -264,12 +276,17 @@ class Pool:
             child.held.end(GoodbyeCode.FAILED, f"the process of this connection {reason}", may_speak=may_speak)
         child.gone()
         self._template.pages.give_back(child.slot)
+        if ChildEnded.subscribers:
+            seconds = self.loop.time() - child.started_at
+            emit(
+                ChildEnded(
+                    pid=child.pid, seconds=seconds, reason=reason, is_wrong=is_wrong, connections=child.served
+                )
+            )
         if was_starting:
             self._starting -= 1
-        if is_wrong and was_starting:
-            self._try_later(child.failure or f"it {reason}")
-        elif is_wrong:
-            log.warning("child %d %s", child.pid, reason)
+            if is_wrong and not self._is_closing:
+                self._try_later(child.failure or f"its process {reason}")
         self._refill()
         self._weigh()
         if not self._children and self._emptied is not None and not self._emptied.done():
@@ -286,12 +303,66 @@ class Pool:
         pause = min(_FIRST_PAUSE * 2 ** min(self._stillborn - 1, 20), _LONGEST_PAUSE)
         self._after(pause, "retry", self._refill)
 
-    # Time.
+    # Time, and the end.
 
-    def _after(self, seconds: float, name: str, action: object) -> None:
-        if name not in self._timers and not self._is_closing:
+    def _after(self, seconds: float, name: str, action: Callable[[], None]) -> None:
+        """Do something later; only once at a time."""
+        if name not in self._timers and not self._is_closing and seconds < inf:
             self._timers[name] = self.loop.call_later(seconds, self._strike, name, action)
 
-    def _strike(self, name: str, action) -> None:
+    def _strike(self, name: str, action: Callable[[], None]) -> None:
         del self._timers[name]
         action()
+
+    def _beat(self) -> None:
+        """Ask all for a sign."""
+        seconds = self._plan.deadlines.heartbeat
+        for child in tuple(self._children.values()):
+            child.beat(seconds)
+        self._after(seconds, "beat", self._beat)
+
+    def _look(self) -> None:
+        """Where a certificate is renewed, those who wait have the old one: they go, and others come."""
+        tls = self._plan.options.tls
+        if tls is not None:
+            seen, self._seen = self._seen, look_at(tls)
+            if seen != self._seen:
+                self.renew()
+            self._after(LOOK_SECONDS, "look", self._look)
+
+    def renew(self) -> None:
+        """Let children go that were forked before now, when what they do has ended."""
+        for child in tuple(self._children.values()):
+            if child.stage is not Stage.LEAVING:
+                self.is_leaving(child)
+
+    async def close(self) -> None:
+        """Let children end what they do, up to `Deadlines.drain`; then end all. Nobody accepts any more."""
+        self._is_closing = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._idle.clear()
+        while self._waiting:
+            held = self._waiting.popleft()
+            held.end(GoodbyeCode.GOING_AWAY, _STOPS, may_speak=held.scheme != "ws")
+        drain = self._plan.deadlines.drain
+        for child in tuple(self._children.values()):
+            if child.stage is not Stage.LEAVING or child.held is not None:
+                child.leave()
+        if not await self._are_gone(drain):
+            self.cut(f"had not ended {drain:g} s after the server was stopped, and was killed")
+            await self._are_gone(_LAST_WAIT)
+        self.loop.remove_reader(self._template.channel.fileno())
+        self.loop.remove_writer(self._template.channel.fileno())
+        await self._template.end()
+
+    def cut(self, doom: str = "was killed, as the server stops at once") -> None:
+        """End all children at once."""
+        for child in tuple(self._children.values()):
+            child.kill(doom)
+
+    async def _are_gone(self, seconds: float) -> bool:
+        if self._children and not self.failed.done():
+            self._emptied = self.loop.create_future()
+            await asyncio.wait([self._emptied], timeout=min(seconds, _AGES))
+        return not self._children

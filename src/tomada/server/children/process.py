@@ -27,6 +27,7 @@ from tomada.server.children.last_words import goodbye, reset, say
 
 if TYPE_CHECKING:
     from tomada.server.children.pool import Pool
+    from tomada.transports import Ticket
 
 _AT_ONCE: Final = 16
 """So many messages of one child are read before others have their turn."""
@@ -59,21 +60,26 @@ class Held:
         accepted: The socket.
         place: Where it was accepted, by number.
         scheme: Of the address there.
+        ticket: What it was admitted with.
         is_stream: Whether it is a byte stream.
     """
 
-    __slots__ = ("is_open", "is_stream", "place", "scheme", "socket")
+    __slots__ = ("_ticket", "is_open", "is_stream", "place", "scheme", "socket")
 
-    def __init__(self, accepted: socket.socket, place: int, scheme: str, *, is_stream: bool) -> None:
+    def __init__(
+        self, accepted: socket.socket, place: int, scheme: str, ticket: Ticket | None, *, is_stream: bool
+    ) -> None:
         self.socket = accepted
         self.place = place
         self.scheme = scheme
         self.is_stream = is_stream
+        self._ticket = ticket
         self.is_open = False
         """Whether its handshake is complete."""
 
     def end(self, code: GoodbyeCode, reason: str, *, may_speak: bool) -> None:
         """End it, and tell the peer why, where that can be told: not on a byte stream, and not inside of TLS."""
+        self._release()
         if self.is_stream or not may_speak or self.scheme in _SECURE:
             reset(self.socket)
         elif say(self.socket, goodbye(self.scheme, code, reason)):
@@ -83,7 +89,12 @@ class Held:
 
     def close(self) -> None:
         """The child has ended it in order."""
+        self._release()
         self.socket.close()
+
+    def _release(self) -> None:
+        if self._ticket is not None:
+            self._ticket.release()
 
 
 class ChildProcess:
@@ -125,6 +136,8 @@ class ChildProcess:
         self.held: Held | None = None
         self.served = 0
         self.started_at = pool.loop.time()
+        self.ready_at = 0.0
+        """When it could serve; 0: it cannot yet."""
         self.doom = ""
         """Why this end has killed it, as what follows "the process"; empty: it has not."""
         self.failure = ""

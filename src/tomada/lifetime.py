@@ -1,0 +1,211 @@
+"""How long a connection lives: its deadlines, its heartbeats, a peer that takes nothing, and what is told of its end.
+
+The middle part of a `Link`. No timer: times are noted where something happens, and the wheel looks at them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+from typing import TYPE_CHECKING
+
+from tomada.handling import Handling
+from tomada.protocol import GoodbyeCode, Role, State
+from tomada.protocol.state import FINAL
+from tomada.sweep import NOWHERE, TICK
+from tomada.telemetry import ConnectionEnded, DeadlineStruck, emit
+from tomada.transports import unacknowledged
+
+if TYPE_CHECKING:
+    from tomada.endpoint import Endpoint
+    from tomada.protocol import Engine
+
+
+class Lifetime(Handling):
+    """Keeps the deadlines of one connection. It stands in the endpoint's wheel for as long as it lives."""
+
+    __slots__ = (
+        "_due_progress",
+        "_exchanged",
+        "_late",
+        "_pinged_at",
+        "_seen_bytes",
+        "_taken",
+        "clogged",
+        "cut_reason",
+        "heard_at",
+        "paused",
+        "received_bytes",
+        "sent_bytes",
+        "slot",
+        "transport",
+        "was_open",
+    )
+
+    def __init__(self, endpoint: Endpoint, engine: Engine) -> None:
+        super().__init__(endpoint, engine)
+        self.transport: asyncio.Transport | None = None
+        self.slot = NOWHERE
+        self.was_open = False
+        """Whether the handshake was completed."""
+        self.cut_reason = ""
+        """Why this end has cut it, if it has."""
+        self.received_bytes = 0
+        self.sent_bytes = 0
+        self.paused = False
+        """Whether reading pauses."""
+        self.clogged = False
+        """Whether the transport takes no more: what is queued stays in the engine."""
+        self.heard_at = self._exchanged = self.loop.time()
+        """When something came last."""
+        self._pinged_at = 0.0
+        self._seen_bytes = 0
+        self._taken = 0
+        self._due_progress = inf
+        self._late: float | None = None
+        """When a connection that is to end is cut."""
+
+    def cut(self, reason: str) -> None:
+        """End the connection at once, whatever is under way."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Take the consequences of a state that is not open."""
+        raise NotImplementedError
+
+    # Notes of what happens.
+
+    def look_at(self, when: float) -> None:
+        """Let the wheel look then, or before."""
+        self.endpoint.sweep.watch(self, when)
+
+    def begin_to_watch(self) -> None:
+        """There is a connection: from now on it may be late."""
+        deadlines = self.endpoint.deadlines
+        self.heard_at = self.loop.time()
+        self.look_at(self.heard_at + min(deadlines.handshake, deadlines.heartbeat - TICK, deadlines.idle))
+
+    def end_in_time(self, grace: float = inf) -> None:
+        """Let the connection be cut at the drain deadline, or sooner: a peer that does not read must not keep it."""
+        if self._late is None:
+            self._late = self.loop.time() + min(self.endpoint.deadlines.drain, grace)
+            self.look_at(self._late)
+
+    def watch_progress(self) -> None:
+        """The transport takes no more: from now on the peer must take some of what waits."""
+        self._taken = self._taken_now()
+        self._due_progress = self.loop.time() + self.endpoint.deadlines.progress
+        self.look_at(self._due_progress)
+
+    # The wheel asks.
+
+    def sweep(self, now: float) -> float:
+        """End what is late; when to look again."""
+        deadlines, engine = self.endpoint.deadlines, self.engine
+        if self.transport is None or self.transport.is_closing() or engine.state in FINAL:
+            return self._sweep_end(now)
+        if engine.expired(now, deadlines.handshake, deadlines.frame):
+            is_greeting = not self.was_open
+            self._struck("handshake" if is_greeting else "frame")
+            self.write()
+            self.settle()
+            return self._sweep_end(now)
+        due = engine.due(deadlines.handshake, deadlines.frame)
+        if self.was_open:
+            due = min(due, self._sweep_silence(now), self._sweep_idle(now))
+        if self.clogged:
+            due = min(due, self._sweep_progress(now))
+        return min(due, self._sweep_end(now))
+
+    def _sweep_end(self, now: float) -> float:
+        if self._late is None:
+            return inf
+        if now < self._late:
+            return self._late
+        self._struck("drain")
+        self.cut(f"not closed within {self.endpoint.deadlines.drain:g} s" if self.was_open else "the server stops")
+        return inf
+
+    def _sweep_silence(self, now: float) -> float:
+        """Ask a silent peer for a sign; end the connection of one that gives none.
+
+        A tick early, so that whoever vanishes is found out within two intervals.
+        """
+        interval = self.endpoint.deadlines.heartbeat
+        if self.paused:
+            self.heard_at = now  # this end does not listen
+        if now < self.heard_at + interval - TICK:
+            return self.heard_at + interval - TICK
+        if self._pinged_at <= self.heard_at:
+            self._pinged_at = now
+            self.engine.beat()
+            self.write()
+        elif now >= self._pinged_at + interval - TICK:
+            self._struck("heartbeat")
+            self.cut(f"the peer gave no sign of life for {2 * interval:g} s")
+            return inf
+        return self._pinged_at + interval - TICK
+
+    def _sweep_idle(self, now: float) -> float:
+        """Close a connection on which nothing was exchanged."""
+        deadlines, moved = self.endpoint.deadlines, self.sent_bytes + self.received_bytes
+        if moved != self._seen_bytes or not self.engine.idle:
+            self._seen_bytes = moved
+            self._exchanged = now
+        if now < self._exchanged + deadlines.idle or self.engine.state is not State.OPEN:
+            return self._exchanged + deadlines.idle
+        self._struck("idle")
+        self.leave(GoodbyeCode.DEADLINE, f"nothing was exchanged for {deadlines.idle:g} s")
+        return inf
+
+    def _sweep_progress(self, now: float) -> float:
+        """Cut a connection whose peer takes nothing of what waits to be sent."""
+        taken = self._taken_now()
+        if taken > self._taken:
+            self._taken = taken
+            self.heard_at = now  # who takes something lives
+            self._due_progress = now + self.endpoint.deadlines.progress
+        elif now >= self._due_progress:
+            self._struck("progress")
+            self.cut(f"the peer took nothing of what was sent for {self.endpoint.deadlines.progress:g} s")
+            return inf
+        return self._due_progress
+
+    def _taken_now(self) -> int:
+        """How many bytes the peer has taken: the kernel asks for more only when a good part of its buffer is free."""
+        transport = self.transport
+        if transport is None:
+            return 0
+        return self.sent_bytes - transport.get_write_buffer_size() - unacknowledged(transport)
+
+    def _struck(self, deadline: str) -> None:
+        if DeadlineStruck.subscribers:
+            seconds = getattr(self.endpoint.deadlines, deadline)
+            emit(DeadlineStruck(deadline=deadline, seconds=seconds, peer=str(self.peer)))
+
+    # The end.
+
+    def tell_end(self) -> None:
+        """Tell those who want to know that the connection has ended."""
+        if ConnectionEnded.subscribers:
+            is_wrong = self.engine.state is State.FAILED or self.engine.cut or bool(self.cut_reason)
+            is_stopped = self.endpoint.is_closing and not self.was_open
+            emit(
+                ConnectionEnded(
+                    peer=str(self.peer),
+                    kind="messages",
+                    accepted=self.endpoint.role is Role.ACCEPTING,
+                    seconds=self.loop.time() - self.engine.made_at,
+                    reason=self.engine.reason,
+                    is_wrong=is_wrong and not is_stopped,
+                    received_bytes=self.received_bytes,
+                    sent_bytes=self.sent_bytes,
+                )
+            )
+
+    async def after_end(self) -> None:
+        """Run the ``on_disconnect`` functions."""
+        await asyncio.sleep(0)  # the handlers that are cancelled hear of it first
+        if self.greeter is not None:
+            await asyncio.wait([self.greeter])
+        await self.endpoint.disconnected(self.connection)

@@ -1,0 +1,112 @@
+"""Deadlines without a timer for each: a timing wheel, turned by one timer per event loop.
+
+G. Varghese and T. Lauck, "Hashed and hierarchical timing wheels", 1987, scheme 6. Who has a deadline stands in the slot
+of the tick at which somebody must look. To be busy costs nothing: when its slot is due, who is not late says when to
+look again.
+"""
+
+from __future__ import annotations
+
+from math import ceil, inf
+from typing import TYPE_CHECKING, Final, Protocol
+from weakref import WeakValueDictionary
+
+if TYPE_CHECKING:
+    import asyncio
+
+TICK: Final = 0.1
+"""Seconds: what is late is noticed so much later, at most."""
+NOWHERE: Final = -1
+_STALLED: Final = 5
+
+
+class Watched(Protocol):
+    """What stands in the wheel. Its `slot` is the wheel's, and `NOWHERE` at first."""
+
+    slot: int
+
+    def sweep(self, now: float) -> float:
+        """End what is late, and say when to look again on the loop's clock; `inf`: not before somebody asks for it."""
+        ...
+
+
+class Sweep:
+    """Looks at whatever is watched when it may be late: never too early, and at most a tick too late.
+
+    Args:
+        loop: Whose clock it goes by.
+    """
+
+    __slots__ = ("__weakref__", "_loop", "_next", "_slots", "_timer", "_turned")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._slots: dict[int, set[Watched]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._next = 0
+        """The tick of the timer."""
+        self._turned = int(loop.time() / TICK)
+        """The last tick that was looked at."""
+
+    def watch(self, item: Watched, at: float) -> None:
+        """Look at `item` at that time, or earlier where it was to be looked at before."""
+        if at == inf:
+            return
+        slot = max(ceil(at / TICK), self._turned + 1)
+        if item.slot != NOWHERE:
+            if item.slot <= slot:
+                return
+            self._slots[item.slot].discard(item)
+        item.slot = slot
+        try:
+            self._slots[slot].add(item)
+        except KeyError:
+            self._slots[slot] = {item}
+            if self._timer is None or slot < self._next:
+                self._wind(slot)
+
+    def forget(self, item: Watched) -> None:
+        """Look at `item` no more."""
+        if item.slot != NOWHERE:
+            self._slots[item.slot].discard(item)
+            item.slot = NOWHERE
+
+    def _wind(self, tick: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._next = tick
+        self._timer = self._loop.call_at(tick * TICK, self._turn)
+
+    def _turn(self) -> None:
+        now = self._loop.time()
+        tick = int(now / TICK)
+        self._timer = None
+        if tick - self._next > _STALLED:
+            # This process was stopped, or its loop kept busy. What has come meanwhile is read before anybody is late.
+            self._wind(tick + 1)
+            return
+        self._turned = max(tick, self._next)  # a clock of milliseconds may strike a little early
+        for slot in [slot for slot in self._slots if slot <= self._turned]:
+            self._look(self._slots.pop(slot), now)
+        if self._slots:
+            self._wind(min(self._slots))
+
+    def _look(self, items: set[Watched], now: float) -> None:
+        for item in items:
+            item.slot = NOWHERE
+        for item in items:
+            try:
+                self.watch(item, item.sweep(now))
+            except Exception as error:  # noqa: BLE001 - the others are looked at all the same
+                self._loop.call_exception_handler({"message": f"looking at {item!r} failed", "exception": error})
+
+
+_sweeps: Final[WeakValueDictionary[int, Sweep]] = WeakValueDictionary()
+
+
+def sweep_of(loop: asyncio.AbstractEventLoop) -> Sweep:
+    """The one wheel of `loop`, for as long as somebody has it."""
+    sweep = _sweeps.get(id(loop))  # of a loop that lives: the wheel holds it
+    if sweep is None:
+        sweep = _sweeps[id(loop)] = Sweep(loop)
+    return sweep

@@ -1,0 +1,186 @@
+"""The events. Each is frozen, and tells of one thing that has happened; what took time says how long.
+
+Times are in seconds, sizes in bytes. Peers and listeners are told as text, as their addresses are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import ClassVar
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all events.
+
+    Attributes:
+        subscribers: Who wants to know of events of this class. Where there is nobody, none is made: what an event costs
+            then is one look at this.
+    """
+
+    subscribers: ClassVar[tuple[Callable[[Event], None], ...]] = ()
+
+
+class Outcome(Enum):
+    """What a limit does to those who meet it."""
+
+    REFUSED = "refused"
+    """The peer is told why, where it can be."""
+    DROPPED = "dropped"
+    """Without a word: nothing was known of the peer yet."""
+    PAUSED = "paused"
+    """Nothing more is received, or accepted, until there is room."""
+
+
+class ListenerOpened(Event, frozen=True, kw_only=True):
+    """An address is listened on."""
+
+    address: str
+
+
+class ListenerClosed(Event, frozen=True, kw_only=True):
+    """An address is not listened on any more."""
+
+    address: str
+
+
+class AcceptFailed(Event, frozen=True, kw_only=True):
+    """The system gives no more connections: it lacks descriptors or memory. Accepting pauses, and tries again."""
+
+    address: str
+    reason: str
+
+
+class AcceptResumed(Event, frozen=True, kw_only=True):
+    """The system gives connections again."""
+
+    address: str
+    seconds: float
+    dropped: int
+    """Callers that were dropped meanwhile, for they could not be kept."""
+
+
+class HandshakeEnded(Event, frozen=True, kw_only=True):
+    """A handshake of the accepting end is complete, or has failed."""
+
+    address: str
+    peer: str
+    seconds: float
+    reason: str = ""
+    """Why it failed; empty where it did not."""
+
+
+class ConnectionOpened(Event, frozen=True, kw_only=True):
+    """A connection, or a byte stream, is open."""
+
+    peer: str
+    kind: str
+    """``messages`` or ``stream``."""
+    accepted: bool
+    """Whether this end accepted it; else it connected."""
+
+
+class ConnectionEnded(Event, frozen=True, kw_only=True):
+    """An open connection, or byte stream, has ended."""
+
+    peer: str
+    kind: str
+    accepted: bool
+    seconds: float
+    reason: str
+    is_wrong: bool
+    """Whether it ended otherwise than by a goodbye or an orderly end."""
+    received_bytes: int
+    sent_bytes: int
+    received_messages: int = 0
+    sent_messages: int = 0
+
+
+class RequestEnded(Event, frozen=True, kw_only=True):
+    """A handler has ended: of a request, or of a one-way message."""
+
+    peer: str
+    name: str
+    """The message's type."""
+    seconds: float
+    """From the moment its handler began."""
+    failure: str = ""
+    """``raised``, ``cancelled`` or ``wrong reply``; empty where all is well."""
+
+
+class LimitStruck(Event, frozen=True, kw_only=True):
+    """Somebody has met a limit."""
+
+    limit: str
+    """Its name in `Limits`, or in `Children`."""
+    allowed: int
+    outcome: Outcome
+    where: str
+    """The peer, or the listener's address."""
+
+
+class DeadlineStruck(Event, frozen=True, kw_only=True):
+    """Something was later than a deadline allows, and has been ended."""
+
+    deadline: str
+    """Its name in `Deadlines`; ``ask`` for that of a call."""
+    seconds: float
+    peer: str
+
+
+class LoopBlocked(Event, frozen=True, kw_only=True):
+    """A handler has kept the event loop to itself: everybody else waited."""
+
+    handler: str
+    place: str
+    """The file and line where it stood."""
+    seconds: float
+    is_over: bool
+    """Whether the loop runs again."""
+
+
+class ChildStarted(Event, frozen=True, kw_only=True):
+    """A child process waits for its first connection."""
+
+    pid: int
+
+
+class ChildEnded(Event, frozen=True, kw_only=True):
+    """A child process is gone."""
+
+    pid: int
+    seconds: float
+    reason: str
+    is_wrong: bool
+    """Whether it ended otherwise than it should."""
+    connections: int
+    """How many it has served."""
+
+
+class WorkerStarted(Event, frozen=True, kw_only=True):
+    """A worker process accepts connections."""
+
+    number: int
+    pid: int
+    seconds: float
+    """How long its start took."""
+
+
+class WorkerEnded(Event, frozen=True, kw_only=True):
+    """A worker process is gone."""
+
+    number: int
+    pid: int
+    seconds: float
+    reason: str
+    is_wrong: bool
+
+
+class Reloaded(Event, frozen=True, kw_only=True):
+    """The application was loaded anew, or could not be."""
+
+    seconds: float
+    reason: str = ""
+    """Why it could not; empty where all is well."""
