@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
@@ -18,7 +18,7 @@ from tomada.opening import Opening
 from tomada.protocol import GoodbyeCode, Role
 from tomada.server.datagrams import Datagrams
 from tomada.server.streams import StreamServer
-from tomada.settings import TLS, Deadlines, Limits
+from tomada.settings import TLS, Children, Deadlines, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,16 +26,24 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tomada.app import App
+    from tomada.server.children.channel import Plan
+    from tomada.server.children.front import Front
+    from tomada.server.children.origin import Template
     from tomada.transports.datagrams.transport import DatagramStatistics
+
+Isolation: TypeAlias = Literal["task", "process"]
+"""Where a connection is served: on the server's event loop, or in a process of its own."""
 
 
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_datagrams", "_endpoint", "_listeners", "_options")
+    __slots__ = ("_closed", "_datagrams", "_endpoint", "_front", "_listeners", "_options")
 
-    def __init__(self, endpoint: Endpoint, options: transports.Options) -> None:
+    def __init__(self, endpoint: Endpoint, options: transports.Options, front: Front | None = None) -> None:
         self._endpoint = endpoint
+        self._front = front
+        """Where connections are served in processes of their own."""
         self._options = options
         self._listeners: list[transports.Listener] = []
         self._datagrams = Datagrams(endpoint)
@@ -47,6 +55,9 @@ class Server:
         agreed = msgspec.structs.replace(self._options, subprotocol=SUBPROTOCOL)
         try:
             await self._datagrams.open(app, addresses)
+            if self._front is not None:
+                self._listeners += await self._front.open(self._options)
+                return
             for address in self._datagrams.left(addresses):
                 self._listeners.append(await transports.listen(address, self._link, options=agreed))
             for handler in app.stream_handlers:
@@ -82,6 +93,8 @@ class Server:
         """
         for listener in self._listeners:
             listener.reload_certificates()
+        if self._front is not None:
+            self._front.renew()
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,6 +103,12 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+    def _cut(self) -> None:
+        """End everything at once."""
+        self._endpoint.cut()
+        if self._front is not None:
+            self._front.cut()
 
     async def close(self) -> None:
         """Stop listening, say goodbye to all, let what is under way end, up to the drain deadline; then cut the rest.
@@ -113,6 +132,8 @@ class Server:
         while self._endpoint.connections:
             # All, and those that were accepted just now: they are cut when they come up.
             await asyncio.wait([link.ended for link in self._endpoint.connections])
+        if self._front is not None:
+            await self._front.close()
         try:
             await self._endpoint.stop()
         finally:
@@ -122,7 +143,7 @@ class Server:
 class Serving(Opening[Server]):
     """A server to be: ``async with`` it, ``await`` it and close what it gives, or call `run` without an event loop."""
 
-    __slots__ = ("_addresses", "_app", "_deadlines", "_limits", "_options")
+    __slots__ = ("_addresses", "_app", "_children", "_deadlines", "_limits", "_options")
 
     def __init__(
         self,
@@ -131,6 +152,7 @@ class Serving(Opening[Server]):
         limits: Limits,
         deadlines: Deadlines,
         options: transports.Options,
+        children: Children | None = None,
     ) -> None:
         if not (addresses or app.has_addresses):
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
@@ -140,24 +162,34 @@ class Serving(Opening[Server]):
         self._limits = limits
         self._deadlines = deadlines
         self._options = options
+        self._children = children
+        """Where connections are served in processes of their own."""
 
     def run(self, *, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until SIGINT or SIGTERM, then close the server; a second signal cuts all at once, a third kills.
 
         Args:
             ready: Called with the server when it listens.
-        """
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(self._run(ready))
 
-    async def _run(self, ready: Callable[[Server], None] | None) -> None:
+        Raises:
+            ChildrenFailed: Connections cannot be served in child processes, or not any more.
+        """
+        # Before there is a loop: what forks the children is itself forked, from a process that has none.
+        template = self._template()
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(self._run(ready, template))
+
+    async def _run(self, ready: Callable[[Server], None] | None, template: Template | None) -> None:
         stop = asyncio.Event()
-        server = await self._serve()
+        server = await self._serve(template)
+        failed = None if server._front is None else server._front.failed  # noqa: SLF001 - one file
+        if failed is not None:
+            failed.add_done_callback(lambda _: stop.set())
 
         def stop_or_cut() -> None:
             if stop.is_set():
                 _on_signals(None)
-                server._endpoint.cut()  # noqa: SLF001 - one file
+                server._cut()  # noqa: SLF001 - one file
             stop.set()
 
         _on_signals(stop_or_cut)
@@ -167,12 +199,34 @@ class Serving(Opening[Server]):
             await stop.wait()
         finally:
             await server.close()
+        if failed is not None and failed.done():
+            raise failed.result()
 
-    async def _serve(self) -> Server:
+    def _template(self) -> Template | None:
+        if self._children is None:
+            return None
+        from tomada.server.children.origin import template_of  # noqa: PLC0415 - most servers need no children
+
         self._app.check(Connection)
-        endpoint = Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection)
+        return template_of(self._app, self._plan(self._children))
+
+    def _plan(self, children: Children) -> Plan:
+        from tomada.server.children.front import plan_of  # noqa: PLC0415 - as above
+
+        return plan_of(Datagrams.left(self._addresses), self._limits, self._deadlines, self._options, children)
+
+    async def _serve(self, template: Template | None = None) -> Server:
+        self._app.check(Connection)
+        front, app = None, self._app
+        if self._children is not None:
+            from tomada.server.children.front import Front  # noqa: PLC0415 - as above
+
+            front = Front(self._app, self._plan(self._children), template)
+            if not self._app.datagram_handlers and len(Datagrams.left(self._addresses)) == len(self._addresses):
+                app = None  # it is started in the children
+        endpoint = Endpoint(Role.ACCEPTING, app, self._limits, self._deadlines, Connection)
         admitting = msgspec.structs.replace(self._options, admission=transports.Admission(self._limits))
-        server = Server(endpoint, admitting)
+        server = Server(endpoint, admitting, front)
         await server._start(self._app, self._addresses)  # noqa: SLF001 - one file
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
@@ -185,6 +239,8 @@ def serve(
     limits: Limits | None = None,
     deadlines: Deadlines | None = None,
     origins: tuple[str, ...] = (),
+    isolation: Isolation = "task",
+    children: Children | None = None,
 ) -> Serving:
     """A server of `app` at one or several addresses.
 
@@ -204,15 +260,25 @@ def serve(
         deadlines: How long things may take.
         origins: The web pages that may connect to ``ws`` and ``wss`` addresses, such as ``https://example.com``, beside
             those of the same host and port; ``*`` is any. Programs that are no browsers name no origin, and may.
+        isolation: Where each connection is served: ``"task"``, on the event loop; ``"process"``, in a child process,
+            which takes only its own connection along when it ends. Datagrams are on the event loop in any case.
+        children: How many child processes there are, and within what bounds; for ``"process"``.
 
     Raises:
         AddressError: An address cannot be read (at once).
         ListenFailed: An address cannot be listened on; `AddressInUse` and `SystemPort` are kinds of it.
         DeclarationError: A handler asks for something that no ``on_start`` function returns.
+        ChildrenFailed: There can be no child processes.
     """
+    if isolation not in ("task", "process"):
+        raise ValueError(f"isolation is {isolation!r}, it must be 'task' or 'process'")
+    if children is not None and isolation != "process":
+        raise ValueError("children are there with isolation='process' only; add it, or leave them away")
+    if isolation == "process":
+        children = children or Children()
     deadlines = deadlines or Deadlines()
     options = transports.Options(handshake=deadlines.handshake, frame=deadlines.frame, tls=tls, origins=origins)
-    return Serving(app, addresses, limits or Limits(), deadlines, options)
+    return Serving(app, addresses, limits or Limits(), deadlines, options, children)
 
 
 def _on_signals(stop: Callable[[], None] | None) -> None:

@@ -218,9 +218,24 @@ def exhausted() -> NoReturn:
 
 
 def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    if isinstance(error, SystemExit):  # uvloop does not pass it on
+        _exit(_status(error))
     loop.default_exception_handler(context)
-    if isinstance(context.get("exception"), MemoryError):
+    if isinstance(error, MemoryError):
         exhausted()
+
+
+def _status(error: SystemExit) -> int:
+    return error.code if isinstance(error.code, int) else int(error.code is not None)
+
+
+def _exit(status: int) -> NoReturn:
+    """End this process, and no other's business: what the template has put off until its own exit is not done here."""
+    with suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status & 0xFF)
 
 
 def run(seed: Seed, slot: int, descriptor: int, parent: int) -> NoReturn:
@@ -236,16 +251,13 @@ def run(seed: Seed, slot: int, descriptor: int, parent: int) -> NoReturn:
     try:
         status = _run(seed, slot, descriptor, parent)
     except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+        status = _status(error)
     except MemoryError:
         status = OVER_MEMORY
     except BaseException:  # noqa: BLE001 - told to the log: a child must not go on as the template that it was
         log.exception("a child failed")
     finally:
-        with suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(status & 0xFF)
+        _exit(status)
 
 
 def _run(seed: Seed, slot: int, descriptor: int, parent: int) -> int:
