@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tomada.app import App
 from tomada.endpoint import log
 from tomada.server.children import template
-from tomada.server.children.channel import LONGEST_PLAN, Begin, Broken, Channel, ChannelBroken
+from tomada.server.children.channel import LONGEST_PLAN, Begin, Broken, Channel, ChannelBroken, decode_begin
 
 if TYPE_CHECKING:
     from tomada.server.children.channel import Plan
@@ -25,7 +25,7 @@ def main(descriptor: int) -> None:
         descriptor: This end of the channel to the server.
     """
     control = socket.socket(fileno=descriptor)
-    channel: Channel[Begin] = Channel(control, Begin, LONGEST_PLAN)
+    channel: Channel[Begin] = Channel(control, decode_begin, LONGEST_PLAN)
     select.select([control], [], [])
     try:
         begin, pages = channel.receive_with()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Generic, TypeVar
 
 import msgspec
 
@@ -18,7 +18,7 @@ from tomada.settings import Children, Deadlines, Limits
 from tomada.transports import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 LONGEST: Final = 4_096
 """Bytes of one message; but for the `Plan`, which only the template is told."""
@@ -153,6 +153,12 @@ FromChild = Ready | Failed | Opened | Ended | Pong | Parting
 Received = TypeVar("Received")
 
 _encode: Final = msgspec.msgpack.Encoder().encode
+# Made once: to make one costs a child a good part of its start.
+decode_begin: Final = msgspec.msgpack.Decoder(Begin).decode
+decode_to_template: Final[Callable[[bytes], ToTemplate]] = msgspec.msgpack.Decoder(ToTemplate).decode
+decode_from_template: Final[Callable[[bytes], FromTemplate]] = msgspec.msgpack.Decoder(FromTemplate).decode
+decode_to_child: Final[Callable[[bytes], ToChild]] = msgspec.msgpack.Decoder(ToChild).decode
+decode_from_child: Final[Callable[[bytes], FromChild]] = msgspec.msgpack.Decoder(FromChild).decode
 
 
 class ChannelBroken(Exception):
@@ -174,16 +180,16 @@ class Channel(Generic[Received]):
 
     Args:
         own: The socket.
-        kinds: What the other end may say.
+        decode: Of what the other end may say.
         longest: Of a message that is received.
     """
 
-    __slots__ = ("_decoder", "_longest", "socket")
+    __slots__ = ("_decode", "_longest", "socket")
 
-    def __init__(self, own: socket.socket, kinds: Any, longest: int = LONGEST) -> None:
+    def __init__(self, own: socket.socket, decode: Callable[[bytes], Received], longest: int = LONGEST) -> None:
         own.setblocking(False)
         self.socket = own
-        self._decoder: msgspec.msgpack.Decoder[Received] = msgspec.msgpack.Decoder(kinds)
+        self._decode = decode
         self._longest = longest
 
     def fileno(self) -> int:
@@ -249,7 +255,7 @@ class Channel(Generic[Received]):
         if len(data) > self._longest:
             raise ChannelBroken(f"it sent a message of more than {self._longest} bytes")
         try:
-            return self._decoder.decode(data)
+            return self._decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ChannelBroken(f"it sent what is no message: {error}") from error
 

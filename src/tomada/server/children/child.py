@@ -32,11 +32,13 @@ from tomada.server.children.channel import (
     Ready,
     Serve,
     ToChild,
+    decode_to_child,
 )
 from tomada.server.children.last_words import CANNOT_START, OVER_MEMORY
 from tomada.server.children.noting import NotingLayer, NotingLink
 from tomada.server.children.pages import own_page
 from tomada.server.children.parentage import end_with_parent
+from tomada.server.children.rehearsal import rehearse
 from tomada.server.children.seed import places
 from tomada.server.streams import StreamServer
 from tomada.transports import stack
@@ -122,6 +124,7 @@ class Child:
         for (address, options), make, secured in zip(places(seed.app, seed.plan), makers, seed.certificates, strict=True):
             layered = stack.accepting(address, make, options, self._pending, secured)
             self._factories.append(layered if layered is make else partial(self._noted, layered))
+        await rehearse()
         if seed.plan.children.sandbox:
             sandbox.enter()
 
@@ -272,7 +275,7 @@ def _run(seed: Seed, slot: int, descriptor: int, parent: int) -> int:
     asyncio.set_event_loop(loop)
 
     async def main() -> int:
-        return await Child(seed, Channel(socket.socket(fileno=descriptor), ToChild), page).run()
+        return await Child(seed, Channel(socket.socket(fileno=descriptor), decode_to_child), page).run()
 
     return loop.run_until_complete(main())
 

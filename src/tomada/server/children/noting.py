@@ -33,7 +33,7 @@ class NotingLink(Link):
 
     __slots__ = ("_page", "_tell_opened")
 
-    def __init__(self, endpoint: Endpoint, page: mmap, opened: Callable[[], None]) -> None:
+    def __init__(self, endpoint: Endpoint, page: mmap | bytearray, opened: Callable[[], None]) -> None:
         super().__init__(endpoint, Connection)
         self._page = page
         self._tell_opened = opened

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from tomada.errors import ChildrenFailed
-from tomada.server.children.channel import Begin, Channel, FromTemplate, pair
+from tomada.server.children.channel import Begin, Channel, FromTemplate, decode_from_template, pair
 from tomada.server.children.pages import Pages
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Template:
 
     def __init__(self, pid: int, control: socket.socket, pages: Pages, process: subprocess.Popen[bytes] | None) -> None:
         self.pid = pid
-        self.channel: Channel[FromTemplate] = Channel(control, FromTemplate)
+        self.channel: Channel[FromTemplate] = Channel(control, decode_from_template)
         self.pages = pages
         self._process = process
 

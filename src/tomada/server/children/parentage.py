@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _SET_DEATH_SIGNAL: Final = 1  # linux/prctl.h
 _SET_CHILD_SUBREAPER: Final = 36
+_libc: Final = ctypes.CDLL(None) if sys.platform == "linux" else None  # once: to look it up costs each child its share
 
 
 def end_with_parent(parent: int, number: signal.Signals) -> None:
@@ -30,5 +31,5 @@ def adopt_orphans() -> None:
 
 
 def _prctl(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+    if _libc is not None:
+        _libc.prctl(option, value, 0, 0, 0)

@@ -188,12 +188,10 @@ class Pool:
         """It has started."""
         self._starting -= 1
         self._stillborn = 0
-        child.ready_at = self.loop.time()
         if ChildStarted.subscribers:
             emit(ChildStarted(pid=child.pid))
         if not self._first.done():
             self._first.set_result(None)
-        self.is_idle(child)
 
     def is_idle(self, child: ChildProcess) -> None:
         """It waits for a connection."""

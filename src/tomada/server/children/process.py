@@ -22,6 +22,7 @@ from tomada.server.children.channel import (
     Pong,
     Ready,
     Serve,
+    decode_from_child,
 )
 from tomada.server.children.last_words import goodbye, reset, say
 
@@ -130,7 +131,7 @@ class ChildProcess:
         self._pool = pool
         self.number = number
         self.slot = slot
-        self.channel: Channel[FromChild] = Channel(own, FromChild)
+        self.channel: Channel[FromChild] = Channel(own, decode_from_child)
         self.stage = Stage.STARTING
         self.pid = 0
         self.held: Held | None = None
@@ -182,10 +183,13 @@ class ChildProcess:
     def _take(self, message: FromChild) -> bool:
         """Whether `message` makes sense now."""
         match message:
-            case Ready() if self.stage is Stage.STARTING:
-                self.stage = Stage.IDLE
+            case Ready() if not self.ready_at:
+                self.ready_at = self._pool.loop.time()
                 self._pool.is_ready(self)
-            case Failed() if self.stage is Stage.STARTING and not self.failure:
+                if self.stage is Stage.STARTING:  # or it is to leave already
+                    self.stage = Stage.IDLE
+                    self._pool.is_idle(self)
+            case Failed() if not self.ready_at and not self.failure:
                 self.failure = message.reason or "it does not say why"
             case Opened() if self.held is not None and not self.held.is_open:
                 self.held.is_open = True

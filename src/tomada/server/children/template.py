@@ -33,6 +33,7 @@ from tomada.server.children.channel import (
     NotForked,
     Plan,
     ToTemplate,
+    decode_to_template,
 )
 from tomada.server.children.parentage import adopt_orphans, end_with_parent
 from tomada.server.children.seed import prepare
@@ -196,7 +197,7 @@ def run(control: socket.socket, app: App, plan: Plan, pages: int, server: int) -
     try:
         end_with_parent(server, signal.SIGTERM)
         adopt_orphans()
-        channel: Channel[ToTemplate] = Channel(control, ToTemplate)
+        channel: Channel[ToTemplate] = Channel(control, decode_to_template)
         try:
             seed = prepare(app, plan, pages)
         except (TomadaError, OSError, ValueError) as error:
