@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 10.0
 """Between two attempts to fork where children end before they can serve, in seconds."""
+_BREATH: Final = 0.002
+"""How long a fork waits while others are idle, in seconds."""
 _THINNING: Final = 1.0
 """So often one child is let go of those that wait and are more than `Children.spare`, in seconds."""
 _LAST_WAIT: Final = 5.0
@@ -234,7 +236,11 @@ class Pool:
                 self._waiting.appendleft(held)
                 break
             child = self._idle.pop()
-        self._refill()
+        if self._idle:
+            # To fork takes a processor for a while, which who has just been connected should have.
+            self._after(_BREATH, "refill", self._refill)
+        else:
+            self._refill()
 
     def _weigh(self) -> None:
         """Accept while somebody waits for a connection."""
