@@ -7,7 +7,7 @@ The house, from the ground: `errors`, `address`, `message`; `protocol` (sans-I/O
 `datagrams`; `app`, `messenger`, `link`, `connection`; `client` and `server`; `cli`. Imports point down.
 """
 
-from tomada import sync
+from tomada import sync, telemetry
 from tomada.address import Address
 from tomada.app import App
 from tomada.client import DatagramClient, connect, connect_datagram, connect_stream
@@ -106,6 +106,7 @@ __all__ = [
     "listen_stream",
     "serve",
     "sync",
+    "telemetry",
     "u8",
     "u16",
     "u32",

@@ -65,7 +65,7 @@ class Link(Lifetime):
         super().__init__(endpoint, endpoint.engine())
         self.messenger = Messenger(self.engine, endpoint.repertoire, self)
         self.connection = connection_type(self)
-        self.ticket: transports.Ticket | None = None
+        self.ticket: transports.Admitted | None = None
         """At the accepting end: what it was admitted with."""
         self.engine.admission = self if endpoint.role is Role.ACCEPTING else None
         self.peer_software = ""
@@ -170,7 +170,6 @@ class Link(Lifetime):
     def pause_writing(self) -> None:
         """The kernel takes no more."""
         self.clogged = True
-        self.watch_progress()
         self._weigh()
 
     def resume_writing(self) -> None:
@@ -334,6 +333,8 @@ class Link(Lifetime):
         if self.transport is not None and out and not self.transport.is_closing():
             self.sent_bytes += len(out)
             self.transport.write(out)
+            if self.slot > self.endpoint.sweep.soon:
+                self.watch_progress()
         if self._senders and not self.blocked:
             self._release_senders()
 

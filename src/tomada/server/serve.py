@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
@@ -15,10 +15,11 @@ from tomada.endpoint import SUBPROTOCOL, Endpoint, log
 from tomada.event_loop import new_event_loop
 from tomada.link import Link
 from tomada.opening import Opening
-from tomada.protocol import GoodbyeCode, Role
+from tomada.protocol import Role
+from tomada.server.connection_threads import ConnectionThreads, Place
 from tomada.server.datagrams import Datagrams
-from tomada.server.streams import StreamServer
-from tomada.settings import TLS, Children, Deadlines, Limits
+from tomada.server.streams import streams_of
+from tomada.settings import TLS, Children, Deadlines, Isolation, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,19 +32,19 @@ if TYPE_CHECKING:
     from tomada.server.children.origin import Template
     from tomada.transports.datagrams.transport import DatagramStatistics
 
-Isolation: TypeAlias = Literal["task", "process"]
-"""Where a connection is served: on the server's event loop, or in a process of its own."""
-
 
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_datagrams", "_endpoint", "_front", "_listeners", "_options")
+    __slots__ = ("_closed", "_datagrams", "_endpoint", "_front", "_listeners", "_options", "_threads")
 
-    def __init__(self, endpoint: Endpoint, options: transports.Options, front: Front | None = None) -> None:
+    def __init__(
+        self, endpoint: Endpoint, options: transports.Options, isolation: Isolation, front: Front | None = None
+    ) -> None:
         self._endpoint = endpoint
         self._front = front
         """Where connections are served in processes of their own."""
+        self._threads = ConnectionThreads(endpoint) if isolation == "thread" else None
         self._options = options
         self._listeners: list[transports.Listener] = []
         self._datagrams = Datagrams(endpoint)
@@ -59,15 +60,18 @@ class Server:
                 self._listeners += await self._front.open(self._options)
                 return
             for address in self._datagrams.left(addresses):
-                self._listeners.append(await transports.listen(address, self._link, options=agreed))
+                self._listeners.append(await self._listen(Place(address, _messages, agreed)))
             for handler in app.stream_handlers:
-                self._listeners.append(await StreamServer(endpoint, handler, self._options).listen())
+                made = streams_of(handler, self._options)
+                self._listeners.append(await self._listen(Place(handler.address, made, self._options)))
         except BaseException:
             await self.close()
             raise
 
-    def _link(self) -> Link:
-        return Link(self._endpoint, Connection)
+    async def _listen(self, place: Place) -> transports.Listener:
+        if self._threads is not None:
+            return await self._threads.listen(place)
+        return await transports.listen(place.address, place.make(self._endpoint), options=place.options)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -82,7 +86,7 @@ class Server:
 
     @property
     def connections(self) -> tuple[Connection, ...]:
-        """The connections of this moment."""
+        """The connections of this moment, of those that are served on the server's own event loop."""
         return tuple(link.connection for link in self._endpoint.connections)
 
     def reload_certificates(self) -> None:
@@ -104,12 +108,6 @@ class Server:
     ) -> None:
         await self.close()
 
-    def _cut(self) -> None:
-        """End everything at once."""
-        self._endpoint.cut()
-        if self._front is not None:
-            self._front.cut()
-
     async def close(self) -> None:
         """Stop listening, say goodbye to all, let what is under way end, up to the drain deadline; then cut the rest.
 
@@ -119,21 +117,27 @@ class Server:
             self._closed = asyncio.get_running_loop().create_task(self._close())
         await asyncio.shield(self._closed)
 
+    def _cut(self) -> None:
+        """End everything at once."""
+        self._endpoint.cut()
+        if self._threads is not None:
+            self._threads.cut()
+        if self._front is not None:
+            self._front.cut()
+
     async def _close(self) -> None:
         for listener in self._listeners:
             listener.close()
         self._datagrams.stop_receiving()
-        self._endpoint.is_closing = True
-        for flow in self._endpoint.flows:
-            flow.hurry()
-        links = tuple(self._endpoint.connections)
-        for link in links:
-            link.leave(GoodbyeCode.GOING_AWAY, "the server stops")
+        self._endpoint.leave()
+        if self._threads is not None:
+            self._threads.leave()
+            await self._threads.wait_for_end()
+        if self._front is not None:
+            await self._front.close()
         while self._endpoint.connections:
             # All, and those that were accepted just now: they are cut when they come up.
             await asyncio.wait([link.ended for link in self._endpoint.connections])
-        if self._front is not None:
-            await self._front.close()
         try:
             await self._endpoint.stop()
         finally:
@@ -143,7 +147,7 @@ class Server:
 class Serving(Opening[Server]):
     """A server to be: ``async with`` it, ``await`` it and close what it gives, or call `run` without an event loop."""
 
-    __slots__ = ("_addresses", "_app", "_children", "_deadlines", "_limits", "_options")
+    __slots__ = ("_addresses", "_app", "_children", "_deadlines", "_isolation", "_limits", "_options")
 
     def __init__(
         self,
@@ -152,8 +156,13 @@ class Serving(Opening[Server]):
         limits: Limits,
         deadlines: Deadlines,
         options: transports.Options,
+        isolation: Isolation = "task",
         children: Children | None = None,
     ) -> None:
+        if isolation not in get_args(Isolation):
+            raise ValueError(f"isolation is {isolation!r}, it must be one of {', '.join(get_args(Isolation))}")
+        if children is not None and isolation != "process":
+            raise ValueError(f"children are there with isolation='process', not with {isolation!r}; leave one away")
         if not (addresses or app.has_addresses):
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
         super().__init__(self._serve)
@@ -162,8 +171,8 @@ class Serving(Opening[Server]):
         self._limits = limits
         self._deadlines = deadlines
         self._options = options
-        self._children = children
-        """Where connections are served in processes of their own."""
+        self._isolation = isolation
+        self._children = children or Children()
 
     def run(self, *, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until SIGINT or SIGTERM, then close the server; a second signal cuts all at once, a third kills.
@@ -175,7 +184,7 @@ class Serving(Opening[Server]):
             ChildrenFailed: Connections cannot be served in child processes, or not any more.
         """
         # Before there is a loop: what forks the children is itself forked, from a process that has none.
-        template = self._template()
+        template = self._template() if self._isolation == "process" else None
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(self._run(ready, template))
 
@@ -202,31 +211,29 @@ class Serving(Opening[Server]):
         if failed is not None and failed.done():
             raise failed.result()
 
-    def _template(self) -> Template | None:
-        if self._children is None:
-            return None
+    def _template(self) -> Template:
         from tomada.server.children.origin import template_of  # noqa: PLC0415 - most servers need no children
 
         self._app.check(Connection)
-        return template_of(self._app, self._plan(self._children))
+        return template_of(self._app, self._plan())
 
-    def _plan(self, children: Children) -> Plan:
+    def _plan(self) -> Plan:
         from tomada.server.children.front import plan_of  # noqa: PLC0415 - as above
 
-        return plan_of(Datagrams.left(self._addresses), self._limits, self._deadlines, self._options, children)
+        return plan_of(Datagrams.left(self._addresses), self._limits, self._deadlines, self._options, self._children)
 
     async def _serve(self, template: Template | None = None) -> Server:
         self._app.check(Connection)
         front, app = None, self._app
-        if self._children is not None:
+        if self._isolation == "process":
             from tomada.server.children.front import Front  # noqa: PLC0415 - as above
 
-            front = Front(self._app, self._plan(self._children), template)
-            if not self._app.datagram_handlers and len(Datagrams.left(self._addresses)) == len(self._addresses):
-                app = None  # it is started in the children
-        endpoint = Endpoint(Role.ACCEPTING, app, self._limits, self._deadlines, Connection)
+            front = Front(app, self._plan(), template)
+        has_datagrams = app.datagram_handlers or len(Datagrams.left(self._addresses)) < len(self._addresses)
+        started = app if front is None or has_datagrams else None  # else only the children start it
+        endpoint = Endpoint(Role.ACCEPTING, started, self._limits, self._deadlines, Connection)
         admitting = msgspec.structs.replace(self._options, admission=transports.Admission(self._limits))
-        server = Server(endpoint, admitting, front)
+        server = Server(endpoint, admitting, self._isolation, front)
         await server._start(self._app, self._addresses)  # noqa: SLF001 - one file
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
@@ -260,25 +267,24 @@ def serve(
         deadlines: How long things may take.
         origins: The web pages that may connect to ``ws`` and ``wss`` addresses, such as ``https://example.com``, beside
             those of the same host and port; ``*`` is any. Programs that are no browsers name no origin, and may.
-        isolation: Where each connection is served: ``"task"``, on the event loop; ``"process"``, in a child process,
-            which takes only its own connection along when it ends. Datagrams are on the event loop in any case.
-        children: How many child processes there are, and within what bounds; for ``"process"``.
+        isolation: Where each connection is served: ``task``, on the event loop, with all others; ``thread``, in one
+            of its own, for handlers that block; or ``process``, in a child process, which takes only its own connection
+            along when it crashes or is killed. Datagrams are always handled on the event loop.
+        children: Of ``process``: how many there are, and within what bounds.
 
     Raises:
         AddressError: An address cannot be read (at once).
         ListenFailed: An address cannot be listened on; `AddressInUse` and `SystemPort` are kinds of it.
         DeclarationError: A handler asks for something that no ``on_start`` function returns.
-        ChildrenFailed: There can be no child processes.
+        ChildrenFailed: There can be no child processes; the text says why.
     """
-    if isolation not in ("task", "process"):
-        raise ValueError(f"isolation is {isolation!r}, it must be 'task' or 'process'")
-    if children is not None and isolation != "process":
-        raise ValueError("children are there with isolation='process' only; add it, or leave them away")
-    if isolation == "process":
-        children = children or Children()
     deadlines = deadlines or Deadlines()
     options = transports.Options(handshake=deadlines.handshake, frame=deadlines.frame, tls=tls, origins=origins)
-    return Serving(app, addresses, limits or Limits(), deadlines, options, children)
+    return Serving(app, addresses, limits or Limits(), deadlines, options, isolation, children)
+
+
+def _messages(endpoint: Endpoint) -> Callable[[], Link]:
+    return lambda: Link(endpoint, Connection)
 
 
 def _on_signals(stop: Callable[[], None] | None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tomada import transports
 from tomada.driven import Driven
 from tomada.endpoint import log
 from tomada.errors import FileChanged, TomadaError
@@ -13,8 +12,9 @@ from tomada.streams import Stream, blocking
 from tomada.streams.flow import Flow
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
+    from tomada import transports
     from tomada.endpoint import Endpoint
     from tomada.streams.declaration import StreamHandler
 
@@ -37,10 +37,6 @@ class StreamServer:
         self._handler = handler
         self._options = options
         self._call = endpoint.bind(handler)
-
-    async def listen(self) -> transports.Listener:
-        """Accept from now on."""
-        return await transports.listen(self._handler.address, self.flow, options=self._options)
 
     def flow(self) -> Flow:
         """What is to be put above the transport of a new stream."""
@@ -90,3 +86,8 @@ class StreamServer:
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         """From a handler's thread."""
         return asyncio.run_coroutine_threadsafe(work, self._endpoint.loop).result()
+
+
+def streams_of(handler: StreamHandler, options: transports.Options) -> Callable[[Endpoint], Callable[[], Flow]]:
+    """What gives, for an endpoint, what makes the streams of `handler`."""
+    return lambda endpoint: StreamServer(endpoint, handler, options).flow

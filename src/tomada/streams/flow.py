@@ -10,7 +10,7 @@ from tomada.driven import parked
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, StreamBusy, StreamEnded, TimedOut
 from tomada.streams.buffer import ReceiveBuffer
 from tomada.streams.outflow import Outflow
-from tomada.transports import Options, Ticket, peer_address, reset, stack
+from tomada.transports import Admitted, Options, peer_address, reset, stack
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -96,7 +96,7 @@ class Flow(Outflow):
         """Done when the connection is gone."""
         self.driven: Driven | None = None
         """Its handler, which is carried on at once when what it waits for has come."""
-        self.ticket: Ticket | None = None
+        self.ticket: Admitted | None = None
         """At the accepting end: what it was admitted with."""
         self._begin = begin
         self._reader: asyncio.Future[None] | None = None

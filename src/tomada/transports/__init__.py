@@ -23,7 +23,7 @@ from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
 from tomada.transports import memory, stack, tcp, unix
 from tomada.transports.accepting import Accepting
 from tomada.transports.accepting import adopt as around
-from tomada.transports.admission import Admission, Ticket
+from tomada.transports.admission import Admission, Admitted, Ticket
 from tomada.transports.datagrams.transport import DatagramStatistics
 from tomada.transports.layer import End
 from tomada.transports.listener import Listener
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Admission",
+    "Admitted",
     "DatagramStatistics",
     "End",
     "Identity",
@@ -125,15 +126,26 @@ def _listening_address(listening: socket.socket, address: Address) -> Address:
 
 
 async def adopt(
-    accepted: socket.socket, address: Address, factory: Callable[[], asyncio.Protocol], options: Options
+    accepted: socket.socket,
+    address: Address,
+    factory: Callable[[], asyncio.Protocol],
+    options: Options,
+    ticket: Admitted | None = None,
 ) -> None:
     """Serve a socket that was accepted at ``address``, by another loop or process, as if it had been accepted here.
+
+    Args:
+        accepted: It is this function's from now on.
+        address: Where it was accepted.
+        factory: Gives the protocol.
+        options: Of the layers.
+        ticket: It is told of the connection's end, also where the handshake of a layer fails.
 
     Raises:
         ListenFailed: A layer of the address cannot be had.
     """
     secured = stack.certificates(address, options)
-    await around(accepted, stack.accepting(address, factory, options, set(), secured))
+    await around(accepted, stack.accepting(address, factory, options, set(), secured), ticket)
 
 
 async def connect(

@@ -13,7 +13,7 @@ import msgspec
 
 from tomada.address import Address
 from tomada.transports.acceptor import Acceptor
-from tomada.transports.admission import Ticket
+from tomada.transports.admission import Admitted, Ticket
 from tomada.transports.options import Options
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Bound:
         self.sockets = ()
 
 
-async def adopt(accepted: socket.socket, make: Callable[[], asyncio.Protocol], ticket: Ticket | None = None) -> None:
+async def adopt(accepted: socket.socket, make: Callable[[], asyncio.Protocol], ticket: Admitted | None = None) -> None:
     """Put the running loop's transport around an accepted socket, with the protocol that `make` gives."""
     loop = asyncio.get_running_loop()
 

@@ -16,7 +16,7 @@ from tomada.errors import ConnectFailed, HandshakeFailed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tomada.transports.admission import Ticket
+    from tomada.transports.admission import Admitted
 
 log = logging.getLogger("tomada")
 
@@ -50,7 +50,7 @@ class Layer(asyncio.Protocol, asyncio.Transport):
         self.is_open = False
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """The handshake is complete, or has failed: `HandshakeFailed`, or `ConnectFailed` as if nobody listened."""
-        self.ticket: Ticket | None = None
+        self.ticket: Admitted | None = None
         """What the connection was admitted with, where this is the lowest layer."""
         self._deadline = deadline
         self._pending = pending
