@@ -137,35 +137,6 @@ class Children(_Settings, frozen=True, kw_only=True):
                 raise ValueError(f"{name} is {value!r}, it must be a whole number above 0")
 
 
-class Children(_Settings, frozen=True, kw_only=True):
-    """The processes of connections that are served in one of their own, where the server is so asked."""
-
-    connections: int = 1
-    """How many connections one process serves, one after the other, before it ends."""
-    spare: int = 4
-    """How many wait for a connection, forked ahead."""
-    most: int = 256
-    """How many there are at once; further callers wait to be accepted."""
-    memory_bytes: int | None = None
-    """How much memory each may take beyond what the application has when it is loaded; no limit by default."""
-    processor_seconds: int | None = None
-    """How much processor time each may use; no limit by default."""
-    files: int | None = None
-    """How many files and sockets each may have open; as many as the server by default."""
-    user: str = ""
-    """The system's user that each becomes, by name; empty: it stays who it is."""
-    sandbox: bool = False
-    """Whether each gives up the right to open files and sockets, and to start programs, before its first connection."""
-
-    def __post_init__(self) -> None:
-        for name in ("connections", "spare", "most", "memory_bytes", "processor_seconds", "files"):
-            value = getattr(self, name)
-            if value is None and name in ("memory_bytes", "processor_seconds", "files"):
-                continue
-            if not isinstance(value, int) or not value > 0:
-                raise ValueError(f"{name} is {value!r}, it must be a whole number above 0")
-
-
 class TLS(msgspec.Struct, frozen=True, kw_only=True):
     """Who this end is, and whom it trusts, on ``tls`` and ``wss`` addresses. All files are PEM."""
 

@@ -149,7 +149,7 @@ class Serving(Opening[Server]):
 
     __slots__ = ("_addresses", "_app", "_children", "_deadlines", "_isolation", "_limits", "_options")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each is a setting of its own
         self,
         app: App,
         addresses: tuple[str | Address, ...],
@@ -239,7 +239,7 @@ class Serving(Opening[Server]):
         return server
 
 
-def serve(
+def serve(  # noqa: PLR0913 - each is a setting of its own
     app: App,
     *addresses: str | Address,
     tls: TLS | None = None,

@@ -35,7 +35,7 @@ def main(descriptor: int) -> None:
         return
     try:
         app = _load(begin.module, begin.name)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - told to the log, and to the server
         log.exception("the application cannot be loaded in the process that forks children")
         channel.send(Broken(f"{begin.module} cannot be imported there: {error!r}"[:1_000]))
         return

@@ -187,7 +187,7 @@ class Channel(Generic[Received]):
     __slots__ = ("_decode", "_longest", "socket")
 
     def __init__(self, own: socket.socket, decode: Callable[[bytes], Received], longest: int = LONGEST) -> None:
-        own.setblocking(False)
+        own.setblocking(False)  # noqa: FBT003 - a socket's own
         self.socket = own
         self._decode = decode
         self._longest = longest

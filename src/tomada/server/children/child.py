@@ -103,7 +103,7 @@ class Child:
             await self._start()
         except MemoryError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told to the log, and to the server
             log.exception("a child cannot start")
             self._say(Failed((str(error) or type(error).__name__)[:1_000]))
             return CANNOT_START
@@ -121,7 +121,9 @@ class Child:
         streams = [StreamServer(endpoint, handler, seed.plan.options) for handler in seed.app.stream_handlers]
         makers: list[Callable[[], Any]] = [self._link] * len(seed.plan.addresses)
         makers += [partial(self._flow, server) for server in streams]
-        for (address, options), make, secured in zip(places(seed.app, seed.plan), makers, seed.certificates, strict=True):
+        for (address, options), make, secured in zip(
+            places(seed.app, seed.plan), makers, seed.certificates, strict=True
+        ):
             layered = stack.accepting(address, make, options, self._pending, secured)
             self._factories.append(layered if layered is make else partial(self._noted, layered))
         await rehearse()
@@ -169,7 +171,7 @@ class Child:
 
     async def _serve(self, place: int, accepted: socket.socket) -> None:
         self._left -= 1
-        accepted.setblocking(False)
+        accepted.setblocking(False)  # noqa: FBT003 - a socket's own
         try:
             _, lowest = await self._loop.connect_accepted_socket(self._factories[place], accepted)
             if self._is_leaving:

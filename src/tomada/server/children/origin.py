@@ -131,7 +131,9 @@ def _started_anew(app: App, plan: Plan) -> Template:
     own, other = pair()
     pages = Pages(plan.children.most)
     # The path as it is now: the program may have changed it.
-    program = f"import sys; sys.path[:] = {sys.path!r}\nfrom tomada.server.children.anew import main; main({other.fileno()})"
+    program = (
+        f"import sys; sys.path[:] = {sys.path!r}\nfrom tomada.server.children.anew import main; main({other.fileno()})"
+    )
     process = subprocess.Popen([sys.executable, "-c", program], pass_fds=[other.fileno()])  # noqa: S603 - our own
     other.close()
     template = Template(process.pid, own, pages, process)

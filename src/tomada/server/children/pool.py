@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tomada.endpoint import log
 from tomada.errors import ChildrenFailed
@@ -86,7 +86,8 @@ class Pool:
             ChildrenFailed: The application does not start in a child, or a bound or the sandbox cannot be had.
         """
         self.loop.add_reader(self._template.channel.fileno(), self._hear)
-        await asyncio.wait([self._first, self.failed], return_when=asyncio.FIRST_COMPLETED)
+        outcomes: list[asyncio.Future[Any]] = [self._first, self.failed]
+        await asyncio.wait(outcomes, return_when=asyncio.FIRST_COMPLETED)
         if self.failed.done():
             raise self.failed.result()
 
@@ -282,11 +283,7 @@ class Pool:
         self._template.pages.give_back(child.slot)
         if ChildEnded.subscribers:
             seconds = self.loop.time() - child.started_at
-            emit(
-                ChildEnded(
-                    pid=child.pid, seconds=seconds, reason=reason, is_wrong=is_wrong, connections=child.served
-                )
-            )
+            emit(ChildEnded(pid=child.pid, seconds=seconds, reason=reason, is_wrong=is_wrong, connections=child.served))
         if was_starting:
             self._starting -= 1
             if is_wrong and not self._is_closing:

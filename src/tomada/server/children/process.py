@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from tomada.protocol import GoodbyeCode
 from tomada.server.children.channel import (
     Channel,
     ChannelBroken,
@@ -27,6 +25,9 @@ from tomada.server.children.channel import (
 from tomada.server.children.last_words import goodbye, reset, say
 
 if TYPE_CHECKING:
+    import socket
+
+    from tomada.protocol import GoodbyeCode
     from tomada.server.children.pool import Pool
     from tomada.transports import Ticket
 

@@ -72,7 +72,7 @@ async def rehearse() -> None:
         client, accepted = socket.socketpair()
         with client:
             client.send(_words())
-            accepted.setblocking(False)
+            accepted.setblocking(False)  # noqa: FBT003 - a socket's own
             link = NotingLink(endpoint, bytearray(2), lambda: None)
             await asyncio.get_running_loop().connect_accepted_socket(lambda: link, accepted)
             await link.ended

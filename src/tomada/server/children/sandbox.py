@@ -54,7 +54,9 @@ def processor() -> Processor:
     machine = os.uname().machine
     if sys.platform != "linux" or machine not in PROCESSORS or ctypes.sizeof(ctypes.c_void_p) != 8:  # noqa: PLR2004 - bytes
         known = " and ".join(PROCESSORS)
-        raise ChildrenFailed(f"the sandbox is for Linux on {known}, and this is {sys.platform} on {machine}; {_WITHOUT}")
+        raise ChildrenFailed(
+            f"the sandbox is for Linux on {known}, and this is {sys.platform} on {machine}; {_WITHOUT}"
+        )
     return PROCESSORS[machine]
 
 

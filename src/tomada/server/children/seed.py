@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
@@ -93,7 +94,7 @@ def _import_all(app: App, plan: Plan) -> None:
 
     _ = concurrent.futures.thread
     for address, options in places(app, plan):
-        stack.accepting(address, _no_protocol, options, set(), None)
+        stack.accepting(address, asyncio.Protocol, options, set(), None)
     with suppress(ImportError):
         import_module("uvloop")
     logging.LogRecord("tomada", logging.DEBUG, "", 0, "", (), None)
@@ -102,7 +103,3 @@ def _import_all(app: App, plan: Plan) -> None:
     except ValueError:
         logging.Formatter().formatException(sys.exc_info())
         traceback.format_exc()
-
-
-def _no_protocol() -> None:
-    """Never called."""

@@ -11,7 +11,6 @@ import gc
 import os
 import select
 import signal
-import socket
 import sys
 from collections import deque
 from contextlib import suppress
@@ -39,6 +38,8 @@ from tomada.server.children.parentage import adopt_orphans, end_with_parent
 from tomada.server.children.seed import prepare
 
 if TYPE_CHECKING:
+    import socket
+
     from tomada.app import App
     from tomada.server.children.seed import Seed
 
@@ -174,8 +175,8 @@ def _kill_group(leader: int) -> None:
 def _hear_signals() -> tuple[int, int]:
     """The descriptor that can be read when a signal has come, and the one that is written to."""
     reading, writing = os.pipe()
-    os.set_blocking(reading, False)  # noqa: FBT003 - the function's own way
-    os.set_blocking(writing, False)  # noqa: FBT003 - as above
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     for name in _QUIET:
         # Not ignored: what is ignored stays so in programs that handlers start.
