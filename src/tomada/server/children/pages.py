@@ -44,6 +44,10 @@ class Pages:
         """The page's child is gone."""
         self._free.append(slot)
 
+    def begin(self, slot: int, *, may_speak: bool) -> None:
+        """The page's child gets a connection; whether a goodbye may be said before the child has said anything."""
+        self._view[slot * PAGE + OPEN] = may_speak
+
     def may_speak(self, slot: int) -> bool:
         """Whether a goodbye may be said on the connection of the page's child."""
         return self._view[slot * PAGE + OPEN] == 1 and self._view[slot * PAGE + MIDST] == 0

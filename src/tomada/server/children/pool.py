@@ -41,6 +41,7 @@ _LAST_WAIT: Final = 5.0
 _AGES: Final = 1e8
 _FAILED: Final = 1 << 8
 """The status of a process that ended with exit status 1."""
+_PLAIN: Final = ("tcp", "unix")
 _STOPS: Final = "the server stops"
 
 
@@ -231,7 +232,7 @@ class Pool:
         self._weigh()
 
     def _give(self, held: Held, child: ChildProcess) -> None:
-        while not child.serve(held):
+        while not self._gave(held, child):
             child.kill("did not listen and was killed")
             if not self._idle:
                 self._waiting.appendleft(held)
@@ -242,6 +243,10 @@ class Pool:
             self._after(_BREATH, "refill", self._refill)
         else:
             self._refill()
+
+    def _gave(self, held: Held, child: ChildProcess) -> bool:
+        self._template.pages.begin(child.slot, may_speak=held.scheme in _PLAIN)
+        return child.serve(held)
 
     def _weigh(self) -> None:
         """Accept while somebody waits for a connection."""
