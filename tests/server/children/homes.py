@@ -51,12 +51,12 @@ async def _keep_asking(connection: tomada.Connection, leaving: asyncio.Event) ->
 def processes(parent: int | None = None) -> list[tuple[int, str]]:
     """The children of a process, by default of this one and of theirs, each with its state: Z is a zombie."""
     found = []
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
+    for place in Path("/proc").iterdir():
+        if place.name.isdecimal():
             with suppress(OSError):
-                state, above = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[:2]
+                state, above = (place / "stat").read_text().rpartition(")")[2].split()[:2]
                 if int(above) == (parent or os.getpid()):
-                    found.append((int(name), state))
+                    found.append((int(place.name), state))
     return found
 
 
@@ -68,5 +68,5 @@ def is_alive(pid: int) -> bool:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something that other processes bring about, and tell nobody of."""
-    while not condition():
+    while not condition():  # noqa: ASYNC110 - that is what it is for
         await asyncio.sleep(0.005)

@@ -3,6 +3,8 @@
 As a program it serves by `run`: what forks the children is then forked, and not started anew.
 """
 
+# ruff: noqa: T201 - it tells its test on standard output what happens
+
 from __future__ import annotations
 
 import asyncio
@@ -14,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import tomada
@@ -66,9 +69,11 @@ app = tomada.App("deaths")
 
 
 @app.on_start
-async def start() -> Opened:
+def start() -> Opened:
     if READY and not Path(READY).exists():
         raise RuntimeError("the shop is shut")
+    if READY and Path(READY).read_text() == "leak":
+        leak()
     return Opened()
 
 
@@ -114,7 +119,7 @@ async def try_it(request: Try, opened: Opened) -> str:
 
 
 def leak() -> None:
-    kept = []
+    kept: list[bytearray] = []
     while True:
         kept.append(bytearray(MIB))
 
@@ -126,9 +131,9 @@ def spin() -> None:
 
 def channel() -> socket.socket:
     """The child's end of its channel: a child that somebody has taken over finds it."""
-    for name in os.listdir("/proc/self/fd"):
+    for place in Path("/proc/self/fd").iterdir():
         try:
-            found = socket.socket(fileno=os.dup(int(name)))
+            found = socket.socket(fileno=os.dup(int(place.name)))
         except OSError:
             continue
         if found.type == socket.SOCK_SEQPACKET:
@@ -147,7 +152,7 @@ def say(*words: bytes) -> None:
 
 
 def pass_files() -> None:
-    with channel() as own, open(os.devnull) as file:
+    with channel() as own, Path(os.devnull).open() as file:
         socket.send_fds(own, [b"\x91\x0b"], [file.fileno()] * 100)
     time.sleep(600)
 
@@ -161,16 +166,16 @@ def orphan() -> None:
 def close_channel() -> None:
     with channel() as own:
         number = os.fstat(own.fileno()).st_ino
-    for name in os.listdir("/proc/self/fd"):
+    for place in Path("/proc/self/fd").iterdir():
         try:
-            if os.readlink(f"/proc/self/fd/{name}") == f"socket:[{number}]":
-                os.close(int(name))
+            if str(place.readlink()) == f"socket:[{number}]":
+                os.close(int(place.name))
         except OSError:
             continue
     time.sleep(600)
 
 
-DEATHS = {
+DEATHS: dict[str, Callable[[], object]] = {
     "abort": os.abort,
     "segmentation fault": lambda: ctypes.string_at(0),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
@@ -197,11 +202,11 @@ DEATHS = {
     "leaves": lambda: os.kill(os.getpid(), signal.SIGTERM),
 }
 
-TRIALS = {
-    "open": lambda _: open("/etc/hostname").name,  # noqa: SIM115 - it does not open
-    "create": lambda _: open("/tmp/tomada-was-here", "w").name,  # noqa: SIM115 - as above
-    "remove": lambda _: Path("/tmp/tomada-was-never-here").unlink(),
-    "list": lambda _: len(os.listdir("/")),
+TRIALS: dict[str, Callable[[Opened], object]] = {
+    "open": lambda _: Path(__file__).read_text()[:3],
+    "create": lambda _: Path(__file__).with_name("never").write_text(""),
+    "remove": lambda _: Path(__file__).with_name("never").unlink(),
+    "list": lambda _: len(list(Path("/").iterdir())),
     "socket": lambda _: socket.socket().fileno(),
     "pair": lambda _: socket.socketpair()[0].fileno(),
     "program": lambda _: subprocess.run(["/bin/true"], check=True).returncode,
@@ -212,7 +217,7 @@ TRIALS = {
     "own limits": lambda _: bool(resource.getrlimit(resource.RLIMIT_NOFILE)),
     "memory file": lambda _: os.memfd_create("hidden"),
     "read": lambda opened: os.pread(opened.first, 3, 0).decode(),
-    "many files": lambda _: [open(os.devnull) for _ in range(200)],  # noqa: SIM115 - they are to stay
+    "many files": lambda _: [os.open(os.devnull, os.O_RDONLY) for _ in range(200)],
     "numbers": lambda _: len(os.urandom(4)),
 }
 
@@ -226,8 +231,8 @@ async def stream(stream: tomada.Stream) -> None:
         await stream.send(b"%d %s\n" % (os.getpid(), line))
 
 
-def serve(address: str, drain: str = "10", **settings: int) -> None:
-    children = tomada.Children(spare=2, **settings)
+def serve(address: str, drain: str = "10") -> None:
+    children = tomada.Children(spare=2)
     deadlines = tomada.Deadlines(drain=float(drain))
     serving = tomada.serve(app, address, isolation="process", children=children, deadlines=deadlines)
     serving.run(ready=lambda server: print(*server.addresses, flush=True))

@@ -11,12 +11,14 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from tomada.connection import Connection
 from tomada.endpoint import Endpoint, log
+from tomada.errors import TomadaError
 from tomada.event_loop import new_event_loop
 from tomada.protocol import GoodbyeCode, Role
 from tomada.server.children import limits, sandbox
@@ -51,7 +53,8 @@ if TYPE_CHECKING:
     from tomada.server.children.seed import Seed
     from tomada.streams.flow import Flow
 
-_STOPS = "the server stops"
+_STOPS: Final = "the server stops"
+_LONGEST: Final = 500
 
 
 class Child:
@@ -103,9 +106,8 @@ class Child:
             await self._start()
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - told to the log, and to the server
-            log.exception("a child cannot start")
-            self._say(Failed((str(error) or type(error).__name__)[:1_000]))
+        except Exception as error:  # noqa: BLE001 - told to the server, which tells the log once, not for each child
+            self._say(Failed(_why(error)))
             return CANNOT_START
         self._loop.add_signal_handler(signal.SIGTERM, self._part)
         self._loop.add_reader(self._channel.fileno(), self._hear)
@@ -215,6 +217,16 @@ class Child:
     def _end(self) -> None:
         if not self._done.done():
             self._done.set_result(None)
+
+
+def _why(error: Exception) -> str:
+    """An error of the application in a line, with the place where it was raised."""
+    if isinstance(error, TomadaError):
+        return str(error)[:_LONGEST]
+    (*_, last) = traceback.extract_tb(error.__traceback__)
+    return (
+        f"{type(error).__name__}: {error}"[:_LONGEST] + f" ({last.filename}:{last.lineno}, in {last.name})"[:_LONGEST]
+    )
 
 
 def exhausted() -> NoReturn:

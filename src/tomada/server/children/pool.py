@@ -357,7 +357,9 @@ class Pool:
                 child.leave()
         if not await self._are_gone(drain):
             self.cut(f"had not ended {drain:g} s after the server was stopped, and was killed")
-            await self._are_gone(_LAST_WAIT)
+            if not await self._are_gone(_LAST_WAIT):
+                for child in tuple(self._children.values()):
+                    self._gone(child, 0)  # the template ends them, if it still can
         self.loop.remove_reader(self._template.channel.fileno())
         self.loop.remove_writer(self._template.channel.fileno())
         await self._template.end()
@@ -368,7 +370,7 @@ class Pool:
             child.kill(doom)
 
     async def _are_gone(self, seconds: float) -> bool:
-        if self._children and not self.failed.done():
+        if self._children:
             self._emptied = self.loop.create_future()
             await asyncio.wait([self._emptied], timeout=min(seconds, _AGES))
         return not self._children
