@@ -43,10 +43,11 @@ from tomada.errors import (
     UnverifiedPeer,
 )
 from tomada.message import Message, Request
-from tomada.server import Server, StreamListener, listen_stream, serve
+from tomada.server import Server, ServerStatistics, StreamListener, listen_stream, serve
 from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
-from tomada.transports import DatagramStatistics, Identity
+from tomada.telemetry import ConnectionStatistics, StreamStatistics, subscribe
+from tomada.transports import Credentials, DatagramStatistics, Identity
 from tomada.web import web_folder
 
 __all__ = [
@@ -61,6 +62,8 @@ __all__ = [
     "ConnectFailed",
     "Connection",
     "ConnectionLost",
+    "ConnectionStatistics",
+    "Credentials",
     "Datagram",
     "DatagramClient",
     "DatagramError",
@@ -88,10 +91,12 @@ __all__ = [
     "RemoteError",
     "Request",
     "Server",
+    "ServerStatistics",
     "Stream",
     "StreamBusy",
     "StreamEnded",
     "StreamListener",
+    "StreamStatistics",
     "SystemPort",
     "TimedOut",
     "TomadaError",
@@ -105,6 +110,7 @@ __all__ = [
     "connect_stream",
     "listen_stream",
     "serve",
+    "subscribe",
     "sync",
     "telemetry",
     "u8",

@@ -17,6 +17,8 @@ from tomada.protocol.datagram import UNTOLD, DatagramKind, Parcel, Tokens, decod
 from tomada.protocol.duplicates import Duplicates, Entry
 from tomada.protocol.handshake import encode_failure
 from tomada.settings import DatagramLimits
+from tomada.telemetry import RequestEnded
+from tomada.telemetry.spans import span
 from tomada.transports.datagrams.opening import open_datagrams
 from tomada.transports.datagrams.transport import DatagramOptions
 
@@ -181,7 +183,10 @@ class MessageService:
     def _start(self, asked: _Asked, message: Any) -> None:
         starter = self._endpoint.starter
         try:
-            outcome = starter.start(asked.route.call(message, None))
+            call = asked.route.call(message, None)
+            if RequestEnded.subscribers:
+                call = span(call, asked.route.name, self.transport.names.address(asked.name))
+            outcome = starter.start(call)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered, and told to the log
             self._raised(asked, error)
         except asyncio.CancelledError:

@@ -15,6 +15,8 @@ from tomada.datagrams.peer import AMPLIFICATION, DatagramPeer
 from tomada.eager import Suspended
 from tomada.endpoint import log
 from tomada.server.datagram_messages import MessageService, limits_of
+from tomada.telemetry import RequestEnded
+from tomada.telemetry.spans import span
 from tomada.transports.datagrams.names import Names
 from tomada.transports.datagrams.opening import SCHEMES, open_datagrams
 
@@ -102,7 +104,7 @@ class HandlerService:
         return False
 
     async def _work(self, left: Iterator[bytes], peer: DatagramPeer, run: _Run) -> bool:
-        call = self._call
+        call = self._spanned if RequestEnded.subscribers else self._call
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         before = copy_context()
         for datagram in left:
@@ -114,6 +116,9 @@ class HandlerService:
             if not run.goes_on or task.cancelling() or copy_context() != before:
                 return False
         return True
+
+    def _spanned(self, datagram: bytes, peer: DatagramPeer) -> Any:
+        return span(self._call(datagram, peer), self._handler.where, peer.address)
 
     async def _finish(self, suspended: Suspended, peer: DatagramPeer) -> None:
         try:

@@ -18,6 +18,8 @@ from tomada.opening import Opening
 from tomada.protocol import Role
 from tomada.server.connection_threads import ConnectionThreads, Place
 from tomada.server.datagrams import Datagrams
+from tomada.server.descriptors import provide
+from tomada.server.statistics import ServerStatistics
 from tomada.server.streams import streams_of
 from tomada.settings import TLS, Children, Deadlines, Isolation, Limits
 
@@ -36,7 +38,16 @@ if TYPE_CHECKING:
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_datagrams", "_endpoint", "_front", "_listeners", "_options", "_threads")
+    __slots__ = (
+        "_closed",
+        "_datagrams",
+        "_endpoint",
+        "_front",
+        "_listeners",
+        "_options",
+        "_started_at",
+        "_threads",
+    )
 
     def __init__(
         self, endpoint: Endpoint, options: transports.Options, isolation: Isolation, front: Front | None = None
@@ -48,6 +59,7 @@ class Server:
         self._options = options
         self._listeners: list[transports.Listener] = []
         self._datagrams = Datagrams(endpoint)
+        self._started_at = endpoint.loop.time()
         self._closed: asyncio.Task[None] | None = None
 
     async def _start(self, app: App, addresses: tuple[Address, ...]) -> None:
@@ -88,6 +100,24 @@ class Server:
     def connections(self) -> tuple[Connection, ...]:
         """The connections of this moment, of those that are served on the server's own event loop."""
         return tuple(link.connection for link in self._endpoint.connections)
+
+    def statistics(self) -> ServerStatistics:
+        """What the server has done so far; also when it is closed."""
+        endpoint, admission = self._endpoint, self._options.admission
+        tally = endpoint.tally
+        return ServerStatistics(
+            addresses=tuple(map(str, self.addresses)),
+            seconds=endpoint.loop.time() - self._started_at,
+            connections=tally.messages,
+            streams=tally.streams,
+            handshakes=0 if admission is None else admission.greeting,
+            handlers=len(endpoint.tasks),
+            accepted=0 if admission is None else admission.accepted,
+            opened=tally.opened,
+            failed=tally.failed,
+            turned_away={} if admission is None else dict(admission.turned_away),
+            datagrams={str(address): counted for address, counted in self.datagram_statistics.items()},
+        )
 
     def reload_certificates(self) -> None:
         """Read the files of `TLS` again now, not within the next seconds; open connections go on as they are.
@@ -173,9 +203,13 @@ class Serving(Opening[Server]):
         self._options = options
         self._isolation = isolation
         self._children = children or Children()
+        options.check([*self._addresses, *(handler.address for handler in app.stream_handlers)])
 
     def run(self, *, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until SIGINT or SIGTERM, then close the server; a second signal cuts all at once, a third kills.
+
+        Where the process may have fewer files and sockets open than `Limits.connections` and `Limits.handshakes` need,
+        its soft limit is raised, up to the hard one.
 
         Args:
             ready: Called with the server when it listens.
@@ -183,6 +217,7 @@ class Serving(Opening[Server]):
         Raises:
             ChildrenFailed: Connections cannot be served in child processes, or not any more.
         """
+        provide(self._limits)
         # Before there is a loop: what forks the children is itself forked, from a process that has none.
         template = self._template() if self._isolation == "process" else None
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -239,7 +274,7 @@ class Serving(Opening[Server]):
         return server
 
 
-def serve(  # noqa: PLR0913 - each is a setting of its own
+def serve(  # noqa: PLR0913 - each option of a server is a parameter
     app: App,
     *addresses: str | Address,
     tls: TLS | None = None,
@@ -248,6 +283,10 @@ def serve(  # noqa: PLR0913 - each is a setting of its own
     origins: tuple[str, ...] = (),
     isolation: Isolation = "task",
     children: Children | None = None,
+    proxied_by: tuple[str, ...] = (),
+    unix_mode: int | None = None,
+    unix_owner: str = "",
+    allow_users: tuple[str | int, ...] = (),
 ) -> Serving:
     """A server of `app` at one or several addresses.
 
@@ -271,15 +310,31 @@ def serve(  # noqa: PLR0913 - each is a setting of its own
             of its own, for handlers that block; or ``process``, in a child process, which takes only its own connection
             along when it crashes or is killed. Datagrams are always handled on the event loop.
         children: Of ``process``: how many there are, and within what bounds.
+        proxied_by: The networks of proxies, such as ``10.0.0.0/8``: each connection from there must begin with a PROXY
+            header, and is then the client's that it names. What others send is never taken for one. Not over Unix
+            sockets.
+        unix_mode: The mode of socket files, such as ``0o660``; who may write to one may connect. By default as the
+            umask has it.
+        unix_owner: The owner of socket files: ``user``, ``user:group`` or ``:group``, by name or by number.
+        allow_users: The users whose processes may connect to unix addresses, by name or by number; all by default.
 
     Raises:
         AddressError: An address cannot be read (at once).
+        ValueError: An option is wrong, or for other kinds of addresses than there are (at once).
         ListenFailed: An address cannot be listened on; `AddressInUse` and `SystemPort` are kinds of it.
         DeclarationError: A handler asks for something that no ``on_start`` function returns.
         ChildrenFailed: There can be no child processes; the text says why.
     """
     deadlines = deadlines or Deadlines()
-    options = transports.Options(handshake=deadlines.handshake, frame=deadlines.frame, tls=tls, origins=origins)
+    options = transports.Options(
+        handshake=deadlines.handshake,
+        frame=deadlines.frame,
+        tls=tls,
+        origins=origins,
+        proxied_by=proxied_by,
+        rights=transports.FileRights(mode=unix_mode, owner=unix_owner),
+        allow_users=allow_users,
+    )
     return Serving(app, addresses, limits or Limits(), deadlines, options, isolation, children)
 
 

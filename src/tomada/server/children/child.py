@@ -265,8 +265,10 @@ def run(seed: Seed, slot: int, descriptor: int, parent: int) -> NoReturn:
         parent: The template's process id.
     """
     status = 1
+    # Held to the very end: the server takes a child for lost whose channel is closed.
+    own = socket.socket(fileno=descriptor)
     try:
-        status = _run(seed, slot, descriptor, parent)
+        status = _run(seed, slot, own, parent)
     except SystemExit as error:
         status = _status(error)
     except MemoryError:
@@ -277,7 +279,7 @@ def run(seed: Seed, slot: int, descriptor: int, parent: int) -> NoReturn:
         _exit(status)
 
 
-def _run(seed: Seed, slot: int, descriptor: int, parent: int) -> int:
+def _run(seed: Seed, slot: int, own: socket.socket, parent: int) -> int:
     with suppress(OSError):  # the template does the same
         os.setpgid(0, 0)
     limits.become(seed.bounds)
@@ -289,7 +291,7 @@ def _run(seed: Seed, slot: int, descriptor: int, parent: int) -> int:
     asyncio.set_event_loop(loop)
 
     async def main() -> int:
-        return await Child(seed, Channel(socket.socket(fileno=descriptor), decode_to_child), page).run()
+        return await Child(seed, Channel(own, decode_to_child), page).run()
 
     return loop.run_until_complete(main())
 

@@ -63,7 +63,15 @@ async def open_datagrams(
     """
     check_scheme(address)
     check_peer(address, peer)
-    options = options or DatagramOptions()
+    transport = await _open(address, receiver, peer, options or DatagramOptions(), batches=batches)
+    if peer is None:
+        transport.tell_open()
+    return transport
+
+
+async def _open(
+    address: Address, receiver: Receiver, peer: Address | None, options: DatagramOptions, *, batches: bool | None
+) -> DatagramTransport:
     loop = asyncio.get_running_loop()
     if type(loop).__module__ not in _REAL:
         return await over_loop(address, peer, receiver, options.limits)
