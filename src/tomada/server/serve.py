@@ -21,7 +21,7 @@ from tomada.server.datagrams import Datagrams
 from tomada.server.descriptors import provide
 from tomada.server.statistics import ServerStatistics
 from tomada.server.streams import streams_of
-from tomada.settings import TLS, Deadlines, Isolation, Limits
+from tomada.settings import TLS, Children, Deadlines, Isolation, Limits
 from tomada.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tomada.app import App
+    from tomada.server.children.channel import Plan
+    from tomada.server.children.front import Front
+    from tomada.server.children.origin import Template
     from tomada.transports.datagrams.transport import DatagramStatistics
 
 
@@ -40,6 +43,7 @@ class Server:
         "_closed",
         "_datagrams",
         "_endpoint",
+        "_front",
         "_listeners",
         "_options",
         "_started_at",
@@ -47,8 +51,12 @@ class Server:
         "_watchdog",
     )
 
-    def __init__(self, endpoint: Endpoint, options: transports.Options, isolation: Isolation) -> None:
+    def __init__(
+        self, endpoint: Endpoint, options: transports.Options, isolation: Isolation, front: Front | None = None
+    ) -> None:
         self._endpoint = endpoint
+        self._front = front
+        """Where connections are served in processes of their own."""
         self._threads = ConnectionThreads(endpoint) if isolation == "thread" else None
         self._options = options
         self._listeners: list[transports.Listener] = []
@@ -64,6 +72,9 @@ class Server:
         agreed = msgspec.structs.replace(self._options, subprotocol=SUBPROTOCOL)
         try:
             await self._datagrams.open(app, addresses)
+            if self._front is not None:
+                self._listeners += await self._front.open(self._options)
+                return
             for address in self._datagrams.left(addresses):
                 self._listeners.append(await self._listen(Place(address, _messages, agreed)))
             for handler in app.stream_handlers:
@@ -131,6 +142,8 @@ class Server:
         """
         for listener in self._listeners:
             listener.reload_certificates()
+        if self._front is not None:
+            self._front.renew()
 
     async def __aenter__(self) -> Self:
         return self
@@ -154,6 +167,8 @@ class Server:
         self._endpoint.cut()
         if self._threads is not None:
             self._threads.cut()
+        if self._front is not None:
+            self._front.cut()
 
     async def _close(self) -> None:
         for listener in self._listeners:
@@ -163,6 +178,8 @@ class Server:
         if self._threads is not None:
             self._threads.leave()
             await self._threads.wait_for_end()
+        if self._front is not None:
+            await self._front.close()
         while self._endpoint.connections:
             # All, and those that were accepted just now: they are cut when they come up.
             await asyncio.wait([link.ended for link in self._endpoint.connections])
@@ -176,9 +193,9 @@ class Server:
 class Serving(Opening[Server]):
     """A server to be: ``async with`` it, ``await`` it and close what it gives, or call `run` without an event loop."""
 
-    __slots__ = ("_addresses", "_app", "_deadlines", "_isolation", "_limits", "_options")
+    __slots__ = ("_addresses", "_app", "_children", "_deadlines", "_isolation", "_limits", "_options")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each is a setting of its own
         self,
         app: App,
         addresses: tuple[str | Address, ...],
@@ -186,9 +203,12 @@ class Serving(Opening[Server]):
         deadlines: Deadlines,
         options: transports.Options,
         isolation: Isolation = "task",
+        children: Children | None = None,
     ) -> None:
         if isolation not in get_args(Isolation):
             raise ValueError(f"isolation is {isolation!r}, it must be one of {', '.join(get_args(Isolation))}")
+        if children is not None and isolation != "process":
+            raise ValueError(f"children are there with isolation='process', not with {isolation!r}; leave one away")
         if not (addresses or app.has_addresses):
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
         super().__init__(self._serve)
@@ -198,6 +218,7 @@ class Serving(Opening[Server]):
         self._deadlines = deadlines
         self._options = options
         self._isolation = isolation
+        self._children = children or Children()
         options.check([*self._addresses, *(handler.address for handler in app.stream_handlers)])
 
     def run(self, *, ready: Callable[[Server], None] | None = None) -> None:
@@ -208,14 +229,22 @@ class Serving(Opening[Server]):
 
         Args:
             ready: Called with the server when it listens.
+
+        Raises:
+            ChildrenFailed: Connections cannot be served in child processes, or not any more.
         """
         provide(self._limits)
+        # Before there is a loop: what forks the children is itself forked, from a process that has none.
+        template = self._template() if self._isolation == "process" else None
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(self._run(ready))
+            runner.run(self._run(ready, template))
 
-    async def _run(self, ready: Callable[[Server], None] | None) -> None:
+    async def _run(self, ready: Callable[[Server], None] | None, template: Template | None) -> None:
         stop = asyncio.Event()
-        server = await self._serve()
+        server = await self._serve(template)
+        failed = None if server._front is None else server._front.failed  # noqa: SLF001 - one file
+        if failed is not None:
+            failed.add_done_callback(lambda _: stop.set())
 
         def stop_or_cut() -> None:
             if stop.is_set():
@@ -230,12 +259,32 @@ class Serving(Opening[Server]):
             await stop.wait()
         finally:
             await server.close()
+        if failed is not None and failed.done():
+            raise failed.result()
 
-    async def _serve(self) -> Server:
+    def _template(self) -> Template:
+        from tomada.server.children.origin import template_of  # noqa: PLC0415 - most servers need no children
+
         self._app.check(Connection)
-        endpoint = Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection)
+        return template_of(self._app, self._plan())
+
+    def _plan(self) -> Plan:
+        from tomada.server.children.front import plan_of  # noqa: PLC0415 - as above
+
+        return plan_of(Datagrams.left(self._addresses), self._limits, self._deadlines, self._options, self._children)
+
+    async def _serve(self, template: Template | None = None) -> Server:
+        self._app.check(Connection)
+        front, app = None, self._app
+        if self._isolation == "process":
+            from tomada.server.children.front import Front  # noqa: PLC0415 - as above
+
+            front = Front(app, self._plan(), template)
+        has_datagrams = app.datagram_handlers or len(Datagrams.left(self._addresses)) < len(self._addresses)
+        started = app if front is None or has_datagrams else None  # else only the children start it
+        endpoint = Endpoint(Role.ACCEPTING, started, self._limits, self._deadlines, Connection)
         admitting = msgspec.structs.replace(self._options, admission=transports.Admission(self._limits))
-        server = Server(endpoint, admitting, self._isolation)
+        server = Server(endpoint, admitting, self._isolation, front)
         await server._start(self._app, self._addresses)  # noqa: SLF001 - one file
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
@@ -249,6 +298,7 @@ def serve(  # noqa: PLR0913 - each option of a server is a parameter
     deadlines: Deadlines | None = None,
     origins: tuple[str, ...] = (),
     isolation: Isolation = "task",
+    children: Children | None = None,
     proxied_by: tuple[str, ...] = (),
     unix_mode: int | None = None,
     unix_owner: str = "",
@@ -272,8 +322,10 @@ def serve(  # noqa: PLR0913 - each option of a server is a parameter
         deadlines: How long things may take.
         origins: The web pages that may connect to ``ws`` and ``wss`` addresses, such as ``https://example.com``, beside
             those of the same host and port; ``*`` is any. Programs that are no browsers name no origin, and may.
-        isolation: Where each connection is served: ``task``, on the event loop, with all others; or ``thread``, in one
-            of its own, for handlers that block. Datagrams are always handled on the event loop.
+        isolation: Where each connection is served: ``task``, on the event loop, with all others; ``thread``, in one
+            of its own, for handlers that block; or ``process``, in a child process, which takes only its own connection
+            along when it crashes or is killed. Datagrams are always handled on the event loop.
+        children: Of ``process``: how many there are, and within what bounds.
         proxied_by: The networks of proxies, such as ``10.0.0.0/8``: each connection from there must begin with a PROXY
             header, and is then the client's that it names. What others send is never taken for one. Not over Unix
             sockets.
@@ -287,6 +339,7 @@ def serve(  # noqa: PLR0913 - each option of a server is a parameter
         ValueError: An option is wrong, or for other kinds of addresses than there are (at once).
         ListenFailed: An address cannot be listened on; `AddressInUse` and `SystemPort` are kinds of it.
         DeclarationError: A handler asks for something that no ``on_start`` function returns.
+        ChildrenFailed: There can be no child processes; the text says why.
     """
     deadlines = deadlines or Deadlines()
     options = transports.Options(
@@ -298,7 +351,7 @@ def serve(  # noqa: PLR0913 - each option of a server is a parameter
         rights=transports.FileRights(mode=unix_mode, owner=unix_owner),
         allow_users=allow_users,
     )
-    return Serving(app, addresses, limits or Limits(), deadlines, options, isolation)
+    return Serving(app, addresses, limits or Limits(), deadlines, options, isolation, children)
 
 
 def _messages(endpoint: Endpoint) -> Callable[[], Link]:
