@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -16,9 +15,14 @@ from tomada.event_loop import new_event_loop
 from tomada.link import Link
 from tomada.opening import Opening
 from tomada.protocol import GoodbyeCode, Role
+from tomada.server.datagram_messages import limits_of
 from tomada.server.datagrams import Datagrams
+from tomada.server.inherited import Inherited
+from tomada.server.running import run_until_signal
 from tomada.server.streams import StreamServer
 from tomada.settings import TLS, Deadlines, Limits
+from tomada.transports.datagrams.opening import SCHEMES
+from tomada.transports.datagrams.transport import DatagramOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,16 +33,21 @@ if TYPE_CHECKING:
     from tomada.transports.datagrams.transport import DatagramStatistics
 
 
+HANDOVER: Final = 1.0
+"""Seconds in which who has just connected completes a handshake, asks, and is answered."""
+
+
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_datagrams", "_endpoint", "_listeners", "_options")
+    __slots__ = ("_closed", "_datagrams", "_endpoint", "_inherited", "_listeners", "_options")
 
-    def __init__(self, endpoint: Endpoint, options: transports.Options) -> None:
+    def __init__(self, endpoint: Endpoint, options: transports.Options, inherited: Inherited) -> None:
         self._endpoint = endpoint
         self._options = options
+        self._inherited = inherited
         self._listeners: list[transports.Listener] = []
-        self._datagrams = Datagrams(endpoint)
+        self._datagrams = Datagrams(endpoint, inherited)
         self._closed: asyncio.Task[None] | None = None
 
     async def _start(self, app: App, addresses: tuple[Address, ...]) -> None:
@@ -48,12 +57,24 @@ class Server:
         try:
             await self._datagrams.open(app, addresses)
             for address in self._datagrams.left(addresses):
-                self._listeners.append(await transports.listen(address, self._link, options=agreed))
+                await self._listen(address, self._link, agreed)
             for handler in app.stream_handlers:
-                self._listeners.append(await StreamServer(endpoint, handler, self._options).listen())
+                await self._listen(handler.address, StreamServer(endpoint, handler, self._options).flow, self._options)
         except BaseException:
             await self.close()
             raise
+        finally:
+            self._inherited.close()
+
+    async def _listen(
+        self, address: Address, factory: Callable[[], asyncio.Protocol], options: transports.Options
+    ) -> None:
+        sockets = self._inherited.take(address)
+        if sockets == ():
+            return  # another worker serves it for all
+        if sockets is not None:
+            options = msgspec.structs.replace(options, inherited=sockets)
+        self._listeners.append(await transports.listen(address, factory, options=options))
 
     def _link(self) -> Link:
         return Link(self._endpoint, Connection)
@@ -91,19 +112,31 @@ class Server:
     ) -> None:
         await self.close()
 
-    async def close(self) -> None:
+    async def close(self, *, handover: bool = False) -> None:
         """Stop listening, say goodbye to all, let what is under way end, up to the drain deadline; then cut the rest.
 
         To call it again waits for the same end.
+
+        Args:
+            handover: Whether another process accepts at the same sockets. Then those that were accepted here a moment
+                ago are served for a second before they hear the goodbye, so that none is turned away.
         """
         if self._closed is None:
-            self._closed = asyncio.get_running_loop().create_task(self._close())
+            self._closed = asyncio.get_running_loop().create_task(self._close(handover=handover))
         await asyncio.shield(self._closed)
 
-    async def _close(self) -> None:
+    def cut(self) -> None:
+        """End all connections and handlers at once; `close` then has little to wait for."""
+        self._endpoint.cut()
+
+    async def _close(self, *, handover: bool) -> None:
+        self._datagrams.stop_receiving()
+        if handover:
+            for listener in self._listeners:
+                listener.pause()
+            await asyncio.sleep(HANDOVER)
         for listener in self._listeners:
             listener.close()
-        self._datagrams.stop_receiving()
         self._endpoint.is_closing = True
         for flow in self._endpoint.flows:
             flow.hurry()
@@ -122,7 +155,7 @@ class Server:
 class Serving(Opening[Server]):
     """A server to be: ``async with`` it, ``await`` it and close what it gives, or call `run` without an event loop."""
 
-    __slots__ = ("_addresses", "_app", "_deadlines", "_limits", "_options")
+    __slots__ = ("_addresses", "_app", "_deadlines", "_inherited", "_limits", "_options")
 
     def __init__(
         self,
@@ -140,38 +173,42 @@ class Serving(Opening[Server]):
         self._limits = limits
         self._deadlines = deadlines
         self._options = options
+        self._inherited = Inherited()
+
+    @property
+    def name(self) -> str:
+        """What the application calls itself."""
+        return self._app.name
+
+    def places(self) -> list[tuple[Address, DatagramOptions | None]]:
+        """Where it is going to serve, and how the sockets for datagrams are opened; not inside this process."""
+        own = DatagramOptions(limits=limits_of(self._limits))
+        places = [(address, own if address.scheme in SCHEMES else None) for address in self._addresses]
+        places += [(handler.address, None) for handler in self._app.stream_handlers]
+        for handler in self._app.datagram_handlers:
+            places.append((handler.address, msgspec.structs.replace(handler.options, limits=own.limits)))
+        return [place for place in places if place[0].scheme != "memory"]
+
+    def inherit(self, inherited: Inherited) -> None:
+        """Serve at these sockets, where there are some for an address, in place of binding new ones."""
+        self._inherited = inherited
 
     def run(self, *, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until SIGINT or SIGTERM, then close the server; a second signal cuts all at once, a third kills.
+
+        SIGHUP reads the certificates again. A service manager that wants to know, such as systemd, is told when it
+        listens and when it stops, and that it is alive.
 
         Args:
             ready: Called with the server when it listens.
         """
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(self._run(ready))
-
-    async def _run(self, ready: Callable[[Server], None] | None) -> None:
-        stop = asyncio.Event()
-        server = await self._serve()
-
-        def stop_or_cut() -> None:
-            if stop.is_set():
-                _on_signals(None)
-                server._endpoint.cut()  # noqa: SLF001 - one file
-            stop.set()
-
-        _on_signals(stop_or_cut)
-        try:
-            if ready is not None:
-                ready(server)
-            await stop.wait()
-        finally:
-            await server.close()
+            runner.run(run_until_signal(self, ready))
 
     async def _serve(self) -> Server:
         self._app.check(Connection)
         endpoint = Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection)
-        server = Server(endpoint, self._options)
+        server = Server(endpoint, self._options, self._inherited)
         await server._start(self._app, self._addresses)  # noqa: SLF001 - one file
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
@@ -212,16 +249,3 @@ def serve(
     deadlines = deadlines or Deadlines()
     options = transports.Options(handshake=deadlines.handshake, frame=deadlines.frame, tls=tls, origins=origins)
     return Serving(app, addresses, limits or Limits(), deadlines, options)
-
-
-def _on_signals(stop: Callable[[], None] | None) -> None:
-    """Call `stop` on each signal; None: let the system do what it does with them."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            if stop is None:
-                loop.remove_signal_handler(number)
-            else:
-                loop.add_signal_handler(number, stop)
-        except NotImplementedError:  # Windows
-            signal.signal(number, signal.SIG_DFL if stop is None else lambda *_: loop.call_soon_threadsafe(stop))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tomada import transports
@@ -39,11 +38,10 @@ class StreamServer:
         self._options = options
         self._call = endpoint.bind(handler)
 
-    async def listen(self) -> transports.Listener:
-        """Accept from now on."""
+    def flow(self) -> Flow:
+        """What stands above the transport of a new stream."""
         endpoint = self._endpoint
-        factory = partial(Flow, endpoint.limits, endpoint.deadlines, self._begin, options=self._options)
-        return await transports.listen(self._handler.address, factory, options=self._options)
+        return Flow(endpoint.limits, endpoint.deadlines, self._begin, options=self._options)
 
     def _begin(self, flow: Flow) -> None:
         endpoint = self._endpoint

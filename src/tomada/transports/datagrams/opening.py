@@ -12,12 +12,12 @@ from tomada.transports import tcp
 from tomada.transports.datagrams.batches import BatchTransport
 from tomada.transports.datagrams.endpoints import over_loop, over_socket
 from tomada.transports.datagrams.names import is_number, socket_name
-from tomada.transports.datagrams.sockets import found, open_udp, open_unix, wanted
+from tomada.transports.datagrams.sockets import Opened, found, open_udp, open_unix, wanted
 from tomada.transports.datagrams.transport import DatagramOptions
 
 if TYPE_CHECKING:
     from tomada.address import Address
-    from tomada.transports.datagrams.sockets import Candidates, Opened
+    from tomada.transports.datagrams.sockets import Candidates
     from tomada.transports.datagrams.transport import DatagramTransport, Receiver
 
 _REAL: Final = ("asyncio.unix_events", "asyncio.windows_events", "uvloop", "uvloop.loop", "winloop", "winloop.loop")
@@ -46,6 +46,7 @@ async def open_datagrams(
     peer: Address | None = None,
     options: DatagramOptions | None = None,
     batches: bool | None = None,
+    bound: socket.socket | None = None,
 ) -> DatagramTransport:
     """An open socket for datagrams.
 
@@ -55,6 +56,7 @@ async def open_datagrams(
         peer: The only one to send to and to receive from.
         options: Of the socket.
         batches: Whether to carry them in batches; None: where the system and the loop can.
+        bound: A socket that is at the address already, opened with the same options; it is closed in the end.
 
     Raises:
         ListenFailed: `AddressInUse`, `SystemPort`, or the system refused something else.
@@ -67,7 +69,10 @@ async def open_datagrams(
     loop = asyncio.get_running_loop()
     if type(loop).__module__ not in _REAL:
         return await over_loop(address, peer, receiver, options.limits)
-    if address.scheme == "unixgram":
+    if bound is not None:
+        opened = Opened(bound, address.scheme, multicast=options.multicast)
+        batches = True if address.scheme == "unixgram" else batches
+    elif address.scheme == "unixgram":
         opened = open_unix(address if address.path else None, peer)
         batches = True  # uvloop's endpoints know no socket files
     else:
