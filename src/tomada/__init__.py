@@ -7,7 +7,7 @@ The house, from the ground: `errors`, `address`, `message`; `protocol` (sans-I/O
 `datagrams`; `app`, `messenger`, `link`, `connection`; `client` and `server`; `cli`. Imports point down.
 """
 
-from tomada import sync
+from tomada import sync, telemetry
 from tomada.address import Address
 from tomada.app import App
 from tomada.client import DatagramClient, connect, connect_datagram, connect_stream
@@ -43,7 +43,7 @@ from tomada.errors import (
 )
 from tomada.message import Message, Request
 from tomada.server import Server, StreamListener, listen_stream, serve
-from tomada.settings import TLS, DatagramLimits, Deadlines, Limits, Multicast
+from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
 from tomada.transports import DatagramStatistics, Identity
 from tomada.web import web_folder
@@ -55,6 +55,7 @@ __all__ = [
     "AddressInUse",
     "App",
     "BufferFull",
+    "Children",
     "ConnectFailed",
     "Connection",
     "ConnectionLost",
@@ -103,6 +104,7 @@ __all__ = [
     "listen_stream",
     "serve",
     "sync",
+    "telemetry",
     "u8",
     "u16",
     "u32",

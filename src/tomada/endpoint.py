@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tomada.binding import Binding
 from tomada.eager import Starter
 from tomada.messenger import Repertoire
-from tomada.protocol import Engine, Hello, PeerLimits, Role, State, Welcome, encode
+from tomada.protocol import Engine, GoodbyeCode, Hello, PeerLimits, Role, State, Welcome, encode
 from tomada.sweep import sweep_of
 from tomada.threads import Threads
 from tomada.transports import End
@@ -49,6 +49,7 @@ class Endpoint:
         "_connection_type",
         "_encoded_greeting",
         "_greeting",
+        "_is_guest",
         "_stopping",
         "_threads",
         "connections",
@@ -88,6 +89,7 @@ class Endpoint:
         self._app = app
         self._connection_type = connection_type
         self._binding: Binding | None = None
+        self._is_guest = False
         self._threads: Threads | None = None
         self._stopping: asyncio.Task[None] | None = None
 
@@ -103,6 +105,22 @@ class Endpoint:
             except BaseException:
                 self._close_threads()
                 raise
+        self._be_ready()
+
+    @classmethod
+    def beside(cls, other: Endpoint, limits: Limits) -> Endpoint:
+        """An endpoint on the running loop for the application that `other` has started, with the same states.
+
+        It runs no ``on_start`` and no ``on_stop`` functions: those are the other's.
+        """
+        endpoint = cls(other.role, other._app, limits, other.deadlines, other._connection_type)
+        endpoint._binding = other._binding
+        endpoint._is_guest = True
+        endpoint._be_ready()
+        return endpoint
+
+    def _be_ready(self) -> None:
+        if self._app is not None:
             calls = {kind: self.bind(handler) for kind, handler in self._app.handlers.items()}
             self.repertoire = Repertoire(self._app, calls)
         limits = PeerLimits(self.limits.frame_bytes, self.limits.message_bytes, self.limits.requests)
@@ -146,7 +164,7 @@ class Endpoint:
     async def _run_stop_hooks(self) -> None:
         """One that raises does not keep the others from running; the first error is raised at the end."""
         first: Exception | None = None
-        for hook in self._app.stop_hooks if self._app is not None else ():
+        for hook in self._app.stop_hooks if self._app is not None and not self._is_guest else ():
             try:
                 await self._call(hook, None)
             except Exception as error:
@@ -156,6 +174,14 @@ class Endpoint:
                     log.exception("%s raised", hook.where)
         if first is not None:
             raise first
+
+    def leave(self) -> None:
+        """Refuse new connections, and say goodbye to those that there are."""
+        self.is_closing = True
+        for flow in self.flows:
+            flow.hurry()
+        for link in tuple(self.connections):
+            link.leave(GoodbyeCode.GOING_AWAY, "the server stops")
 
     def cut(self) -> None:
         """End everything at once: connections, handlers and hooks."""

@@ -197,8 +197,7 @@ class Lifetime(Handling):
                     accepted=self.endpoint.role is Role.ACCEPTING,
                     seconds=self.loop.time() - self.engine.made_at,
                     reason=self.engine.reason,
-                    is_wrong=not is_stopped
-                    and (self.engine.state is State.FAILED or self.engine.cut or bool(self.cut_reason)),
+                    is_wrong=is_wrong and not is_stopped,
                     received_bytes=self.received_bytes,
                     sent_bytes=self.sent_bytes,
                 )

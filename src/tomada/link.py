@@ -39,7 +39,6 @@ class Link(Lifetime):
     Args:
         endpoint: What it shares with its siblings.
         connection_type: The class of `connection`, the face that users and handlers see.
-        ticket: At the accepting end: what it was admitted with.
     """
 
     __slots__ = (
@@ -62,13 +61,12 @@ class Link(Lifetime):
         "ticket",
     )
 
-    def __init__(
-        self, endpoint: Endpoint, connection_type: type[Connection], ticket: transports.Ticket | None = None
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, connection_type: type[Connection]) -> None:
         super().__init__(endpoint, endpoint.engine())
         self.messenger = Messenger(self.engine, endpoint.repertoire, self)
         self.connection = connection_type(self)
-        self.ticket = ticket
+        self.ticket: transports.Admitted | None = None
+        """At the accepting end: what it was admitted with."""
         self.engine.admission = self if endpoint.role is Role.ACCEPTING else None
         self.peer_software = ""
         self.refusals: tuple[TomadaError, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -15,6 +15,10 @@ LARGEST_FRAME: Final = 0xFFFF_FFFF
 LONGEST_PROTOCOL: Final = 255
 """RFC 7301, section 3.1."""
 MAXIMUM_TTL: Final = 255
+
+
+Isolation: TypeAlias = Literal["task", "thread", "process"]
+"""Where a connection is served: on the server's event loop, in a thread of its own, in a process of its own."""
 
 
 class _Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +61,9 @@ class Limits(_Settings, frozen=True, kw_only=True):
     """How much of a byte stream may wait to be received before reading pauses."""
     threads: int = 32
     """How many plain ``def`` handlers run at once, in all connections of the endpoint."""
+    connection_threads: int = 512
+    """How many connections have a thread of their own at once, where the server is so asked; further callers wait to be
+    accepted."""
     all_handlers: int = 65_536
     """How many handlers run at once for all connections of a server; further messages wait."""
     all_buffer_bytes: int = 268_435_456

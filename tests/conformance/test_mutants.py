@@ -96,9 +96,9 @@ def end_in_order(self: MemoryTransport) -> None:
 def listen_anyway(monkeypatch: pytest.MonkeyPatch) -> None:
     listen = memory.listen
 
-    async def instead(address: Address, factory: Any, backlog: int) -> Any:
+    async def instead(address: Address, accepting: Any) -> Any:
         memory._listening.pop(address.host, None)
-        return await listen(address, factory, backlog)
+        return await listen(address, accepting)
 
     monkeypatch.setattr(memory, "listen", instead)
 

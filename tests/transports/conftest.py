@@ -10,6 +10,7 @@ import pytest
 import uvloop
 
 from tomada.address import Address
+from tomada.transports import accepting, unix
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -36,3 +37,10 @@ def folder() -> Iterator[Path]:
 def address(folder: Path) -> Address:
     """A unix address where nothing is yet."""
     return Address.parse(f"unix://{folder}/app.sock")
+
+
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop does not tell when a socket has something: as on Windows, and on simulated networks."""
+    for module in (accepting, unix):
+        monkeypatch.setattr(module, "can_watch", lambda _: False)

@@ -280,6 +280,7 @@ class Simulated:
     sockets = ()
 
 
+@pytest.mark.usefixtures("blind")
 def test_a_simulated_server_has_no_sockets_and_listens_where_it_was_asked_to(run: Run) -> None:
     async def main() -> None:
         loop: Any = asyncio.get_running_loop()

@@ -88,6 +88,7 @@ def without_ipv6(loop: Any, missing: OSError | None) -> None:
     loop.create_server = create
 
 
+@pytest.mark.usefixtures("blind")
 @pytest.mark.parametrize("missing", MISSING_IPV6)
 def test_without_ipv6_all_interfaces_are_those_of_ipv4(run: Run, missing: OSError | None) -> None:
     async def main() -> None:
@@ -98,6 +99,7 @@ def test_without_ipv6_all_interfaces_are_those_of_ipv4(run: Run, missing: OSErro
     run(main())
 
 
+@pytest.mark.usefixtures("blind")
 @pytest.mark.parametrize("missing", MISSING_IPV6)
 def test_without_ipv6_an_ipv6_address_cannot_be_listened_on(run: Run, missing: OSError | None) -> None:
     async def main() -> None:

@@ -280,6 +280,7 @@ def test_an_attempt_that_nobody_answers_ends_after_its_time(run: Run, address: A
     run(main())
 
 
+@pytest.mark.usefixtures("blind")
 def test_a_loop_without_unix_sockets_is_told(run: Run, address: Address) -> None:
     async def main() -> None:
         async def unsupported(*_: Any, **__: Any) -> Any:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    import socket
-
     from tomada.address import Address
 
 BACKLOG: Final = 1024
@@ -34,6 +33,8 @@ class Inherited:
         sockets = waiting.popleft()
         if address.scheme not in ("udp", "unixgram"):
             for own in sockets:
+                if own.family in (socket.AF_INET, socket.AF_INET6):
+                    own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is accepted inherits it
                 own.listen(BACKLOG)
         return sockets
 

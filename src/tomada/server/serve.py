@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
 
@@ -14,13 +14,14 @@ from tomada.endpoint import SUBPROTOCOL, Endpoint, log
 from tomada.event_loop import new_event_loop
 from tomada.link import Link
 from tomada.opening import Opening
-from tomada.protocol import GoodbyeCode, Role
+from tomada.protocol import Role
+from tomada.server.connection_threads import ConnectionThreads, Place
 from tomada.server.datagram_messages import limits_of
 from tomada.server.datagrams import Datagrams
 from tomada.server.inherited import Inherited
 from tomada.server.running import run_until_signal
-from tomada.server.streams import StreamServer
-from tomada.settings import TLS, Deadlines, Limits
+from tomada.server.streams import streams_of
+from tomada.settings import TLS, Deadlines, Isolation, Limits
 from tomada.transports.datagrams.opening import SCHEMES
 from tomada.transports.datagrams.transport import DatagramOptions
 
@@ -40,13 +41,16 @@ HANDOVER: Final = 1.0
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_datagrams", "_endpoint", "_inherited", "_listeners", "_options")
+    __slots__ = ("_closed", "_datagrams", "_endpoint", "_inherited", "_listeners", "_options", "_threads")
 
-    def __init__(self, endpoint: Endpoint, options: transports.Options, inherited: Inherited) -> None:
+    def __init__(
+        self, endpoint: Endpoint, options: transports.Options, isolation: Isolation, inherited: Inherited
+    ) -> None:
         self._endpoint = endpoint
+        self._threads = ConnectionThreads(endpoint) if isolation == "thread" else None
         self._options = options
-        self._inherited = inherited
         self._listeners: list[transports.Listener] = []
+        self._inherited = inherited
         self._datagrams = Datagrams(endpoint, inherited)
         self._closed: asyncio.Task[None] | None = None
 
@@ -57,27 +61,27 @@ class Server:
         try:
             await self._datagrams.open(app, addresses)
             for address in self._datagrams.left(addresses):
-                await self._listen(address, self._link, agreed)
+                await self._listen(Place(address, _messages, agreed))
             for handler in app.stream_handlers:
-                await self._listen(handler.address, StreamServer(endpoint, handler, self._options).flow, self._options)
+                made = streams_of(handler, self._options)
+                await self._listen(Place(handler.address, made, self._options))
         except BaseException:
             await self.close()
             raise
         finally:
             self._inherited.close()
 
-    async def _listen(
-        self, address: Address, factory: Callable[[], asyncio.Protocol], options: transports.Options
-    ) -> None:
-        sockets = self._inherited.take(address)
+    async def _listen(self, place: Place) -> None:
+        sockets = self._inherited.take(place.address)
         if sockets == ():
-            return  # another worker serves it for all
+            return  # another process serves it for all
         if sockets is not None:
-            options = msgspec.structs.replace(options, inherited=sockets)
-        self._listeners.append(await transports.listen(address, factory, options=options))
-
-    def _link(self) -> Link:
-        return Link(self._endpoint, Connection)
+            place = place._replace(options=msgspec.structs.replace(place.options, inherited=sockets))
+        if self._threads is not None:
+            listener = await self._threads.listen(place)
+        else:
+            listener = await transports.listen(place.address, place.make(self._endpoint), options=place.options)
+        self._listeners.append(listener)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -92,7 +96,7 @@ class Server:
 
     @property
     def connections(self) -> tuple[Connection, ...]:
-        """The connections of this moment."""
+        """The connections of this moment, of those that are served on the server's own event loop."""
         return tuple(link.connection for link in self._endpoint.connections)
 
     def reload_certificates(self) -> None:
@@ -128,21 +132,21 @@ class Server:
     def cut(self) -> None:
         """End all connections and handlers at once; `close` then has little to wait for."""
         self._endpoint.cut()
+        if self._threads is not None:
+            self._threads.cut()
 
     async def _close(self, *, handover: bool) -> None:
         self._datagrams.stop_receiving()
         if handover:
             for listener in self._listeners:
-                listener.pause()
+                listener.stop_accepting()
             await asyncio.sleep(HANDOVER)
         for listener in self._listeners:
             listener.close()
-        self._endpoint.is_closing = True
-        for flow in self._endpoint.flows:
-            flow.hurry()
-        links = tuple(self._endpoint.connections)
-        for link in links:
-            link.leave(GoodbyeCode.GOING_AWAY, "the server stops")
+        self._endpoint.leave()
+        if self._threads is not None:
+            self._threads.leave()
+            await self._threads.wait_for_end()
         while self._endpoint.connections:
             # All, and those that were accepted just now: they are cut when they come up.
             await asyncio.wait([link.ended for link in self._endpoint.connections])
@@ -155,7 +159,7 @@ class Server:
 class Serving(Opening[Server]):
     """A server to be: ``async with`` it, ``await`` it and close what it gives, or call `run` without an event loop."""
 
-    __slots__ = ("_addresses", "_app", "_deadlines", "_inherited", "_limits", "_options")
+    __slots__ = ("_addresses", "_app", "_deadlines", "_inherited", "_isolation", "_limits", "_options")
 
     def __init__(
         self,
@@ -164,7 +168,10 @@ class Serving(Opening[Server]):
         limits: Limits,
         deadlines: Deadlines,
         options: transports.Options,
+        isolation: Isolation = "task",
     ) -> None:
+        if isolation not in get_args(Isolation):
+            raise ValueError(f"isolation is {isolation!r}, it must be one of {', '.join(get_args(Isolation))}")
         if not (addresses or app.has_addresses):
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
         super().__init__(self._serve)
@@ -173,6 +180,7 @@ class Serving(Opening[Server]):
         self._limits = limits
         self._deadlines = deadlines
         self._options = options
+        self._isolation = isolation
         self._inherited = Inherited()
 
     @property
@@ -208,7 +216,8 @@ class Serving(Opening[Server]):
     async def _serve(self) -> Server:
         self._app.check(Connection)
         endpoint = Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection)
-        server = Server(endpoint, self._options, self._inherited)
+        admitting = msgspec.structs.replace(self._options, admission=transports.Admission(self._limits))
+        server = Server(endpoint, admitting, self._isolation, self._inherited)
         await server._start(self._app, self._addresses)  # noqa: SLF001 - one file
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
@@ -221,6 +230,7 @@ def serve(
     limits: Limits | None = None,
     deadlines: Deadlines | None = None,
     origins: tuple[str, ...] = (),
+    isolation: Isolation = "task",
 ) -> Serving:
     """A server of `app` at one or several addresses.
 
@@ -236,10 +246,12 @@ def serve(
         addresses: Where to listen for messages. An empty host means all interfaces; port 0 a free port, told by
             `Server.addresses`. The addresses of `App.stream` and `App.datagram` are opened too, and need not be given.
         tls: The certificate, for ``tls`` addresses.
-        limits: What each connection may use.
+        limits: What each connection may use, and all of them.
         deadlines: How long things may take.
         origins: The web pages that may connect to ``ws`` and ``wss`` addresses, such as ``https://example.com``, beside
             those of the same host and port; ``*`` is any. Programs that are no browsers name no origin, and may.
+        isolation: Where each connection is served: ``task``, on the event loop, with all others; or ``thread``, in one
+            of its own, for handlers that block. Datagrams are always handled on the event loop.
 
     Raises:
         AddressError: An address cannot be read (at once).
@@ -248,4 +260,9 @@ def serve(
     """
     deadlines = deadlines or Deadlines()
     options = transports.Options(handshake=deadlines.handshake, frame=deadlines.frame, tls=tls, origins=origins)
-    return Serving(app, addresses, limits or Limits(), deadlines, options)
+    return Serving(app, addresses, limits or Limits(), deadlines, options, isolation)
+
+
+def _messages(endpoint: Endpoint) -> Callable[[], Link]:
+    return lambda: Link(endpoint, Connection)
+

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tomada import transports
 from tomada.driven import Driven
 from tomada.endpoint import log
 from tomada.errors import FileChanged, TomadaError
@@ -13,8 +12,9 @@ from tomada.streams import Stream, blocking
 from tomada.streams.flow import Flow
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
+    from tomada import transports
     from tomada.endpoint import Endpoint
     from tomada.streams.declaration import StreamHandler
 
@@ -39,14 +39,16 @@ class StreamServer:
         self._call = endpoint.bind(handler)
 
     def flow(self) -> Flow:
-        """What stands above the transport of a new stream."""
-        endpoint = self._endpoint
-        return Flow(endpoint.limits, endpoint.deadlines, self._begin, options=self._options)
+        """What is to be put above the transport of a new stream."""
+        return Flow(self._endpoint.limits, self._endpoint.deadlines, self._begin, options=self._options)
 
     def _begin(self, flow: Flow) -> None:
         endpoint = self._endpoint
-        if endpoint.is_closing:
-            flow.cut("the server stops")
+        refusal = "the server stops" if endpoint.is_closing else ""
+        if flow.ticket is not None and not refusal:
+            refusal = flow.ticket.enter()
+        if refusal:
+            flow.cut(refusal)
             return
         endpoint.flows.add(flow)
         flow.ended.add_done_callback(lambda _: endpoint.flows.discard(flow))
@@ -83,3 +85,8 @@ class StreamServer:
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         """From a handler's thread."""
         return asyncio.run_coroutine_threadsafe(work, self._endpoint.loop).result()
+
+
+def streams_of(handler: StreamHandler, options: transports.Options) -> Callable[[Endpoint], Callable[[], Flow]]:
+    """What gives, for an endpoint, what makes the streams of `handler`."""
+    return lambda endpoint: StreamServer(endpoint, handler, options).flow

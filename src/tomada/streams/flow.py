@@ -10,7 +10,7 @@ from tomada.driven import parked
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, StreamBusy, StreamEnded, TimedOut
 from tomada.streams.buffer import ReceiveBuffer
 from tomada.streams.outflow import Outflow
-from tomada.transports import Options, peer_address, reset, stack
+from tomada.transports import Admitted, Options, peer_address, reset, stack
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -70,6 +70,7 @@ class Flow(Outflow):
         "is_ended",
         "is_paused",
         "options",
+        "ticket",
     )
 
     def __init__(
@@ -95,6 +96,8 @@ class Flow(Outflow):
         """Done when the connection is gone."""
         self.driven: Driven | None = None
         """Its handler, which is carried on at once when what it waits for has come."""
+        self.ticket: Admitted | None = None
+        """At the accepting end: what it was admitted with."""
         self._begin = begin
         self._reader: asyncio.Future[None] | None = None
         self._needed = 1
@@ -156,6 +159,8 @@ class Flow(Outflow):
         self._lose("the connection was closed" if exc is None else f"the connection was lost: {exc}")
         if self._timer is not None:
             self._timer.cancel()
+        if self.ticket is not None:
+            self.ticket.release()
         if not self.ended.done():
             self.ended.set_result(None)
 

@@ -16,10 +16,14 @@ from array import array
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+import msgspec
+
 from tomada.address import Address
 from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
 from tomada.transports import memory, stack, tcp, unix
-from tomada.transports.admission import Admission, Ticket
+from tomada.transports.accepting import Accepting
+from tomada.transports.accepting import adopt as around
+from tomada.transports.admission import Admission, Admitted, Ticket
 from tomada.transports.datagrams.transport import DatagramStatistics
 from tomada.transports.layer import End
 from tomada.transports.listener import Listener
@@ -31,12 +35,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Admission",
+    "Admitted",
     "DatagramStatistics",
     "End",
     "Identity",
     "Listener",
     "Options",
     "Ticket",
+    "accept",
+    "adopt",
+    "bind",
     "close",
     "connect",
     "identity",
@@ -49,11 +57,13 @@ __all__ = [
 
 P = TypeVar("P", bound="asyncio.Protocol")
 
+BACKLOG: Final = 1024
+"""Connections that may wait to be accepted; the system may lower it."""
 _CARRIERS: Final[dict[str, Any]] = {"tcp": tcp, "unix": unix, "memory": memory, "tls": tcp, "ws": tcp, "wss": tcp}
 
 
 async def listen(
-    address: Address, factory: Callable[[], asyncio.Protocol], *, backlog: int = 1024, options: Options | None = None
+    address: Address, factory: Callable[[], asyncio.Protocol], *, backlog: int = BACKLOG, options: Options | None = None
 ) -> Listener:
     """A listener that accepts at ``address`` from now on and calls ``factory`` for each connection.
 
@@ -61,24 +71,81 @@ async def listen(
         address: Where; an empty host means all interfaces, port 0 a free port, the same for all of them.
         factory: Gives the protocol of a new connection.
         backlog: Connections that may wait to be accepted; the system may lower it.
-        options: Of the layers of ``tls``, ``ws`` and ``wss``.
+        options: Of the layers of ``tls``, ``ws`` and ``wss``, and who is accepted.
 
     Raises:
         AddressInUse: Somebody listens there; the text names the process where the system tells.
         SystemPort: A port below 1024, without the privilege that it needs.
         ListenFailed: Anything else that the system refused; a useless certificate; a scheme without streams.
     """
-    carrier = _CARRIERS.get(address.scheme)
-    if carrier is None:
-        raise ListenFailed(f"cannot listen on {address}: a {address.scheme} address carries no streams")
     options = options or Options()
     pending: set[stack.Layer] = set()
     secured = stack.certificates(address, options)
     make = stack.accepting(address, factory, options, pending, secured)
-    listener: Listener = await carrier.listen(address, make, backlog)
+    listener = await _listen(Accepting(address=address, backlog=backlog, options=options, make=make))
     listener.pending = pending
     listener.secure(secured)
     return listener
+
+
+async def accept(
+    address: Address,
+    take: Callable[[socket.socket, Ticket | None], None],
+    *,
+    backlog: int = BACKLOG,
+    options: Options | None = None,
+) -> Listener:
+    """A listener that gives each accepted socket to ``take``, to be served elsewhere by `adopt`. Raises as `listen`."""
+    return await _listen(Accepting(address=address, backlog=backlog, options=options or Options(), take=take))
+
+
+async def bind(address: Address, *, backlog: int = BACKLOG, options: Options | None = None) -> Listener:
+    """A listener at whose sockets nobody accepts: callers wait in the system's queue. Raises as `listen`.
+
+    For another process, which gets its `Listener.sockets` as `Options.inherited`.
+    """
+    return await _listen(Accepting(address=address, backlog=backlog, options=options or Options()))
+
+
+async def _listen(accepting: Accepting) -> Listener:
+    address, inherited = accepting.address, accepting.options.inherited
+    if inherited:
+        return Listener([(accepting.at_socket(one), _listening_address(one, address)) for one in inherited])
+    carrier = _CARRIERS.get(address.scheme)
+    if carrier is None:
+        raise ListenFailed(f"cannot listen on {address}: a {address.scheme} address carries no streams")
+    listener: Listener = await carrier.listen(address, accepting)
+    return listener
+
+
+def _listening_address(listening: socket.socket, address: Address) -> Address:
+    if address.scheme == "unix":
+        return address
+    bound = tcp.name_address(listening.getsockname(), address.scheme)
+    return msgspec.structs.replace(bound, path=address.path)
+
+
+async def adopt(
+    accepted: socket.socket,
+    address: Address,
+    factory: Callable[[], asyncio.Protocol],
+    options: Options,
+    ticket: Admitted | None = None,
+) -> None:
+    """Serve a socket that was accepted at ``address``, by another loop or process, as if it had been accepted here.
+
+    Args:
+        accepted: It is this function's from now on.
+        address: Where it was accepted.
+        factory: Gives the protocol.
+        options: Of the layers.
+        ticket: It is told of the connection's end, also where the handshake of a layer fails.
+
+    Raises:
+        ListenFailed: A layer of the address cannot be had.
+    """
+    secured = stack.certificates(address, options)
+    await around(accepted, stack.accepting(address, factory, options, set(), secured), ticket)
 
 
 async def connect(

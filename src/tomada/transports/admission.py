@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tomada.telemetry import LimitStruck, Outcome, emit
 
@@ -87,6 +87,18 @@ class Admission:
     def _refused(name: str, allowed: int, host: str) -> None:
         if LimitStruck.subscribers:
             emit(LimitStruck(limit=name, allowed=allowed, outcome=Outcome.REFUSED, where=host))
+
+
+class Admitted(Protocol):
+    """What a protocol is given whose connection is counted."""
+
+    def enter(self) -> str:
+        """The handshake is complete: why there is no room for the connection; empty where there is."""
+        ...
+
+    def release(self) -> None:
+        """The connection has ended. To call it again does nothing."""
+        ...
 
 
 class Ticket:

@@ -16,6 +16,8 @@ from tomada.errors import ConnectFailed, HandshakeFailed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tomada.transports.admission import Admitted
+
 log = logging.getLogger("tomada")
 
 
@@ -39,7 +41,7 @@ class Layer(asyncio.Protocol, asyncio.Transport):
             ``None`` at the connecting end.
     """
 
-    __slots__ = ("_deadline", "_peer_text", "_pending", "_timer", "is_open", "lower", "opened", "upper")
+    __slots__ = ("_deadline", "_peer_text", "_pending", "_timer", "is_open", "lower", "opened", "ticket", "upper")
 
     lower: asyncio.Transport
 
@@ -48,6 +50,8 @@ class Layer(asyncio.Protocol, asyncio.Transport):
         self.is_open = False
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """The handshake is complete, or has failed: `HandshakeFailed`, or `ConnectFailed` as if nobody listened."""
+        self.ticket: Admitted | None = None
+        """What the connection was admitted with, where this is the lowest layer."""
         self._deadline = deadline
         self._pending = pending
         self._timer: asyncio.TimerHandle | None = None
@@ -60,6 +64,8 @@ class Layer(asyncio.Protocol, asyncio.Transport):
     def complete(self) -> None:
         """The handshake is complete: what stands above may begin."""
         self._end_handshake()
+        if self.ticket is not None:
+            self.upper.ticket = self.ticket  # type: ignore[attr-defined] # who is admitted has one: `Options.admission`
         self.is_open = True
         self.opened.set_result(None)
         self.upper.connection_made(self)
@@ -102,6 +108,8 @@ class Layer(asyncio.Protocol, asyncio.Transport):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport below is gone."""
+        if self.ticket is not None:
+            self.ticket.release()
         if self.is_open:
             self.upper.connection_lost(exc)
         else:

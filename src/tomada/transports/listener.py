@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tomada.errors import ListenFailed
+from tomada.transports.acceptor import Acceptor
 from tomada.transports.tls.certificates import Unusable
 
 if TYPE_CHECKING:
-    from asyncio import AbstractServer
+    import socket
     from collections.abc import Callable
 
     from tomada.address import Address
     from tomada.transports.layer import Layer
     from tomada.transports.tls.certificates import Certificates
+
+
+class Accepts(Protocol):
+    """What accepts at one socket: an event loop's own server, or one of this folder's."""
+
+    def close(self) -> None:
+        """Accept no more."""
+        ...
 
 
 class Listener:
@@ -27,7 +36,7 @@ class Listener:
 
     __slots__ = ("_forget", "_secured", "_servers", "pending")
 
-    def __init__(self, servers: list[tuple[AbstractServer, Address]], forget: Callable[[], None] | None = None) -> None:
+    def __init__(self, servers: list[tuple[Accepts, Address]], forget: Callable[[], None] | None = None) -> None:
         self._servers = servers
         self._forget = forget
         self._secured: Certificates | None = None
@@ -38,6 +47,23 @@ class Listener:
     def addresses(self) -> tuple[Address, ...]:
         """The addresses that are listened on, with the port the system chose in place of port 0; empty once closed."""
         return tuple(address for _, address in self._servers)
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The sockets that listen, as far as there are any."""
+        return tuple(one for server, _ in self._servers for one in getattr(server, "sockets", ()))
+
+    def pause(self) -> None:
+        """Accept nobody for now: callers wait in the system's queue."""
+        for server, _ in self._servers:
+            if isinstance(server, Acceptor):
+                server.pause()
+
+    def resume(self) -> None:
+        """Accept again."""
+        for server, _ in self._servers:
+            if isinstance(server, Acceptor):
+                server.resume()
 
     def secure(self, secured: Certificates | None) -> None:
         """The certificates it accepts with are these: their files are looked at until it closes."""
@@ -58,17 +84,21 @@ class Listener:
         except Unusable as error:
             raise ListenFailed(f"the certificate stays as it was: {error}") from error
 
+    def stop_accepting(self) -> None:
+        """Accepts no more; what has been accepted goes on, its handshake too. A second call does nothing."""
+        forget, self._forget = self._forget, None
+        if forget is not None:
+            forget()
+        while self._servers:
+            self._servers.pop()[0].close()
+
     def close(self) -> None:
         """Stops accepting at once; connections go on, but for those whose handshake is not complete.
 
         A second call does nothing.
         """
-        forget, self._forget = self._forget, None
-        if forget is not None:
-            forget()
+        self.stop_accepting()
         if self._secured is not None:
             self._secured.stop()
-        while self._servers:
-            self._servers.pop()[0].close()
         for layer in tuple(self.pending):
             layer.abort()

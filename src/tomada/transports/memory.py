@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from tomada.errors import AddressInUse, ConnectFailed
+from tomada.errors import AddressInUse, ConnectFailed, ListenFailed
 from tomada.transports.listener import Listener
 from tomada.transports.memory_transport import MemoryTransport, pair
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from tomada.address import Address
+    from tomada.transports.accepting import Accepting
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -54,13 +55,16 @@ class _Acceptor:
             del _listening[self._name]
 
 
-async def listen(address: Address, factory: Callable[[], asyncio.Protocol], backlog: int) -> Listener:  # noqa: ARG001 - whoever connects is accepted in the next turn: nobody waits
+async def listen(address: Address, accepting: Accepting) -> Listener:
     """A listener on the name, for connections from the same loop.
 
     Raises:
         AddressInUse: The name is listened on in this process, whatever the loop.
+        ListenFailed: The connections were to be served by other threads or processes.
     """
-    acceptor = _Acceptor(address.host, factory)
+    if accepting.make is None:
+        raise ListenFailed(f"cannot listen on {address}: memory joins ends of one process; take a unix or tcp address")
+    acceptor = _Acceptor(address.host, accepting.make)
     holder = _listening.setdefault(address.host, acceptor)
     if holder is not acceptor and holder.loop.is_closed():  # as the socket file of a server that was killed
         holder.close()
@@ -69,7 +73,7 @@ async def listen(address: Address, factory: Callable[[], asyncio.Protocol], back
         where = "" if holder.loop is acceptor.loop else " in another event loop"
         what = f"this process listens there already{where}; close that listener, or take another name"
         raise AddressInUse(f"cannot listen on {address}: {what}")
-    return Listener([(cast("asyncio.AbstractServer", acceptor), address)])  # it is closed, nothing else is asked of it
+    return Listener([(acceptor, address)])
 
 
 async def connect(address: Address, factory: Callable[[], P], timeout: float) -> tuple[asyncio.Transport, P]:  # noqa: ARG001 - it takes a turn of the loop

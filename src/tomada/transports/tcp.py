@@ -1,6 +1,6 @@
 """Streams over TCP, through the running loop: IPv4 and IPv6, one port for all addresses of a name.
 
-``TCP_NODELAY`` is set on both ends, and ``SO_REUSEADDR`` where it means what it says: the loops do both by themselves.
+``TCP_NODELAY`` is set on both ends, and ``SO_REUSEADDR`` where it means what it says.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import errno
 import os
 import re
 import socket
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -21,8 +20,10 @@ from tomada.transports.listener import Listener
 from tomada.transports.system.port_holder import port_holder
 
 if TYPE_CHECKING:
-    from asyncio import AbstractServer
     from collections.abc import Awaitable, Callable
+
+    from tomada.transports.accepting import Accepting
+    from tomada.transports.listener import Accepts
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -33,7 +34,7 @@ _HEAD_START = 0.25  # seconds before the next address of a name is tried as well
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-async def listen(address: Address, factory: Callable[[], asyncio.Protocol], backlog: int) -> Listener:
+async def listen(address: Address, accepting: Accepting) -> Listener:
     """A listener on every local address that the host stands for, all on the same port.
 
     Raises:
@@ -41,10 +42,9 @@ async def listen(address: Address, factory: Callable[[], asyncio.Protocol], back
         SystemPort: The port is below 1024 and the process may not use it.
         ListenFailed: The host is unknown or not one of this machine.
     """
-    serve = partial(asyncio.get_running_loop().create_server, factory, backlog=backlog)
     try:
         hosts = await local_hosts(address.host)
-        return await _listen_on_one_port(serve, hosts, address)
+        return await _listen_on_one_port(accepting.at_port, hosts, address)
     except (OSError, UnicodeError) as error:
         raise listen_error(address, error) from error
 
@@ -90,7 +90,7 @@ def _is_number(host: str) -> bool:
 
 
 async def _listen_on_one_port(
-    serve: Callable[[str, int], Awaitable[AbstractServer]], hosts: list[str], address: Address
+    serve: Callable[[str, int], Awaitable[Accepts]], hosts: list[str], address: Address
 ) -> Listener:
     """The port that the system picks for the first host may be busy on the next: then it picks another."""
     for _ in range(_PORT_ATTEMPTS if not address.port else 0):
@@ -103,10 +103,10 @@ async def _listen_on_one_port(
 
 
 async def _listen_on_each(
-    serve: Callable[[str, int], Awaitable[AbstractServer]], hosts: list[str], address: Address
+    serve: Callable[[str, int], Awaitable[Accepts]], hosts: list[str], address: Address
 ) -> Listener:
     port = address.port or 0
-    bound: list[tuple[AbstractServer, Address]] = []
+    bound: list[tuple[Accepts, Address]] = []
     try:
         for host in hosts:
             try:
@@ -131,7 +131,7 @@ def _can_do_without(host: str, error: OSError, *, last: bool) -> bool:
     return ":" in host and not last and (error.errno is None or error.errno in _ABSENT)
 
 
-def _bound_address(server: AbstractServer, address: Address, host: str, port: int) -> Address:
+def _bound_address(server: Accepts, address: Address, host: str, port: int) -> Address:
     """The address that ``server`` really listens on, of those that ``address`` stands for.
 
     A loop passes in silence over a family that the machine lacks, and gives a server without sockets. A simulated

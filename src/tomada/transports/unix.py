@@ -12,18 +12,21 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import socket
 import stat
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from tomada.errors import AddressInUse, ConnectFailed, ListenFailed
+from tomada.transports.accepting import bound_to_path, can_watch
 from tomada.transports.listener import Listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tomada.address import Address
+    from tomada.transports.accepting import Accepting
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -31,7 +34,7 @@ _QUEUE_IS_FULL = "the server's queue of waiting connections is full; try again l
 _NO_UNIX_SOCKETS = "this event loop has no unix sockets; take a tcp address"
 
 
-async def listen(address: Address, factory: Callable[[], asyncio.Protocol], backlog: int) -> Listener:
+async def listen(address: Address, accepting: Accepting) -> Listener:
     """A listener on the socket file, which is made, and removed when the listener closes.
 
     Two servers that start at the same moment on the same stale file may both win: the later one has the address.
@@ -41,15 +44,13 @@ async def listen(address: Address, factory: Callable[[], asyncio.Protocol], back
         ListenFailed: The file is no socket, its directory is missing, or the system does not permit it.
     """
     path = address.path
-    loop = asyncio.get_running_loop()
+    if not hasattr(socket, "AF_UNIX") or not can_watch(asyncio.get_running_loop()):
+        raise ListenFailed(f"cannot listen on {address}: {_NO_UNIX_SOCKETS}")
     try:
-        # The loops delete a socket file that is in their way without asking whether somebody accepts there.
         await _remove_stale(address)
-        server = await loop.create_unix_server(factory, path, backlog=backlog)
+        server = accepting.at_socket(bound_to_path(path, accepting.backlog))
     except ListenFailed:
         raise
-    except NotImplementedError as error:
-        raise ListenFailed(f"cannot listen on {address}: {_NO_UNIX_SOCKETS}") from error
     except OSError as error:
         raise listen_error(address, error) from error
     return Listener([(server, address)], partial(remove_own, path, look(path)))
