@@ -17,7 +17,7 @@ from tomada.cli.certificates import Authority, Certificate, Development, Key, se
 from tomada.cli.groups import grouped
 from tomada.cli.job import Job, be_quiet_at_a_terminal, log_to_standard_error
 from tomada.cli.output import Json, UsageError, errors_told
-from tomada.cli.serve_options import DeadlineOptions, LimitOptions, Workers
+from tomada.cli.serve_options import DeadlineOptions, IsolationChoice, IsolationOption, LimitOptions, Workers
 from tomada.cli.target import Bind, Origin, Target
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def dev(
     key: Key = "",
     authority: Authority = "",
     development: Development = False,
+    isolation: IsolationOption = IsolationChoice.TASK,
     deadlines: DeadlineOptions,
     limits: LimitOptions,
     as_json: Json = False,
@@ -73,6 +74,7 @@ def dev(
             origins=tuple(origin or ()),
             limits=limits,
             deadlines=deadlines,
+            isolation=isolation.value,
         )
         shown = Shown(as_json=as_json, option=" --tls-dev" if development else "", develops=True)
         folder = watched_folder(target)

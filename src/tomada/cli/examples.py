@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 import msgspec
 from msgspec import inspect as info
 
 from tomada.cli.values import parse_value
 from tomada.message import Request
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MOST: Final = 5
 """So many commands are shown; `tomada types` lists the rest."""
@@ -35,7 +32,6 @@ _SIMPLE: Final[dict[type[info.Type], Any]] = {
     info.RawType: "anything",
     info.DictType: {},
 }
-_COLLECTIONS: Final = (info.ListType, info.SetType, info.FrozenSetType, info.VarTupleType)
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -84,31 +80,9 @@ def _written(shape: info.Type, kind: Any) -> str:
 
 
 def _value(shape: info.Type) -> Any:
-    match shape:
-        case info.Metadata():
-            return _value(shape.type)
-        case info.StrType():
-            return "text".ljust(shape.min_length or 0, "t")[: shape.max_length]
-        case info.IntType() | info.FloatType():
-            return _number(shape)
-        case info.UnionType():
-            return _value(shape.types[0])
-        case info.LiteralType():
-            return shape.values[0]
-        case info.EnumType():
-            return _first(shape.cls)
-        case info.StructType():
-            return {field.encode_name: _value(field.type) for field in shape.fields if field.required}
-        case info.TupleType():
-            return [_value(item) for item in shape.item_types]
-        case _ if isinstance(shape, _COLLECTIONS):
-            return [_value(shape.item_type)]
-        case _:
-            return _SIMPLE.get(type(shape))
-
-
-def _first(kind: type[Enum]) -> Any:
-    return next(iter(kind)).value
+    """A value of that shape, as JSON has it; None where none can be thought of."""
+    make = _MAKERS.get(type(shape))
+    return _SIMPLE.get(type(shape)) if make is None else make(shape)
 
 
 def _number(shape: info.IntType | info.FloatType) -> float:
@@ -118,3 +92,20 @@ def _number(shape: info.IntType | info.FloatType) -> float:
     most = min([value for value in (shape.le, None if shape.lt is None else shape.lt - 1, least) if value is not None])
     step = shape.multiple_of or 1
     return -(-most // step) * step
+
+
+_MAKERS: Final[dict[type[info.Type], Callable[[Any], Any]]] = {
+    info.Metadata: lambda shape: _value(shape.type),
+    info.StrType: lambda shape: "text".ljust(shape.min_length or 0, "t")[: shape.max_length],
+    info.IntType: _number,
+    info.FloatType: _number,
+    info.UnionType: lambda shape: _value(shape.types[0]),
+    info.LiteralType: lambda shape: shape.values[0],
+    info.EnumType: lambda shape: next(iter(shape.cls)).value,
+    info.StructType: lambda shape: {field.encode_name: _value(field.type) for field in shape.fields if field.required},
+    info.TupleType: lambda shape: [_value(item) for item in shape.item_types],
+    info.ListType: lambda shape: [_value(shape.item_type)],
+    info.SetType: lambda shape: [_value(shape.item_type)],
+    info.FrozenSetType: lambda shape: [_value(shape.item_type)],
+    info.VarTupleType: lambda shape: [_value(shape.item_type)],
+}

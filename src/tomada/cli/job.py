@@ -12,7 +12,7 @@ import tomada
 from tomada.address import Address
 from tomada.server.activation import Activation
 from tomada.server.inherited import Inherited
-from tomada.settings import TLS, Deadlines, Limits
+from tomada.settings import TLS, Deadlines, Isolation, Limits
 
 if TYPE_CHECKING:
     from tomada.app import App
@@ -32,6 +32,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         origins: The web pages that may connect.
         limits: Of each process.
         deadlines: Of each connection.
+        isolation: Where each connection is served.
     """
 
     target: str
@@ -41,6 +42,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     origins: tuple[str, ...] = ()
     limits: Limits = Limits()
     deadlines: Deadlines = Deadlines()
+    isolation: Isolation = "task"
 
     def serving(self, app: App) -> Serving:
         """The server, not running yet."""
@@ -48,7 +50,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         if not addresses and not (app.has_addresses and not app.handlers):
             addresses.append(DEFAULT_ADDRESS)
         return tomada.serve(
-            app, *addresses, tls=self.tls, origins=self.origins, limits=self.limits, deadlines=self.deadlines
+            app,
+            *addresses,
+            tls=self.tls,
+            origins=self.origins,
+            limits=self.limits,
+            deadlines=self.deadlines,
+            isolation=self.isolation,
         )
 
     def _given_for_messages(self, app: App) -> list[Address]:

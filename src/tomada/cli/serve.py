@@ -15,7 +15,7 @@ from tomada.cli.job import Job, be_quiet_at_a_terminal, log_to_standard_error, t
 from tomada.cli.listening import about, tell_listening
 from tomada.cli.loading import load_app
 from tomada.cli.output import ExitCode, Json, errors_told, print_json
-from tomada.cli.serve_options import DeadlineOptions, LimitOptions, WorkerOptions
+from tomada.cli.serve_options import DeadlineOptions, IsolationChoice, IsolationOption, LimitOptions, WorkerOptions
 from tomada.cli.target import Bind, Origin, Target
 from tomada.errors import TomadaError
 
@@ -49,6 +49,7 @@ def serve(
     key: Key = "",
     authority: Authority = "",
     development: Development = False,
+    isolation: IsolationOption = IsolationChoice.TASK,
     workers: WorkerOptions,
     deadlines: DeadlineOptions,
     limits: LimitOptions,
@@ -65,6 +66,7 @@ def serve(
             origins=tuple(origin or ()),
             limits=limits,
             deadlines=deadlines,
+            isolation=isolation.value,
         )
         option = " --tls-dev" if development else ""
         if development:

@@ -20,6 +20,13 @@ class Placement(StrEnum):
     SHARED = "shared"
 
 
+class IsolationChoice(StrEnum):
+    """Where each connection is served."""
+
+    TASK = "task"
+    THREAD = "thread"
+
+
 class Workers(msgspec.Struct, frozen=True, kw_only=True):
     """What is said about workers; without a number there is one process, and no supervisor."""
 
@@ -99,6 +106,9 @@ LIMITS = Group(
         ),
         "handlers": _count("--handlers", "handlers", "Handlers that run at once for one connection."),
         "all_handlers": _count("--all-handlers", "all_handlers", "Handlers that run at once for all."),
+        "connection_threads": _count(
+            "--connection-threads", "connection_threads", "Connections with a thread of their own at once."
+        ),
         "threads": _count("--threads", "threads", "Plain def handlers that run at once for all."),
         "requests": _count("--requests", "requests", "Requests of one peer that may be open at once."),
         "waiting": _count("--waiting", "waiting", "One-way messages that may wait for their handler."),
@@ -142,6 +152,15 @@ WORKERS = Group(
 )
 """What `Workers` has."""
 
+IsolationOption = Annotated[
+    IsolationChoice,
+    typer.Option(
+        "--isolation",
+        help="Where each connection is served: on the event loop, with all others (task), or in a thread of its own, "
+        "for handlers that block. Default: task.",
+        show_default=False,
+    ),
+]
 DeadlineOptions = Annotated[Deadlines, DEADLINES]
 LimitOptions = Annotated[Limits, LIMITS]
 WorkerOptions = Annotated[Workers, WORKERS]

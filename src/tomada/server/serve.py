@@ -265,4 +265,3 @@ def serve(
 
 def _messages(endpoint: Endpoint) -> Callable[[], Link]:
     return lambda: Link(endpoint, Connection)
-
