@@ -43,6 +43,7 @@ app = tomada.App("farm")
 
 @app.on_start
 async def begin() -> None:
+    Path(__file__).with_name("starting").touch()
     await asyncio.sleep(START_SECONDS)
 
 
