@@ -24,7 +24,7 @@ from rich.table import Table
 
 import tomada
 
-_APP = '''
+_APP = """
 import asyncio, tomada
 
 VERSION = 0
@@ -38,7 +38,7 @@ app = tomada.App("reloaded")
 async def version(request: Version) -> int:
     await asyncio.sleep(request.seconds)
     return VERSION
-'''
+"""
 _HANDLER_SECONDS = 0.003
 _PATIENCE = 30.0
 
@@ -156,7 +156,8 @@ async def reload_often(reloads: int, workers: int, placement: str = "spread") ->
 
 
 async def _said(server: asyncio.subprocess.Process, event: str) -> dict[str, list[str] | float]:
-    assert server.stdout is not None, "it is a pipe"
+    if server.stdout is None:
+        raise TypeError("the server has no pipe")
     async with asyncio.timeout(_PATIENCE):
         while True:
             line = json.loads(await server.stdout.readline())

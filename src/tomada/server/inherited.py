@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -34,6 +35,9 @@ class Inherited:
         if address.scheme not in ("udp", "unixgram"):
             for own in sockets:
                 if own.family in (socket.AF_INET, socket.AF_INET6):
+                    if os.name == "posix":
+                        # For who is accepted, so that a server that comes after this one gets the port at once.
+                        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is accepted inherits it
                 own.listen(BACKLOG)
         return sockets

@@ -63,7 +63,8 @@ class Reservation:
     def twins(self) -> list[socket.socket]:
         """Sockets at the same addresses, among which the system spreads callers; those here are among them, too.
 
-        Empty where the system does not, or there is no such thing, as for socket files.
+        To be made before anybody listens. Empty where the system spreads none, or where there is no such thing, as for
+        socket files.
 
         Raises:
             ListenFailed: The system refused.
@@ -176,13 +177,29 @@ def _reserve_hosts(address: Address, hosts: list[str]) -> Reservation:
 
 
 def _bound(host: str, port: int) -> socket.socket:
+    """A bound socket that is alone at its port, until it listens.
+
+    Two sockets with SO_REUSEADDR can be bound to one port as long as neither listens. Without it they cannot; but then
+    the port of a server that has just ended is not free for a minute.
+    """
+    if os.name != "posix" or not port:
+        return _bound_with(host, port, reuse=False)
+    try:
+        return _bound_with(host, port, reuse=False)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+    return _bound_with(host, port, reuse=True)
+
+
+def _bound_with(host: str, port: int, *, reuse: bool) -> socket.socket:
     family, name = (socket.AF_INET6 if ":" in host else socket.AF_INET), (host, port)
     if "%" in host:
         name = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0][4]  # type: ignore[assignment] # of IPv6
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.settimeout(0)
-        if os.name == "posix":  # elsewhere it lets others take the port
+        if reuse:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

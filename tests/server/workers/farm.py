@@ -53,12 +53,12 @@ async def end() -> None:
 
 
 @app.on
-async def pid(request: Pid) -> int:
+async def pid(_: Pid) -> int:
     return os.getpid()
 
 
 @app.on
-async def version(request: Version) -> int:
+async def version(_: Version) -> int:
     return VERSION
 
 

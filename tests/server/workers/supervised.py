@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any, Self
@@ -52,17 +53,19 @@ class Supervised:
     def __init__(
         self, folder: Path, *words: str, command: str = "serve", environment: dict[str, str] | None = None
     ) -> None:
+        words = words if command in words else (command, *words)
         self._errors = folder / "errors.txt"
         self._seen: list[dict[str, Any]] = []
         self._rest = b""
         kept = {name: value for name, value in os.environ.items() if name not in _INHERITED}
         with self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tomada", command, *words, "--json"],
+                self.command(*words, "--json"),
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 cwd=folder,
                 env={**kept, "XDG_RUNTIME_DIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
+                pass_fds=self.descriptors(),
                 start_new_session=True,
             )
         assert self.process.stdout is not None
@@ -70,14 +73,20 @@ class Supervised:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self.process.stdout, selectors.EVENT_READ)
 
+    def command(self, *words: str) -> list[str]:
+        """What is started."""
+        return [sys.executable, "-m", "tomada", *words]
+
+    def descriptors(self) -> list[int]:
+        """What it inherits."""
+        return []
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()

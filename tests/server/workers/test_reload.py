@@ -10,9 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import uvloop
+
 import tomada
 import tomada.sync
-import uvloop
 from benchmarks.faults.reload import reload_often
 from tests.server.workers.farm import Nap, Pid, Version
 from tests.server.workers.supervised import HERE, Call, Supervised, change, children, farm, is_there, until
@@ -21,9 +22,7 @@ from tests.server.workers.supervised import HERE, Call, Supervised, change, chil
 def reload(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tomada", "reload", *words]
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(place), "COLUMNS": "200"}
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=30, check=False, cwd=place, env=environment
-    )
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd=place, env=environment)
 
 
 def version(address: str) -> int:
@@ -119,7 +118,9 @@ def test_of_several_servers_one_must_be_named(place: Path) -> None:
 def test_where_none_runs_the_command_says_what_to_do(place: Path) -> None:
     done = reload(place)
     assert done.returncode == 2
-    assert "no server with workers runs here, as this user: start one with `tomada serve FILE --workers 2`" in done.stderr
+    assert (
+        "no server with workers runs here, as this user: start one with `tomada serve FILE --workers 2`" in done.stderr
+    )
 
 
 def test_a_reload_that_takes_long_gives_way_to_the_next(place: Path) -> None:
@@ -182,7 +183,9 @@ def test_a_new_version_may_serve_elsewhere(place: Path) -> None:
         server.signal(signal.SIGHUP)
         assert server.said("reloaded")["addresses"] == told["addresses"][:1]
         until(lambda: not path.exists())
-        file.write_text(text.replace('tomada.App("farm")', 'tomada.App("ranch")') + "\n@app.stream('tcp://127.0.0.1:1')\n")
+        file.write_text(
+            text.replace('tomada.App("farm")', 'tomada.App("ranch")') + "\n@app.stream('tcp://127.0.0.1:1')\n"
+        )
         server.signal(signal.SIGHUP)
         server.said("not_reloaded")
 

@@ -17,24 +17,26 @@ if TYPE_CHECKING:
 
 
 class _Held:
-    """One place: its reservation, and the sockets of the workers after the first."""
+    """One place: its reservation, and the own sockets of the workers after the first, where they have some."""
 
-    __slots__ = ("_is_spread", "_twins", "reservation")
+    __slots__ = ("_twins", "reservation")
 
-    def __init__(self, reserved: Reservation, *, is_spread: bool) -> None:
+    def __init__(self, reserved: Reservation, workers: int, *, is_spread: bool) -> None:
         self.reservation = reserved
-        self._is_spread = is_spread and not reserved.is_single
         self._twins: dict[int, list[socket.socket]] = {}
+        if is_spread and not reserved.is_single:
+            try:
+                for number in range(2, workers + 1):
+                    self._twins[number] = reserved.twins()
+            except BaseException:
+                self.close()
+                raise
 
     def sockets(self, number: int) -> list[socket.socket]:
-        if number == 1 or (not self._is_spread and not self.reservation.is_single):
-            return self.reservation.sockets
-        if self.reservation.is_single:
+        if number > 1 and self.reservation.is_single:
             return []
-        if number not in self._twins:
-            # Where the system spreads no callers, all share one socket.
-            self._twins[number] = self.reservation.twins()
-        return self._twins[number] or self.reservation.sockets
+        # Where the system spreads no callers, all share one socket.
+        return self._twins.get(number) or self.reservation.sockets
 
     def close(self) -> None:
         for twins in self._twins.values():
@@ -48,14 +50,16 @@ class Holder:
 
     Args:
         activation: Sockets that were given to this process, which are used before others are bound.
+        workers: How many there are.
         is_spread: Whether each worker has a socket of its own at TCP addresses, among which the system spreads callers;
             else all accept from one.
     """
 
-    __slots__ = ("_activation", "_held", "_is_spread")
+    __slots__ = ("_activation", "_held", "_is_spread", "_workers")
 
-    def __init__(self, activation: Activation, *, is_spread: bool) -> None:
+    def __init__(self, activation: Activation, workers: int, *, is_spread: bool) -> None:
         self._activation = activation
+        self._workers = workers
         self._is_spread = is_spread
         self._held: dict[tuple[Place, int], _Held] = {}
 
@@ -81,21 +85,18 @@ class Holder:
         address = Address.parse(place.address)
         given = self._activation.take(address)
         if given is not None:
-            return _Held(given, is_spread=False)
+            return _Held(given, self._workers, is_spread=False)
         # A datagram that comes again must come to the worker that has had it: the system keeps peers apart by socket.
         is_spread = self._is_spread or address.scheme == "udp"
         reserved = reservation.reserve(address, place.datagrams)
         if address.scheme == "udp" and not reservation.SPREADS:
             reserved.is_single = True
-        return _Held(reserved, is_spread=is_spread)
+        return _Held(reserved, self._workers, is_spread=is_spread)
 
     def sockets(self, places: Sequence[Place], number: int) -> list[tuple[list[socket.socket], tuple[str, ...]]]:
         """For each place, claimed before, the sockets of the worker `number` (from 1), and where they are.
 
         None where another worker serves a place for all.
-
-        Raises:
-            ListenFailed: The system has no more sockets for us.
         """
         found = []
         for key in _keys(places):

@@ -81,7 +81,7 @@ class Supervisor:
         """What the workers say of the application."""
         self._face = face
         self._notifier = notifier
-        self._holder = Holder(activation, is_spread=plan.is_spread)
+        self._holder = Holder(activation, plan.workers, is_spread=plan.is_spread)
         self._selector = selectors.DefaultSelector()
         self._crew = Crew(plan, self._selector, self)
         self._coming: Generation | None = None
