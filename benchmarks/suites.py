@@ -65,6 +65,11 @@ class Suite:
         return load in (contender.loads or self.references)
 
 
+_FORKING: Final = (
+    Contender("children-tomada", "children_tomada", ("tomada", "uvloop")),
+    Contender("forking", "children_socketserver", ("tomada",)),
+)
+
 SUITES: Final = (
     Suite(
         "messages",
@@ -99,6 +104,44 @@ SUITES: Final = (
             Target(1, "tomada-unix", "tomada", 1.1),
             Target(64, "tomada-unix", "tomada", 1.1),
         ),
+    ),
+    Suite(
+        "connections",
+        "{:,} at a time, one exchange each",
+        "connections/s",
+        {16: "connections-uvloop"},
+        (
+            Contender("connections-tomada", "connections_tomada", ("tomada", "uvloop")),
+            Contender("connections-uvloop", "connections_protocol", ("uvloop",)),
+        ),
+        (Target(16, "connections-tomada", "connections-uvloop", 0.6),),
+    ),
+    Suite(
+        "children",
+        "{:,} client, a process per connection",
+        "connections/s",
+        {1: "forking"},
+        (*_FORKING, Contender("children-tomada-100", "children_tomada_100", ("tomada", "uvloop"))),
+        (Target(1, "children-tomada", "forking", 1), Target(1, "children-tomada-100", "forking", 5)),
+    ),
+    Suite(
+        "promptness",
+        "{:,} connections/s, a process each",
+        "per second of the median",
+        {100: "forking"},
+        _FORKING,
+        (Target(100, "children-tomada", "forking", 3),),
+    ),
+    Suite(
+        "inside",
+        "{:,} in flight",
+        "replies/s",
+        {64: "inside-task"},
+        (
+            Contender("inside-child", "inside_child", ("tomada", "uvloop")),
+            Contender("inside-task", "tomada_async", ("tomada", "uvloop")),
+        ),
+        (Target(64, "inside-child", "inside-task", 0.9),),
     ),
     Suite(
         "websocket",

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tomada.handling import Handling
 from tomada.protocol import GoodbyeCode, Role, State
 from tomada.protocol.state import FINAL
 from tomada.sweep import NOWHERE, TICK
 from tomada.telemetry import ConnectionEnded, DeadlineStruck, emit
-from tomada.transports import unacknowledged
+from tomada.transports import reset, unacknowledged
 
 if TYPE_CHECKING:
     from tomada.endpoint import Endpoint
     from tomada.protocol import Engine
+
+
+_LOOK: Final = 0.5
+"""So long after something was sent it is looked whether the peer takes it, and then again and again."""
 
 
 class Lifetime(Handling):
@@ -92,10 +96,8 @@ class Lifetime(Handling):
             self.look_at(self._late)
 
     def watch_progress(self) -> None:
-        """The transport takes no more: from now on the peer must take some of what waits."""
-        self._taken = self._taken_now()
-        self._due_progress = self.loop.time() + self.endpoint.deadlines.progress
-        self.look_at(self._due_progress)
+        """Something was sent: from now on the peer must take it. To be called where `slot` is later than soon."""
+        self.look_at(self.loop.time() + _LOOK)
 
     # The wheel asks.
 
@@ -113,9 +115,7 @@ class Lifetime(Handling):
         due = engine.due(deadlines.handshake, deadlines.frame)
         if self.was_open:
             due = min(due, self._sweep_silence(now), self._sweep_idle(now))
-        if self.clogged:
-            due = min(due, self._sweep_progress(now))
-        return min(due, self._sweep_end(now))
+        return min(due, self._sweep_progress(now), self._sweep_end(now))
 
     def _sweep_end(self, now: float) -> float:
         if self._late is None:
@@ -142,7 +142,7 @@ class Lifetime(Handling):
             self.write()
         elif now >= self._pinged_at + interval - TICK:
             self._struck("heartbeat")
-            self.cut(f"the peer gave no sign of life for {2 * interval:g} s")
+            self._give_up(f"the peer gave no sign of life for {2 * interval:g} s")
             return inf
         return self._pinged_at + interval - TICK
 
@@ -159,24 +159,30 @@ class Lifetime(Handling):
         return inf
 
     def _sweep_progress(self, now: float) -> float:
-        """Cut a connection whose peer takes nothing of what waits to be sent."""
-        taken = self._taken_now()
-        if taken > self._taken:
-            self._taken = taken
-            self.heard_at = now  # who takes something lives
-            self._due_progress = now + self.endpoint.deadlines.progress
+        """Cut a connection whose peer takes nothing of what was sent, be it still here or in the kernel."""
+        transport, progress = self.transport, self.endpoint.deadlines.progress
+        if transport is None or self.sent_bytes == self._taken:
+            return inf
+        taken = self.sent_bytes - transport.get_write_buffer_size() - unacknowledged(transport)
+        has_moved, self._taken = taken > self._taken, taken
+        if taken == self.sent_bytes:
+            self._due_progress = inf  # its kernel has all: whether it lives, heartbeats tell
+            return inf
+        if has_moved:
+            self.heard_at = now  # a ping waits behind what it has not taken yet
+        if has_moved or self._due_progress == inf:
+            self._due_progress = now + progress
         elif now >= self._due_progress:
             self._struck("progress")
-            self.cut(f"the peer took nothing of what was sent for {self.endpoint.deadlines.progress:g} s")
+            self._give_up(f"the peer took nothing of what was sent for {progress:g} s")
             return inf
-        return self._due_progress
+        return min(now + _LOOK, self._due_progress)
 
-    def _taken_now(self) -> int:
-        """How many bytes the peer has taken: the kernel asks for more only when a good part of its buffer is free."""
-        transport = self.transport
-        if transport is None:
-            return 0
-        return self.sent_bytes - transport.get_write_buffer_size() - unacknowledged(transport)
+    def _give_up(self, reason: str) -> None:
+        """Cut it so that the kernel, too, forgets what the peer does not take."""
+        self.cut(reason)
+        if self.transport is not None:
+            reset(self.transport)
 
     def _struck(self, deadline: str) -> None:
         if DeadlineStruck.subscribers:

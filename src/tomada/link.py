@@ -169,7 +169,6 @@ class Link(Lifetime):
     def pause_writing(self) -> None:
         """The kernel takes no more."""
         self.clogged = True
-        self.watch_progress()
         self._weigh()
 
     def resume_writing(self) -> None:
@@ -333,6 +332,8 @@ class Link(Lifetime):
         if self.transport is not None and out and not self.transport.is_closing():
             self.sent_bytes += len(out)
             self.transport.write(out)
+            if self.slot > self.endpoint.sweep.soon:
+                self.watch_progress()
         if self._senders and not self.blocked:
             self._release_senders()
 

@@ -18,6 +18,8 @@ TICK: Final = 0.1
 """Seconds: what is late is noticed so much later, at most."""
 NOWHERE: Final = -1
 _STALLED: Final = 5
+_BURST: Final = 64
+_SOON: Final = 5
 
 
 class Watched(Protocol):
@@ -37,7 +39,7 @@ class Sweep:
         loop: Whose clock it goes by.
     """
 
-    __slots__ = ("__weakref__", "_loop", "_next", "_slots", "_timer", "_turned")
+    __slots__ = ("__weakref__", "_looking", "_loop", "_next", "_put_off", "_slots", "_timer", "_turned", "soon")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -45,8 +47,13 @@ class Sweep:
         self._timer: asyncio.TimerHandle | None = None
         self._next = 0
         """The tick of the timer."""
+        self._put_off = False
+        self._looking: set[int] = set()
+        """The slots whose items are being looked at, some at a time."""
         self._turned = int(loop.time() / TICK)
         """The last tick that was looked at."""
+        self.soon = self._turned + _SOON
+        """Who stands in this slot, or before it, is looked at within half a second."""
 
     def watch(self, item: Watched, at: float) -> None:
         """Look at `item` at that time, or earlier where it was to be looked at before."""
@@ -81,24 +88,36 @@ class Sweep:
         now = self._loop.time()
         tick = int(now / TICK)
         self._timer = None
-        if tick - self._next > _STALLED:
+        if tick - self._next > _STALLED and not self._put_off:
             # This process was stopped, or its loop kept busy. What has come meanwhile is read before anybody is late.
+            self._put_off = True
             self._wind(tick + 1)
             return
+        self._put_off = False
         self._turned = max(tick, self._next)  # a clock of milliseconds may strike a little early
-        for slot in [slot for slot in self._slots if slot <= self._turned]:
-            self._look(self._slots.pop(slot), now)
-        if self._slots:
-            self._wind(min(self._slots))
+        self.soon = self._turned + _SOON
+        for slot in [slot for slot in self._slots if slot <= self._turned and slot not in self._looking]:
+            self._look(slot)
+        waiting = [slot for slot in self._slots if slot > self._turned]
+        if waiting:
+            self._wind(min(waiting))
 
-    def _look(self, items: set[Watched], now: float) -> None:
-        for item in items:
+    def _look(self, slot: int) -> None:
+        """Look at those of one slot, some at a time: thousands may be late together, and others want their turn."""
+        items, now = self._slots[slot], self._loop.time()
+        for _ in range(min(_BURST, len(items))):
+            item = items.pop()
             item.slot = NOWHERE
-        for item in items:
             try:
                 self.watch(item, item.sweep(now))
             except Exception as error:  # noqa: BLE001 - the others are looked at all the same
                 self._loop.call_exception_handler({"message": f"looking at {item!r} failed", "exception": error})
+        if items:
+            self._looking.add(slot)
+            self._loop.call_soon(self._look, slot)
+        else:
+            self._looking.discard(slot)
+            del self._slots[slot]
 
 
 _sweeps: Final[WeakValueDictionary[int, Sweep]] = WeakValueDictionary()
