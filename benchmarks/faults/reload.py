@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import uvloop
@@ -155,14 +156,14 @@ async def reload_often(reloads: int, workers: int, placement: str = "spread") ->
     return seconds, loads
 
 
-async def _said(server: asyncio.subprocess.Process, event: str) -> dict[str, list[str] | float]:
+async def _said(server: asyncio.subprocess.Process, event: str) -> dict[str, Any]:
     if server.stdout is None:
         raise TypeError("the server has no pipe")
     async with asyncio.timeout(_PATIENCE):
         while True:
             line = json.loads(await server.stdout.readline())
             if line["event"] == event:
-                found: dict[str, list[str] | float] = line
+                found: dict[str, Any] = line
                 return found
 
 

@@ -100,7 +100,7 @@ _MAKERS: Final[dict[type[info.Type], Callable[[Any], Any]]] = {
     info.IntType: _number,
     info.FloatType: _number,
     info.UnionType: lambda shape: _value(shape.types[0]),
-    info.LiteralType: lambda shape: shape.values[0],
+    info.LiteralType: lambda shape: min(shape.values, key=str),
     info.EnumType: lambda shape: next(iter(shape.cls)).value,
     info.StructType: lambda shape: {field.encode_name: _value(field.type) for field in shape.fields if field.required},
     info.TupleType: lambda shape: [_value(item) for item in shape.item_types],

@@ -83,7 +83,7 @@ def tell_listening(app: str, addresses: Sequence[str], known: About, *, option: 
         for example in known.examples if develops else known.examples[:1]:
             typer.echo(f"  {example.command(here, values=develops)}{option}")
         if develops and known.types > len(known.examples):
-            typer.secho(f"  and {known.types - len(known.examples)} more types", dim=True)
+            typer.secho(f"  and {known.types - len(known.examples)} more: tomada types {here}{option}", dim=True)
     typer.secho("Ctrl-C stops it", dim=True)
     sys.stdout.flush()
 

@@ -6,8 +6,10 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import uvloop
@@ -215,3 +217,61 @@ def test_a_stop_during_a_reload_ends_all(place: Path) -> None:
         server.signal(signal.SIGTERM)
         assert server.end() == 0
         assert not any(is_there(pid) for pid in pids)
+
+
+# Who speaks with the supervisor otherwise than `tomada reload` does.
+
+
+def test_strange_callers_harm_nobody(place: Path) -> None:
+    with Supervised(place, str(farm(place)), "--workers", "1", "--bind", HERE) as server:
+        address = server.listening()
+        file = place / "tomada" / f"{server.process.pid}.sock"
+        callers = []
+        for said in (
+            b"",
+            b"\xff" * 100 + b"\n",
+            b"x" * 10_000,
+            b'{"command":"stop"}\n',
+            b'{"command"',
+            b'{"command":"status"}\n',
+        ):
+            caller = socket.socket(socket.AF_UNIX)
+            caller.settimeout(10)
+            caller.connect(str(file))
+            caller.send(said)
+            callers.append(caller)
+        for caller in callers[1:4]:
+            with suppress(ConnectionResetError):
+                assert caller.recv(100) == b""
+        status = json.loads(callers[5].recv(10_000))
+        assert (status["pid"], status["addresses"]) == (server.process.pid, [address])
+        callers[0].close()
+        assert reload(place).returncode == 0
+        assert version(address) == 1
+        for caller in callers:
+            caller.close()
+
+
+def test_more_callers_than_there_may_be_are_turned_away(place: Path) -> None:
+    with Supervised(place, str(farm(place)), "--workers", "1", "--bind", HERE) as server:
+        server.listening()
+        file = str(place / "tomada" / f"{server.process.pid}.sock")
+        with ExitStack() as stack:
+            for _ in range(16):
+                stack.enter_context(socket.socket(socket.AF_UNIX)).connect(file)
+            late = stack.enter_context(socket.socket(socket.AF_UNIX))
+            late.connect(file)
+            late.settimeout(10)
+            assert late.recv(1) == b""
+        assert reload(place).returncode == 0
+
+
+def test_without_a_private_folder_there_are_still_signals(place: Path) -> None:
+    (place / "tomada").mkdir(mode=0o755)
+    (place / "tomada").chmod(0o755)
+    with Supervised(place, str(farm(place)), "--workers", "1", "--bind", HERE) as server:
+        server.listening()
+        assert "`tomada reload` will not find this server" in server.errors
+        assert "nobody else may enter" in reload(place).stderr
+        server.signal(signal.SIGHUP)
+        server.said("reloaded")

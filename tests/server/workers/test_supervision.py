@@ -12,7 +12,7 @@ import pytest
 import tomada
 import tomada.sync
 from tests.server.workers.farm import Block, Die, Nap, Pid
-from tests.server.workers.supervised import HERE, Call, Supervised, change, farm, is_there, until
+from tests.server.workers.supervised import HERE, Call, Supervised, farm, is_there, until
 
 
 def test_a_worker_that_is_killed_is_replaced_and_leaves_no_zombie(place: Path) -> None:
@@ -236,21 +236,6 @@ def test_a_signal_while_it_starts_ends_it(place: Path) -> None:
         until(server.children)
         server.signal(signal.SIGTERM)
         assert server.end() == 0
-
-
-def test_a_supervisor_that_was_stopped_blames_nobody(place: Path) -> None:
-    words = ("--workers", "2", "--bind", HERE, "--worker-timeout", "1")
-    with Supervised(place, str(farm(place)), *words) as server:
-        told = server.said("listening")
-        server.signal(signal.SIGSTOP)
-        with tomada.sync.connect(told["addresses"][0]) as client:
-            client.ask(Nap(7))
-        server.signal(signal.SIGCONT)
-        change(place / "farm.py", VERSION=2)
-        server.signal(signal.SIGHUP)
-        server.said("reloaded")
-        ended = [line for line in server._seen if line.get("event") == "worker_ended"]
-        assert not [line for line in ended if line["is_wrong"]]
 
 
 def _has_pending(pid: int) -> bool:

@@ -44,6 +44,7 @@ class Control:
         self._listening: socket.socket | None = None
         self._file: Path | None = None
         self._callers: dict[socket.socket, bytes] = {}
+        self._asked: set[socket.socket] = set()
 
     def __enter__(self) -> Self:
         try:
@@ -74,8 +75,11 @@ class Control:
         except OSError:
             return  # the caller has gone, or there is no descriptor left: it is told by the end
         if len(self._callers) >= _MOST_CALLERS:
-            caller.close()
-            return
+            # Whoever says nothing makes room; those who wait for a reload are answered.
+            silent = next((one for one in self._callers if one not in self._asked), caller)
+            self._end(silent)
+            if silent is caller:
+                return
         caller.settimeout(0)
         self._callers[caller] = b""
         self._supervisor.watch(caller, lambda: self._read(caller))
@@ -91,7 +95,7 @@ class Control:
         if not data or len(asked) > _LONGEST_LINE:
             self._end(caller)
         elif b"\n" in asked:
-            self._callers[caller] = b""
+            self._asked.add(caller)
             self._answer(caller, asked.partition(b"\n")[0])
         else:
             self._callers[caller] = asked
@@ -131,6 +135,7 @@ class Control:
     def _end(self, caller: socket.socket) -> None:
         self._supervisor.forget(caller)
         self._callers.pop(caller, None)
+        self._asked.discard(caller)
         caller.close()
 
 

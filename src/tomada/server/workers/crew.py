@@ -70,16 +70,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class Told(Protocol):
     """Whom a crew tells of its workers."""
 
-    def wanted(self, worker: Worker) -> None:
+    def wanted(self, worker: Worker, /) -> None:
         """It has said where it serves, and waits for sockets."""
 
-    def is_ready(self, worker: Worker) -> None:
+    def is_ready(self, worker: Worker, /) -> None:
         """It accepts."""
 
-    def has_ended(self, worker: Worker, how: str, *, was_serving: bool) -> None:
+    def has_ended(self, worker: Worker, how: str, /, *, was_serving: bool) -> None:
         """It is gone."""
 
-    def is_alive(self, now: float) -> None:
+    def is_alive(self, now: float, /) -> None:
         """One of them gave a sign of life."""
 
 
