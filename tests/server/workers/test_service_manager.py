@@ -162,11 +162,19 @@ class Manager:
         self.socket.close()
 
 
-@pytest.fixture(params=[False, True], ids=["path", "abstract"])
-def manager(request: pytest.FixtureRequest, place: Path) -> Iterator[Manager]:
-    made = Manager(place, abstract=request.param)
+@pytest.fixture
+def manager(place: Path) -> Iterator[Manager]:
+    made = Manager(place)
     yield made
     made.close()
+
+
+def test_the_managers_socket_may_be_in_no_file_system(place: Path) -> None:
+    manager = Manager(place, abstract=True)
+    notifier(manager.environment).ready("two\nlines " + "x" * 2_000)
+    told = manager.told()
+    assert (told["READY"], told["STATUS"][:11], len(told["STATUS"])) == ("1", "two lines x", 1_000)
+    manager.close()
 
 
 def test_a_supervisor_tells_of_its_life(place: Path, manager: Manager) -> None:

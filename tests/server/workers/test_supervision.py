@@ -61,9 +61,9 @@ def test_a_worker_that_hangs_is_killed_and_replaced(place: Path, how: str) -> No
 
 
 def test_a_slow_start_is_no_hang(place: Path) -> None:
-    words = ("--workers", "1", "--bind", HERE, "--worker-timeout", "0.5")
-    with Supervised(place, str(farm(place, START_SECONDS=2.0)), *words) as server:
-        assert server.said("worker_started")["seconds"] >= 2
+    words = ("--workers", "1", "--bind", HERE, "--worker-timeout", "0.4")
+    with Supervised(place, str(farm(place, START_SECONDS=0.9)), *words) as server:
+        assert server.said("worker_started")["seconds"] >= 0.9
 
 
 def test_a_worker_that_keeps_dying_is_started_ever_later(place: Path) -> None:
