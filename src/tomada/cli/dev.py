@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -59,6 +60,7 @@ def dev(
     A change that cannot be loaded is shown, and the old version goes on until it is repaired. Needs tomada[dev].
     """
     log_to_standard_error(of_several=False)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # which tells of each change, too
     with errors_told(as_json=as_json):
         _check_watchfiles()
         from tomada.cli.supervised import Shown, supervise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +12,7 @@ from tomada.cli.certificates import Authority, Certificate, Development, Key, se
 from tomada.cli.groups import grouped
 from tomada.cli.job import Job, be_quiet_at_a_terminal, log_to_standard_error, take_over
 from tomada.cli.listening import about, tell_listening
-from tomada.cli.loading import load_app
+from tomada.cli.loading import load_app, print_own
 from tomada.cli.output import ExitCode, Json, errors_told, print_json
 from tomada.cli.serve_options import DeadlineOptions, IsolationChoice, IsolationOption, LimitOptions, WorkerOptions
 from tomada.cli.target import Bind, Origin, Target
@@ -105,9 +104,9 @@ def serve_here(job: Job, option: str, *, as_json: bool) -> None:
         serving.run(ready=ready)
     except TomadaError:
         raise
-    except Exception:  # whatever it raises is the application's own fault: its author sees where
+    except Exception as error:  # whatever it raises is the application's own fault: its author sees where
         if has_started:
             raise
-        traceback.print_exc()
+        print_own(error)
         typer.echo(f"error: {job.target} could not be started: its own error is above", err=True)
         raise typer.Exit(ExitCode.UNREACHED) from None

@@ -57,11 +57,7 @@ class Shown:
         elif self._as_json:
             names = {"app": supervisor.app, "addresses": supervisor.addresses, "workers": supervisor.pids}
             print_json({"event": "reloaded", "seconds": round(seconds, 3), **names})
-        elif failure:
-            typer.echo(
-                f"{typer.style('not reloaded:', fg='red', bold=True)} {failure}; the old version goes on", err=True
-            )
-        else:
+        elif not failure:  # people read that in the log, with why
             typer.echo(f"{typer.style('reloaded', fg='green', bold=True)} in {seconds:.1f} s")
             sys.stdout.flush()
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-import traceback
 
 import msgspec
 
 from tomada.cli.job import Job, be_quiet_at_a_terminal, log_to_standard_error
 from tomada.cli.listening import about
-from tomada.cli.loading import load_app
+from tomada.cli.loading import load_app, print_own
 from tomada.cli.output import ExitCode, exit_code
 from tomada.errors import TomadaError
 from tomada.server.workers.member import Member, SupervisorGone
@@ -34,8 +33,8 @@ def main() -> int:
     except SystemExit as error:
         member.fail(f"{job.target} ends its own process: exit status {error.code}", ExitCode.UNREACHED)
         raise
-    except Exception:  # noqa: BLE001 - whatever the application raises: its author sees where
-        traceback.print_exc()
+    except Exception as error:  # noqa: BLE001 - whatever the application raises: its author sees where
+        print_own(error)
         what = "raised when it was to end" if member.has_served else "could not be started"
         member.fail(f"{job.target} {what}: its own error is above", ExitCode.UNREACHED)
         return ExitCode.UNREACHED

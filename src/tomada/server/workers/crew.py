@@ -242,7 +242,8 @@ class Crew:
         self._late_told.discard(worker.pid)
         how = worker.end()
         if WorkerEnded.subscribers:
-            is_wrong = not worker.is_told or bool(worker.process.returncode)
+            # One that says why it cannot start ends as it should; the supervisor tells what becomes of that.
+            is_wrong = worker.failure is None and (not worker.is_told or bool(worker.process.returncode))
             seconds = self._clock() - worker.started_at
             ended = WorkerEnded(number=worker.number, pid=worker.pid, seconds=seconds, reason=how, is_wrong=is_wrong)
             emit(ended)

@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
+from tomada.endpoint import log
 from tomada.errors import ListenFailed, TomadaError
 from tomada.server.terminal import has_terminal
 from tomada.server.workers.crew import Crew, NotStarted
@@ -255,7 +256,7 @@ class Supervisor:
         self._tell_ready()
         seconds = time.monotonic() - (coming.began if coming is not None else 0)
         if Reloaded.subscribers:
-            emit(Reloaded(seconds=seconds, reason=failure))
+            emit(Reloaded(seconds=seconds, reason=f"{failure}; the old version goes on"))
         self._face.reloaded(self, seconds, failure)
 
     # The crew tells.
@@ -291,8 +292,11 @@ class Supervisor:
             if worker.failure is None:
                 how = f"worker {worker.number} did not start: {how}"
             self._fail(how, code)
-        elif was_serving and coming is None:  # else the reload brings another one, or its failure does
-            self._crew.replace(worker)
+        elif was_serving:
+            if worker.failure is not None:
+                log.error("worker %d: %s", worker.number, how)
+            if coming is None:  # else the reload brings another one, or its failure does
+                self._crew.replace(worker)
 
     def is_alive(self, now: float) -> None:
         """Tell the service manager."""
