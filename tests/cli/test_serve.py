@@ -2,9 +2,12 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from typer.testing import Result
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
@@ -100,6 +103,13 @@ def test_a_start_function_that_raises_shows_its_author_where(tmp_path: Path) -> 
     assert server.returncode == 3
     assert "RuntimeError: no database" in errors
     assert errors.rstrip().endswith("late_shop.py could not be started: its own error is above")
+
+
+def test_windows_has_no_workers(tomada: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tomada.cli.job.sys", SimpleNamespace(platform="win32", stderr=sys.stderr))
+    result = tomada("serve", str(SHOP), "--workers", "2")
+    assert result.exit_code == 2
+    assert "which Windows has not" in result.stderr
 
 
 def test_a_wrong_handler_is_refused_in_one_line(tmp_path: Path) -> None:

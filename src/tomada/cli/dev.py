@@ -16,7 +16,7 @@ import typer
 from tomada.cli import certificates
 from tomada.cli.certificates import Authority, Certificate, Development, Key, server_tls
 from tomada.cli.groups import grouped
-from tomada.cli.job import Job, be_quiet_at_a_terminal, log_to_standard_error
+from tomada.cli.job import Job, be_quiet_at_a_terminal, check_system, log_to_standard_error
 from tomada.cli.output import Json, UsageError, errors_told
 from tomada.cli.serve_options import DeadlineOptions, IsolationChoice, IsolationOption, LimitOptions, Workers
 from tomada.cli.target import Bind, Origin, Target
@@ -62,6 +62,7 @@ def dev(
     log_to_standard_error(of_several=False)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # which tells of each change, too
     with errors_told(as_json=as_json):
+        check_system()
         _check_watchfiles()
         from tomada.cli.supervised import Shown, supervise
 

@@ -10,6 +10,7 @@ import msgspec
 
 import tomada
 from tomada.address import Address
+from tomada.cli.output import UsageError
 from tomada.server.activation import Activation
 from tomada.server.inherited import Inherited
 from tomada.settings import TLS, Deadlines, Isolation, Limits
@@ -84,6 +85,12 @@ def take_over(activation: Activation, serving: Serving) -> None:
             inherited.add(address, tuple(reserved.sockets))
     activation.check_used()
     serving.inherit(inherited)
+
+
+def check_system() -> None:
+    """Raise `UsageError` where there can be no workers."""
+    if sys.platform == "win32":
+        raise UsageError("workers need Unix sockets and signals, which Windows has not: use `tomada serve FILE` alone")
 
 
 def log_to_standard_error(*, of_several: bool) -> None:

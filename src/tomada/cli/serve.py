@@ -10,7 +10,7 @@ import typer
 from tomada.cli import certificates
 from tomada.cli.certificates import Authority, Certificate, Development, Key, server_tls
 from tomada.cli.groups import grouped
-from tomada.cli.job import Job, be_quiet_at_a_terminal, log_to_standard_error, take_over
+from tomada.cli.job import Job, be_quiet_at_a_terminal, check_system, log_to_standard_error, take_over
 from tomada.cli.listening import about, tell_listening
 from tomada.cli.loading import load_app, print_own
 from tomada.cli.output import ExitCode, Json, errors_told, print_json
@@ -73,6 +73,7 @@ def serve(
         if workers.workers is None:
             serve_here(job, option, as_json=as_json)
             return
+        check_system()
         from tomada.cli.supervised import Shown, supervise
 
         be_quiet_at_a_terminal()

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from tomada.cli.listening import About, tell_listening
-from tomada.cli.output import UsageError, print_json, tell_failure
+from tomada.cli.output import print_json, tell_failure
 from tomada.server.activation import activation
 from tomada.server.notifier import notifier
 from tomada.server.workers.control import Control
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from tomada.cli.job import Job
     from tomada.cli.serve_options import Workers
-
-_NO_WORKERS = "workers need Unix sockets and signals, which this system has not: leave --workers out"
 
 
 class Shown:
@@ -105,12 +103,7 @@ def supervise(
         as_json: Whether a failure is told to programs.
         persists: Whether a first start that fails waits for a reload.
         begin: Called with the supervisor before it runs.
-
-    Raises:
-        UsageError: This system has no workers.
     """
-    if sys.platform == "win32":
-        raise UsageError(_NO_WORKERS)
     given = activation()
     job = msgspec.structs.replace(job, given=tuple(map(str, given.addresses)))
     plan = Plan(

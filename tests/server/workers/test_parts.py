@@ -229,6 +229,15 @@ def test_one_that_does_not_end_is_killed(stage: Stage) -> None:
     assert stage.told.said[-1] == "ended, it was killed by SIGKILL (it had not ended in time)"
 
 
+def test_a_system_without_waitid_reaps_them_one_by_one(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = stage.crew.start(1)
+    worker.kill("the test")
+    os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+    monkeypatch.delattr(os, "waitid")
+    stage.crew.reap()
+    assert not stage.crew.members
+
+
 def test_a_worker_that_says_nonsense_is_killed() -> None:
     program = "import os, socket, time\ns = socket.socket(fileno=int(os.environ['TOMADA_CHANNEL']))\n"
     stage = Stage(program + "s.sendall(bytes([0, 0, 0, 1, 255]))\ntime.sleep(60)")

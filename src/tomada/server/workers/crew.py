@@ -219,6 +219,11 @@ class Crew:
 
     def reap(self) -> None:
         """Take leave of all processes that have ended, also of those whom nobody knows: no zombie stays."""
+        if not hasattr(os, "waitid"):  # macOS before Python 3.13
+            for member in tuple(self.members.values()):
+                if member.process.poll() is not None:
+                    self._ended(member)
+            return
         while True:
             try:
                 # To look first leaves the status to who started the process.
