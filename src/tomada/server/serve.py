@@ -135,11 +135,15 @@ class Server:
         if self._threads is not None:
             self._threads.cut()
 
-    async def _close(self, *, handover: bool) -> None:
+    def stop_accepting(self) -> None:
+        """Accept nobody any more, and receive no datagrams; what has been accepted goes on. `close` is to follow."""
+        for listener in self._listeners:
+            listener.stop_accepting()
         self._datagrams.stop_receiving()
+
+    async def _close(self, *, handover: bool) -> None:
+        self.stop_accepting()
         if handover:
-            for listener in self._listeners:
-                listener.stop_accepting()
             await asyncio.sleep(HANDOVER)
         for listener in self._listeners:
             listener.close()

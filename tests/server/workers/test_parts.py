@@ -133,6 +133,9 @@ class Listening:
     def is_ready(self, _: Worker) -> None:
         self.said.append("ready")
 
+    def is_deaf(self, _: Worker) -> None:
+        self.said.append("deaf")
+
     def has_ended(self, _: Worker, how: str, *, was_serving: bool) -> None:
         self.said.append(f"ended, {how}{', serving' if was_serving else ''}")
 

@@ -17,7 +17,7 @@ from tomada.endpoint import log
 from tomada.errors import TomadaError
 from tomada.server.workers.backoff import BackOff
 from tomada.server.workers.channel import ChannelBroken
-from tomada.server.workers.messages import Beat, Failed, Want
+from tomada.server.workers.messages import Beat, Deaf, Failed, Want
 from tomada.server.workers.worker import Worker
 from tomada.telemetry import WorkerEnded, WorkerStarted, emit
 
@@ -75,6 +75,9 @@ class Told(Protocol):
 
     def is_ready(self, worker: Worker, /) -> None:
         """It accepts."""
+
+    def is_deaf(self, worker: Worker, /) -> None:
+        """It accepts nobody any more."""
 
     def has_ended(self, worker: Worker, how: str, /, *, was_serving: bool) -> None:
         """It is gone."""
@@ -170,6 +173,9 @@ class Crew:
             self._told.wanted(worker)
         elif isinstance(message, Failed):
             worker.failure = message
+        elif isinstance(message, Deaf):
+            worker.is_deaf = True
+            self._told.is_deaf(worker)
         elif worker.ready is None:
             worker.ready, worker.ready_at, worker.beat_at = message, now, now
             if WorkerStarted.subscribers:

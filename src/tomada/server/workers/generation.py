@@ -21,12 +21,14 @@ class Generation:
         now: The time.
     """
 
-    __slots__ = ("_count", "_start", "began", "callers", "workers")
+    __slots__ = ("_count", "_start", "before", "began", "callers", "workers")
 
     def __init__(self, count: int, start: Callable[[int], Worker], now: float) -> None:
         self._count = count
         self._start = start
         self.began = now
+        self.before: set[Worker] = set()
+        """Those that it has replaced, as long as they may still accept."""
         self.workers: dict[int, Worker] = {}
         self.callers: list[Callable[[str], None]] = []
         """Who is to be told of the outcome: nothing, or why it failed."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tomada.event_loop import new_event_loop
 from tomada.server.inherited import Inherited
 from tomada.server.workers.channel import ChannelBroken, workers_end
-from tomada.server.workers.messages import Beat, Cut, Failed, Place, Ready, Sockets, Start, Stop, Want
+from tomada.server.workers.messages import Beat, Cut, Deaf, Failed, Place, Ready, Sockets, Start, Stop, Want
 from tomada.server.workers.worker import CHANNEL
 
 if TYPE_CHECKING:
@@ -127,6 +127,8 @@ class Member:
                 server.cut()
             elif isinstance(message, Stop):
                 self._handover = message.handover
+                server.stop_accepting()
+                self._tell(Deaf())
             stop.set()
         if self._channel.is_ended:
             asyncio.get_running_loop().remove_reader(self._channel.socket)

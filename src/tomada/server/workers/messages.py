@@ -51,6 +51,10 @@ class Beat(Message, frozen=True):
     """The worker's event loop runs."""
 
 
+class Deaf(Message, frozen=True):
+    """The worker accepts nobody any more, as it was told to end."""
+
+
 class Failed(Message, frozen=True):
     """The worker cannot start; what is more to say it has written to standard error."""
 
@@ -71,4 +75,4 @@ class Cut(Message, frozen=True):
 
 
 ToWorker = Start | Sockets | Stop | Cut
-FromWorker = Want | Ready | Beat | Failed
+FromWorker = Want | Ready | Beat | Deaf | Failed

@@ -86,6 +86,8 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._crew = Crew(plan, self._selector, self)
         self._coming: Generation | None = None
+        self._arrived: Generation | None = None
+        """One that serves, whose forerunners may still accept."""
         self._has_served = False
         self._had_terminal = has_terminal()
         self._stops = 0
@@ -165,6 +167,8 @@ class Supervisor:
         """Let the workers serve what is under way and end; the second time: end them now; the third: kill them."""
         self._stops += 1
         if self._stops == 1:
+            if self._arrived is not None:
+                self._tell_reloaded(self._arrived)
             self._notifier.stopping()
             self._give_up_coming("stopped")
             self._crew.replace_none()
@@ -190,6 +194,8 @@ class Supervisor:
             if caller is not None:
                 caller("the server stops")
             return
+        if self._arrived is not None:
+            self._tell_reloaded(self._arrived)
         if self._has_served:
             self._notifier.reloading()
         self._give_up_coming(_SUPERSEDED)
@@ -222,16 +228,33 @@ class Supervisor:
         for worker in before.values():
             crew.stop(worker, "replaced by a reload", handover=True)
         self._holder.keep_only(coming.workers[1].places)
-        self._tell_ready()
-        if not self._has_served:
-            self._has_served = True
-            self._face.listening(self)
+        if self._has_served:
+            self._arrived = coming
+            coming.before = {worker for worker in before.values() if worker.ready is not None}
+            self._leave_behind(None)
             return
-        seconds = time.monotonic() - coming.began
+        self._has_served = True
+        self._tell_ready()
+        self._face.listening(self)
+
+    def _leave_behind(self, deaf: Worker | None) -> None:
+        """The reload is over when none of those before it accepts any more: who calls now gets the new version."""
+        arrived = self._arrived
+        if arrived is None:
+            return
+        if deaf is not None:
+            arrived.before.discard(deaf)
+        if not arrived.before:
+            self._tell_reloaded(arrived)
+
+    def _tell_reloaded(self, arrived: Generation) -> None:
+        self._arrived = None
+        self._tell_ready()
+        seconds = time.monotonic() - arrived.began
         if Reloaded.subscribers:
             emit(Reloaded(seconds=seconds))
         self._face.reloaded(self, seconds, "")
-        coming.tell("")
+        arrived.tell("")
 
     def _describe(self) -> None:
         ready = self._crew.serving[1].ready
@@ -282,8 +305,13 @@ class Supervisor:
         if coming is self._coming and coming.is_ready:
             self._complete(coming)
 
+    def is_deaf(self, worker: Worker) -> None:
+        """A reload is over, if that was the last of those before it."""
+        self._leave_behind(worker)
+
     def has_ended(self, worker: Worker, how: str, *, was_serving: bool) -> None:
         """Replace it, if it was to serve."""
+        self._leave_behind(worker)
         if self._stops or worker.is_told:
             return
         coming = self._coming

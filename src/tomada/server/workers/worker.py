@@ -33,6 +33,7 @@ class Worker:
         channel: To it.
         ready: What it said when it was; None before.
         ready_at: When that was.
+        is_deaf: Whether it accepts nobody any more.
         beat_at: When it last gave a sign of life.
         places: Where it serves.
         failure: Why it cannot start, as it says.
@@ -45,6 +46,7 @@ class Worker:
         "beat_at",
         "channel",
         "failure",
+        "is_deaf",
         "is_told",
         "kill_at",
         "number",
@@ -69,6 +71,7 @@ class Worker:
         self.kill_at = inf
         self.why = ""
         self.is_told = False
+        self.is_deaf = False
         try:
             with theirs:
                 self.process = _started(command, theirs.fileno())
