@@ -42,10 +42,11 @@ from tomada.errors import (
     UnverifiedPeer,
 )
 from tomada.message import Message, Request
-from tomada.server import Server, StreamListener, listen_stream, serve
+from tomada.server import Server, ServerStatistics, StreamListener, listen_stream, serve
 from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
-from tomada.transports import DatagramStatistics, Identity
+from tomada.telemetry import ConnectionStatistics, StreamStatistics, subscribe
+from tomada.transports import Credentials, DatagramStatistics, Identity
 from tomada.web import web_folder
 
 __all__ = [
@@ -59,6 +60,8 @@ __all__ = [
     "ConnectFailed",
     "Connection",
     "ConnectionLost",
+    "ConnectionStatistics",
+    "Credentials",
     "Datagram",
     "DatagramClient",
     "DatagramError",
@@ -86,10 +89,12 @@ __all__ = [
     "RemoteError",
     "Request",
     "Server",
+    "ServerStatistics",
     "Stream",
     "StreamBusy",
     "StreamEnded",
     "StreamListener",
+    "StreamStatistics",
     "SystemPort",
     "TimedOut",
     "TomadaError",
@@ -103,6 +108,7 @@ __all__ = [
     "connect_stream",
     "listen_stream",
     "serve",
+    "subscribe",
     "sync",
     "telemetry",
     "u8",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tomada.errors import ConnectionLost, TimedOut
 from tomada.protocol import GoodbyeCode, State
 from tomada.protocol.state import FINAL
+from tomada.telemetry import late
 from tomada.transports import identity
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from tomada.link import Link
     from tomada.message import Message, Request
     from tomada.protocol import TypeEntry
-    from tomada.transports import Identity
+    from tomada.telemetry import ConnectionStatistics
+    from tomada.transports import Credentials, Identity
 
 ReplyT = TypeVar("ReplyT")
 
@@ -89,6 +91,7 @@ class Connection:
             async with asyncio.timeout(timeout):
                 return await self.ask(request)
         except TimeoutError:
+            late("ask", timeout, self.peer)
             raise TimedOut(f"no reply to {type(request).__name__} from {self.peer} within {timeout:g} s") from None
 
     async def send(self, message: Message) -> None:
@@ -200,6 +203,11 @@ class Connection:
         return None if self._link.transport is None else identity(self._link.transport)
 
     @property
+    def credentials(self) -> Credentials | None:
+        """The peer's process, user and group over a Unix socket; ``None`` elsewhere, or if the system does not tell."""
+        return self._link.credentials
+
+    @property
     def alpn(self) -> str | None:
         """The application protocol that the two ends agreed on (`TLS.protocols`), if they did."""
         return None if self._link.transport is None else self._link.transport.get_extra_info("alpn")
@@ -218,6 +226,10 @@ class Connection:
     def refusals(self) -> tuple[TomadaError, ...]:
         """Why the peer refused one-way messages of this end, the last hundred reasons."""
         return self._link.refusals
+
+    def statistics(self) -> ConnectionStatistics:
+        """What the connection has done so far; also when it has ended."""
+        return self._link.statistics()
 
     @property
     def peer_types(self) -> dict[str, TypeEntry]:

@@ -6,13 +6,17 @@ import asyncio
 import logging
 from contextvars import copy_context
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from tomada.binding import Binding
+from tomada.capacity import Places, Room
 from tomada.eager import Starter
 from tomada.messenger import Repertoire
 from tomada.protocol import Engine, GoodbyeCode, Hello, PeerLimits, Role, State, Welcome, encode
 from tomada.sweep import sweep_of
+from tomada.telemetry import late
+from tomada.telemetry.statistics import Tally
 from tomada.threads import Threads
 from tomada.transports import End
 
@@ -59,10 +63,13 @@ class Endpoint:
         "is_cut",
         "limits",
         "loop",
+        "places",
         "repertoire",
         "role",
+        "room",
         "starter",
         "sweep",
+        "tally",
         "tasks",
     )
 
@@ -76,9 +83,15 @@ class Endpoint:
         self.starter = Starter(self.loop)
         self.sweep = sweep_of(self.loop)
         """Looks when something is late."""
+        self.places = Places(limits.all_handlers, self.loop)
+        """What all its handlers share."""
+        self.room = Room(limits.all_buffer_bytes if role is Role.ACCEPTING else inf)
+        """What all that waits in its connections shares."""
         self.connections: set[Link] = set()
         self.flows: set[Flow] = set()
         """The byte streams that have been accepted."""
+        self.tally = Tally()
+        """Of this endpoint and of those `beside` it."""
         self.tasks: set[asyncio.Task[Any]] = set()
         """Handlers and hooks that have begun and wait."""
         self.is_closing = False
@@ -116,6 +129,7 @@ class Endpoint:
         endpoint = cls(other.role, other._app, limits, other.deadlines, other._connection_type)
         endpoint._binding = other._binding
         endpoint._is_guest = True
+        endpoint.tally = other.tally
         endpoint._be_ready()
         return endpoint
 
@@ -146,6 +160,7 @@ class Endpoint:
         await self._wait_for_tasks()
         self.is_cut = True
         if self.tasks:
+            late("drain", self.deadlines.drain, "")
             log.warning("cut: %d handlers have not ended within %g s", len(self.tasks), self.deadlines.drain)
             self._cancel_tasks()
             await asyncio.sleep(0)

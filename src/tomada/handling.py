@@ -16,6 +16,8 @@ from tomada.errors import ConnectionLost, InvalidMessage, RemoteError
 from tomada.messenger import WRONG_REPLY
 from tomada.protocol import FailureCode, GoodbyeCode
 from tomada.protocol.state import FINAL
+from tomada.telemetry import RequestEnded
+from tomada.telemetry.spans import span
 
 if TYPE_CHECKING:
     from tomada.address import Address
@@ -51,6 +53,7 @@ class Handling(asyncio.Protocol):
         "endpoint",
         "engine",
         "greeter",
+        "in_line",
         "is_refused",
         "loop",
         "messenger",
@@ -76,6 +79,8 @@ class Handling(asyncio.Protocol):
         """Runs the ``on_connect`` functions."""
         self.is_refused = False
         """Whether ``on_connect`` raised."""
+        self.in_line = False
+        """Whether it waits for a place that all connections share."""
         self._cap = endpoint.limits.handlers
         """How many handlers may run just now."""
         self._busy = 0
@@ -142,11 +147,21 @@ class Handling(asyncio.Protocol):
 
     # Start.
 
+    @property
+    def running(self) -> int:
+        """How many handlers have begun and wait for something."""
+        return self._busy
+
     def handle(self, route: Route, message: Any, id_: int) -> None:
         """Start the handler now, or in its turn: when one of those that run has ended, and its reply can be sent."""
         if self.is_refused:
             self.engine.refuse(id_, FailureCode.CANCELLED, "", REFUSED)
-        elif self._busy >= self._cap or self._waiting or self.engine.unsent > self.turn_bytes:
+        elif (
+            self._busy >= self._cap
+            or self._waiting
+            or self.endpoint.places.is_full
+            or self.engine.unsent > self.turn_bytes
+        ):
             self._keep(route, message, id_)
         else:
             self._start(route, message, id_)
@@ -173,19 +188,45 @@ class Handling(asyncio.Protocol):
         self._starting = False
         if self.endpoint.is_cut:
             self._waiting = None
-        while self._waiting and self._busy < self._cap and self.engine.unsent <= self.turn_bytes:
-            key, (route, message) = self._waiting.popitem(last=False)
-            if key < 0:
-                self.crowd -= 1
-            self._start(route, message, max(key, 0))
+        places = self.endpoint.places
+        while self._may_start and not places.is_full:
+            self._start_first()
         self.throttle()
         self.wake()
-        if self._busy < self._cap:
+        if self._busy < self._cap and self._waiting:
+            if places.is_full:
+                places.wait(self)
+            else:
+                self._start_soon()
+
+    @property
+    def _may_start(self) -> bool:
+        """Whether there is one that waits, and this connection's own limits let it start."""
+        return bool(self._waiting) and self._busy < self._cap and self.engine.unsent <= self.turn_bytes
+
+    def _start_first(self) -> None:
+        assert self._waiting, "whoever calls has looked"  # noqa: S101 - the house's own order
+        key, (route, message) = self._waiting.popitem(last=False)
+        if key < 0:
+            self.crowd -= 1
+        self._start(route, message, max(key, 0))
+
+    def start_one(self) -> bool:
+        """Take a place that all connections share, where this one can; whether it would take another."""
+        if not self._may_start or self.endpoint.is_cut:
             self._start_soon()
+            return False
+        self._start_first()
+        self.throttle()
+        self.wake()
+        return self._may_start
 
     def _start(self, route: Route, message: Any, id_: int) -> None:
         try:
-            outcome = self.endpoint.starter.start(route.call(message, self.connection))
+            call = route.call(message, self.connection)
+            if RequestEnded.subscribers:
+                call = span(call, route.name, self.peer)
+            outcome = self.endpoint.starter.start(call)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered, and told to the log
             self._raised(route, id_, error)
         except asyncio.CancelledError:
@@ -194,6 +235,7 @@ class Handling(asyncio.Protocol):
             if outcome.__class__ is Suspended:
                 task = self.endpoint.starter.carry(outcome, self._finish(route, id_, outcome))
                 self._busy += 1
+                self.endpoint.places.take()
                 self.endpoint.tasks.add(task)
                 if id_:
                     self._running[id_] = task, route
@@ -252,6 +294,7 @@ class Handling(asyncio.Protocol):
         finally:
             task = asyncio.current_task()
             self._busy -= 1
+            self.endpoint.places.free()
             self.endpoint.tasks.discard(cast("asyncio.Task[None]", task))
             if id_ in self._running and self._running[id_][0] is task:
                 del self._running[id_]

@@ -13,8 +13,9 @@ from tomada.handling import Handling
 from tomada.protocol import GoodbyeCode, Role, State
 from tomada.protocol.state import FINAL
 from tomada.sweep import NOWHERE, TICK
-from tomada.telemetry import ConnectionEnded, DeadlineStruck, emit
-from tomada.transports import reset, unacknowledged
+from tomada.telemetry import ConnectionEnded, ConnectionOpened, HandshakeEnded, emit, late
+from tomada.telemetry.statistics import ConnectionStatistics
+from tomada.transports import own_address, reset, unacknowledged
 
 if TYPE_CHECKING:
     from tomada.endpoint import Endpoint
@@ -31,6 +32,7 @@ class Lifetime(Handling):
     __slots__ = (
         "_due_progress",
         "_exchanged",
+        "_is_told",
         "_late",
         "_pinged_at",
         "_seen_bytes",
@@ -38,12 +40,15 @@ class Lifetime(Handling):
         "clogged",
         "cut_reason",
         "heard_at",
+        "opened_at",
         "paused",
         "received_bytes",
         "sent_bytes",
         "slot",
+        "squeezed",
         "transport",
         "was_open",
+        "weighed",
     )
 
     def __init__(self, endpoint: Endpoint, engine: Engine) -> None:
@@ -52,6 +57,8 @@ class Lifetime(Handling):
         self.slot = NOWHERE
         self.was_open = False
         """Whether the handshake was completed."""
+        self._is_told = False
+        self.opened_at = 0.0
         self.cut_reason = ""
         """Why this end has cut it, if it has."""
         self.received_bytes = 0
@@ -60,6 +67,10 @@ class Lifetime(Handling):
         """Whether reading pauses."""
         self.clogged = False
         """Whether the transport takes no more: what is queued stays in the engine."""
+        self.squeezed = False
+        """Whether too much waits in all connections of the endpoint, and some of it here."""
+        self.weighed = 0
+        """How many bytes waited here when that was counted last."""
         self.heard_at = self._exchanged = self.loop.time()
         """When something came last."""
         self._pinged_at = 0.0
@@ -104,6 +115,10 @@ class Lifetime(Handling):
     def sweep(self, now: float) -> float:
         """End what is late; when to look again."""
         deadlines, engine = self.endpoint.deadlines, self.engine
+        _ = (
+            engine.sent_messages,
+            engine.received_messages,
+        )  # asked now and then, they notice when a sequence begins anew
         if self.transport is None or self.transport.is_closing() or engine.state in FINAL:
             return self._sweep_end(now)
         if engine.expired(now, deadlines.handshake, deadlines.frame):
@@ -122,7 +137,8 @@ class Lifetime(Handling):
             return inf
         if now < self._late:
             return self._late
-        self._struck("drain")
+        if self.was_open:
+            self._struck("drain")
         self.cut(f"not closed within {self.endpoint.deadlines.drain:g} s" if self.was_open else "the server stops")
         return inf
 
@@ -185,29 +201,97 @@ class Lifetime(Handling):
             reset(self.transport)
 
     def _struck(self, deadline: str) -> None:
-        if DeadlineStruck.subscribers:
-            seconds = getattr(self.endpoint.deadlines, deadline)
-            emit(DeadlineStruck(deadline=deadline, seconds=seconds, peer=str(self.peer)))
+        late(deadline, getattr(self.endpoint.deadlines, deadline), self.peer)
 
-    # The end.
+    @property
+    def unsent_bytes(self) -> int:
+        """How much waits until the kernel takes more."""
+        if not self.clogged or self.transport is None:
+            return 0
+        return self.transport.get_write_buffer_size() + self.engine.unsent
+
+    # All connections together: `Room` calls these.
+
+    def held(self) -> int:
+        """How many bytes wait here: to be sent, or for the rest of their message."""
+        self.weighed = self.unsent_bytes + self.engine.unfinished
+        return self.weighed
+
+    def squeeze(self, *, squeezed: bool) -> None:
+        """Read no more while something waits to be sent; or go on."""
+        if squeezed is not self.squeezed:
+            self.squeezed = squeezed
+            self.throttle()
+
+    # What is told.
+
+    def tell_open(self) -> None:
+        """The handshake is complete: tell those who want to know."""
+        accepted = self.endpoint.role is Role.ACCEPTING
+        self.was_open = True
+        self.opened_at = self.loop.time()
+        self.endpoint.tally.connection_opened()
+        if accepted and HandshakeEnded.subscribers:
+            self._tell_handshake("", is_wrong=False)
+        if ConnectionOpened.subscribers:
+            emit(ConnectionOpened(peer=str(self.peer), kind="messages", accepted=accepted))
 
     def tell_end(self) -> None:
-        """Tell those who want to know that the connection has ended."""
+        """The connection has ended, or its handshake has failed: tell those who want to know, once."""
+        if self._is_told:
+            return
+        self._is_told = True
+        engine = self.engine
+        is_wrong = engine.state is State.FAILED or engine.cut or bool(self.cut_reason)
+        accepted = self.endpoint.role is Role.ACCEPTING
+        if not self.was_open:
+            if accepted and HandshakeEnded.subscribers:
+                self._tell_handshake(engine.reason, is_wrong=is_wrong and not self.endpoint.is_closing)
+            return
+        self.endpoint.tally.connection_ended(is_wrong=is_wrong)
         if ConnectionEnded.subscribers:
-            is_wrong = self.engine.state is State.FAILED or self.engine.cut or bool(self.cut_reason)
-            is_stopped = self.endpoint.is_closing and not self.was_open
             emit(
                 ConnectionEnded(
                     peer=str(self.peer),
                     kind="messages",
-                    accepted=self.endpoint.role is Role.ACCEPTING,
-                    seconds=self.loop.time() - self.engine.made_at,
-                    reason=self.engine.reason,
-                    is_wrong=is_wrong and not is_stopped,
+                    accepted=accepted,
+                    seconds=self.loop.time() - self.opened_at,
+                    reason=engine.reason,
+                    is_wrong=is_wrong,
                     received_bytes=self.received_bytes,
                     sent_bytes=self.sent_bytes,
+                    received_messages=engine.received_messages,
+                    sent_messages=engine.sent_messages,
                 )
             )
+
+    def _tell_handshake(self, reason: str, *, is_wrong: bool) -> None:
+        emit(
+            HandshakeEnded(
+                address="" if self.transport is None else str(own_address(self.transport)),
+                peer=str(self.peer),
+                seconds=self.loop.time() - self.engine.made_at,
+                reason=reason,
+                is_wrong=is_wrong,
+            )
+        )
+
+    def statistics(self) -> ConnectionStatistics:
+        """What it has done so far."""
+        engine, transport = self.engine, self.transport
+        return ConnectionStatistics(
+            seconds=self.loop.time() - engine.made_at,
+            received_bytes=self.received_bytes,
+            sent_bytes=self.sent_bytes,
+            received_messages=engine.received_messages,
+            sent_messages=engine.sent_messages,
+            waiting_bytes=engine.unsent + (0 if transport is None else transport.get_write_buffer_size()),
+            own_requests=engine.own_requests,
+            peer_requests=engine.peer_requests,
+            handlers=self.running,
+        )
+
+    # The end.
 
     async def after_end(self) -> None:
         """Run the ``on_disconnect`` functions."""

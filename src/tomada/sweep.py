@@ -18,6 +18,9 @@ TICK: Final = 0.1
 """Seconds: what is late is noticed so much later, at most."""
 NOWHERE: Final = -1
 _STALLED: Final = 5
+"""So many ticks late the wheel itself may be, before it takes that for a stop of the whole process."""
+_AGAIN: Final = 1.0
+"""Seconds until it looks again at what could not be looked at."""
 _BURST: Final = 64
 _SOON: Final = 5
 
@@ -112,6 +115,7 @@ class Sweep:
                 self.watch(item, item.sweep(now))
             except Exception as error:  # noqa: BLE001 - the others are looked at all the same
                 self._loop.call_exception_handler({"message": f"looking at {item!r} failed", "exception": error})
+                self.watch(item, now + _AGAIN)
         if items:
             self._looking.add(slot)
             self._loop.call_soon(self._look, slot)

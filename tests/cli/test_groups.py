@@ -7,7 +7,16 @@ from typer.testing import CliRunner, Result
 
 from tomada import Deadlines, Limits
 from tomada.cli.groups import count, grouped, seconds, size
-from tomada.cli.serve_options import DEADLINES, LIMITS, DeadlineOptions, LimitOptions, WorkerOptions, Workers
+from tomada.cli.serve_options import (
+    ACCESS,
+    DEADLINES,
+    LIMITS,
+    Access,
+    DeadlineOptions,
+    LimitOptions,
+    WorkerOptions,
+    Workers,
+)
 
 CLIENTS_ONLY = {"connect"}
 
@@ -75,6 +84,13 @@ def test_what_makes_no_sense_is_wrong_usage(parsed: Callable[..., Result], words
     result = parsed(*words, "bank")
     assert result.exit_code == 2
     assert text in result.output
+
+
+def test_who_may_connect() -> None:
+    values = {"a_unix_mode": 0o660, "a_allow_users": ["ana", "rui"], "a_proxied_by": None, "a_unix_owner": ":bank"}
+    assert ACCESS.build("a", values) == Access(unix_mode=0o660, allow_users=("ana", "rui"), unix_owner=":bank")
+    with pytest.raises(typer.BadParameter, match="is no mode of a file"):
+        ACCESS.choices["unix_mode"].read("rw")  # type: ignore[misc] # it has one
 
 
 def test_values_are_read() -> None:

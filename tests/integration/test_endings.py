@@ -294,7 +294,7 @@ def test_single_bytes_do_not_renew_the_deadline_of_the_handshake(run: Run, caplo
             await peer.until_closed()
             trickling.cancel()
             await asyncio.wait([trickling])
-            assert f"{peer.address}: closed: no handshake within 0.2 s" in caplog.text
+            assert f"{peer.address}: refused: no handshake within 0.2 s" in caplog.text
 
     run(main())
 

@@ -55,7 +55,7 @@ def test_a_stranger_is_seen_off_before_the_handshake(run: Run, caplog: pytest.Lo
         async with serving(limits=LIMITS) as (server, _), wire(server) as peer:
             peer.say(STRANGERS[who])
             line = await seen_off(server, caplog, peer)
-            assert ": closed: " in line
+            assert ": refused: " in line
             if who.startswith(("a TLS", "an HTTP")):
                 assert who in line
 

@@ -251,11 +251,11 @@ def test_a_frame_has_one_deadline_from_its_first_byte_to_its_last(run: Run) -> N
         async with paired(deadlines=tomada.Deadlines(frame=1_000)) as (near, far):
             receiving = asyncio.create_task(far.frames().receive())
             await near.send(b"\0")
-            await until(lambda: far.flow._due)
-            due = far.flow._due
+            await until(lambda: far.flow._wait)
+            due = far.flow._wait
             await near.send(b"\0\0\x05rest")
             await until(lambda: far.flow._needed == 9)
-            assert far.flow._due == due
+            assert far.flow._wait == due
             await near.send(b"!")
             assert await receiving == b"rest!"
 
@@ -268,7 +268,7 @@ def test_who_looks_after_what_is_sent_does_not_shorten_the_wait_to_receive(run: 
             receiving = asyncio.create_task(far.receive())
             await until(lambda: far.flow._reader)
             for _ in range(20):
-                far.flow._strike()
+                far.flow.sweep(asyncio.get_running_loop().time())
             await asyncio.sleep(0)
             assert not receiving.done()
             await near.send(b"here")

@@ -118,7 +118,7 @@ def test_a_handler_that_raises_is_told_to_the_log_and_its_peer_finds_no_end(
                 assert await stream.receive() == b"half of "
                 assert await stream.receive() == b""
 
-    caplog.set_level(logging.INFO, "tomada")
+    caplog.set_level(logging.DEBUG, "tomada")
     run(main())
     assert "it was me" in caplog.text
     assert " ended: tcp://127.0.0.1:" in caplog.text

@@ -308,7 +308,7 @@ def test_a_close_waits_for_a_peer_that_still_takes_what_was_written(run: Run) ->
 def test_a_frame_that_is_not_completed_ends_the_connection(run: Run) -> None:
     async def main() -> None:
         accepting = Accepting(msgspec.structs.replace(OPTIONS, frame=0.02)).open()
-        trickled = iter(raw(2, bytes(100)))
+        trickled = iter(raw(2, bytes(10_000)))
         while not accepting.below.is_over:
             accepting.layer.data_received(bytes([next(trickled)]))
             await asyncio.sleep(0.001)

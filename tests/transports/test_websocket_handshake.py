@@ -115,7 +115,7 @@ def test_a_wrong_request_is_refused_with_the_status_that_says_why(
     run(main())
     (record,) = [record for record in caplog.records if record.name == "tomada"]
     assert record.levelno == logging.WARNING
-    assert record.getMessage().startswith("192.0.2.1:9: refused: no WebSocket handshake: ")
+    assert record.getMessage().startswith("ws://192.0.2.1:9: refused: no WebSocket handshake: ")
     assert record.getMessage().isprintable()
 
 

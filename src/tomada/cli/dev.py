@@ -18,7 +18,14 @@ from tomada.cli.certificates import Authority, Certificate, Development, Key, se
 from tomada.cli.groups import grouped
 from tomada.cli.job import Job, be_quiet_at_a_terminal, check_system, log_to_standard_error
 from tomada.cli.output import Json, UsageError, errors_told
-from tomada.cli.serve_options import DeadlineOptions, IsolationChoice, IsolationOption, LimitOptions, Workers
+from tomada.cli.serve_options import (
+    AccessOptions,
+    DeadlineOptions,
+    IsolationChoice,
+    IsolationOption,
+    LimitOptions,
+    Workers,
+)
 from tomada.cli.target import Bind, Origin, Target
 
 if TYPE_CHECKING:
@@ -53,6 +60,7 @@ def dev(
     isolation: IsolationOption = IsolationChoice.TASK,
     deadlines: DeadlineOptions,
     limits: LimitOptions,
+    access: AccessOptions,
     as_json: Json = False,
 ) -> None:
     """Serve an application, and load it anew whenever a Python file in its folder changes.
@@ -78,6 +86,7 @@ def dev(
             limits=limits,
             deadlines=deadlines,
             isolation=isolation.value,
+            access=access,
         )
         shown = Shown(as_json=as_json, option=" --tls-dev" if development else "", develops=True)
         folder = watched_folder(target)

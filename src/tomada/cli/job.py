@@ -11,6 +11,8 @@ import msgspec
 import tomada
 from tomada.address import Address
 from tomada.cli.output import UsageError
+from tomada.cli.serve_options import Access
+from tomada.errors import TomadaError
 from tomada.server.activation import Activation
 from tomada.server.inherited import Inherited
 from tomada.settings import TLS, Deadlines, Isolation, Limits
@@ -34,6 +36,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         limits: Of each process.
         deadlines: Of each connection.
         isolation: Where each connection is served.
+        access: Who may connect.
     """
 
     target: str
@@ -44,21 +47,32 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     deadlines: Deadlines = Deadlines()
     isolation: Isolation = "task"
+    access: Access = Access()
 
     def serving(self, app: App) -> Serving:
-        """The server, not running yet."""
+        """The server, not running yet.
+
+        Raises:
+            UsageError: An option is of no use where it listens, or names what there is not.
+        """
         addresses: list[Any] = list(self.bind or self._given_for_messages(app))
         if not addresses and not (app.has_addresses and not app.handlers):
             addresses.append(DEFAULT_ADDRESS)
-        return tomada.serve(
-            app,
-            *addresses,
-            tls=self.tls,
-            origins=self.origins,
-            limits=self.limits,
-            deadlines=self.deadlines,
-            isolation=self.isolation,
-        )
+        try:
+            return tomada.serve(
+                app,
+                *addresses,
+                tls=self.tls,
+                origins=self.origins,
+                limits=self.limits,
+                deadlines=self.deadlines,
+                isolation=self.isolation,
+                **msgspec.structs.asdict(self.access),
+            )
+        except ValueError as error:
+            if isinstance(error, TomadaError):
+                raise
+            raise UsageError(str(error)) from error
 
     def _given_for_messages(self, app: App) -> list[Address]:
         """The addresses of the sockets that were given, but for those that the application's own handlers name."""

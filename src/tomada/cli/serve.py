@@ -14,7 +14,14 @@ from tomada.cli.job import Job, be_quiet_at_a_terminal, check_system, log_to_sta
 from tomada.cli.listening import about, tell_listening
 from tomada.cli.loading import load_app, print_own
 from tomada.cli.output import ExitCode, Json, errors_told, print_json
-from tomada.cli.serve_options import DeadlineOptions, IsolationChoice, IsolationOption, LimitOptions, WorkerOptions
+from tomada.cli.serve_options import (
+    AccessOptions,
+    DeadlineOptions,
+    IsolationChoice,
+    IsolationOption,
+    LimitOptions,
+    WorkerOptions,
+)
 from tomada.cli.target import Bind, Origin, Target
 from tomada.errors import TomadaError
 
@@ -52,6 +59,7 @@ def serve(
     workers: WorkerOptions,
     deadlines: DeadlineOptions,
     limits: LimitOptions,
+    access: AccessOptions,
     as_json: Json = False,
 ) -> None:
     """Serve an application until Ctrl-C, which lets it end what is under way; a second one ends it at once."""
@@ -66,6 +74,7 @@ def serve(
             limits=limits,
             deadlines=deadlines,
             isolation=isolation.value,
+            access=access,
         )
         option = " --tls-dev" if development else ""
         if development:

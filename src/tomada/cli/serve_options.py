@@ -11,6 +11,7 @@ import typer
 
 from tomada.cli.groups import Choice, Group, count, seconds, size
 from tomada.settings import Deadlines, Limits
+from tomada.transports.rights import LARGEST_MODE
 
 
 class Placement(StrEnum):
@@ -69,6 +70,31 @@ def _marks(text: str) -> tuple[int, int]:
     if not colon:
         raise typer.BadParameter(f"{text!r} has no two numbers: write START:FULL, as 512:1024")
     return count(start), count(full)
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may connect, beyond what TLS says."""
+
+    proxied_by: tuple[str, ...] = ()
+    unix_mode: int | None = None
+    unix_owner: str = ""
+    allow_users: tuple[str, ...] = ()
+
+
+def _access(**values: Any) -> Access:
+    for name in ("proxied_by", "allow_users"):
+        values[name] = tuple(values.get(name) or ())
+    return Access(**values)
+
+
+def _mode(text: str) -> int:
+    try:
+        value = int(text, 8)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= LARGEST_MODE:
+        raise typer.BadParameter(f"{text!r} is no mode of a file: write it as chmod takes it, as 660")
+    return value
 
 
 DEADLINES = Group(
@@ -161,6 +187,42 @@ IsolationOption = Annotated[
         show_default=False,
     ),
 ]
+ACCESS = Group(
+    "Access",
+    _access,
+    {
+        "proxied_by": Choice(
+            "--proxied-by",
+            "A network of proxies, as 10.0.0.0/8, whose connections begin with a PROXY header; may be repeated.",
+            metavar="NETWORK",
+            annotation=list,
+        ),
+        "unix_mode": Choice(
+            "--unix-mode",
+            "The mode of socket files, as 660; who may write to one may connect.",
+            _mode,
+            "MODE",
+            int,
+            "as the umask has it",
+        ),
+        "unix_owner": Choice(
+            "--unix-owner",
+            "The owner of socket files: user, user:group or :group.",
+            metavar="USER:GROUP",
+            shown="this process's own",
+        ),
+        "allow_users": Choice(
+            "--allow-user",
+            "A user whose processes may connect to unix addresses; may be repeated.",
+            metavar="NAME",
+            annotation=list,
+            shown="all",
+        ),
+    },
+)
+"""What `Access` has."""
+
+AccessOptions = Annotated[Access, ACCESS]
 DeadlineOptions = Annotated[Deadlines, DEADLINES]
 LimitOptions = Annotated[Limits, LIMITS]
 WorkerOptions = Annotated[Workers, WORKERS]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tomada.app import App, Handler, Hook
     from tomada.message import Message, Request
     from tomada.protocol import TypeEntry
-    from tomada.transports import Identity
+    from tomada.transports import Credentials, Identity
 
 ReplyT = TypeVar("ReplyT")
 
@@ -165,6 +165,11 @@ class Connection:
     def identity(self) -> Identity | None:
         """Who the server is, as its verified TLS certificate says; ``None`` without TLS."""
         return blocking.identity(self._connected)
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """The server's process, user and group over a Unix socket; ``None`` elsewhere, or once it is closed."""
+        return blocking.credentials(self._connected)
 
     @property
     def alpn(self) -> str | None:

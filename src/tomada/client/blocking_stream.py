@@ -10,7 +10,7 @@ from tomada.client import stream
 from tomada.errors import ConnectionLost, StreamBusy
 from tomada.event_loop import new_event_loop
 from tomada.streams import blocking
-from tomada.streams.flow import CLOSED
+from tomada.streams.inflow import CLOSED
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

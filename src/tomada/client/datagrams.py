@@ -31,6 +31,7 @@ from tomada.opening import Opening
 from tomada.protocol import TypeEntry, TypeKind
 from tomada.protocol.datagram import CLIENT_BYTES, UNTOLD, DatagramKind, Parcel, decode_parcel, encode_parcel
 from tomada.settings import DatagramLimits
+from tomada.telemetry import late
 from tomada.transports.datagrams.opening import open_datagrams
 from tomada.transports.datagrams.transport import DatagramOptions
 
@@ -131,6 +132,7 @@ class DatagramClient:
             del self._asking[parcel.number]
             asking.answer.cancel()
         refused = "; the system says that nobody receives there" if self._refusals else ""
+        late("ask", timeout, self._peer)
         times = "once" if not retries else f"{retries + 1} times"
         raise TimedOut(f"no answer to {outgoing.name} from {self._peer} within {timeout:g} s, sent {times}{refused}")
 

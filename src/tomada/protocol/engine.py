@@ -76,6 +76,7 @@ class Engine(Outbound):
         "_peer_parity",
         "_peer_types",
         "_ready",
+        "_received_messages",
         "_requests",
         "_rest",
         "_urgent",
@@ -113,6 +114,7 @@ class Engine(Outbound):
         """At the accepting end: asked whether there is room, when the peer's hello has come."""
         self._normal = lanes.Incoming("normal", greeting.limits.message_bytes)
         self._urgent = lanes.Incoming("urgent", greeting.limits.message_bytes)
+        self._received_messages = 0
         self._ready = False
         self._peer_types = CatalogueSize(0)
         self._greeting = handshake.encode(greeting) if encoded_greeting is None else encoded_greeting
@@ -188,6 +190,18 @@ class Engine(Outbound):
         elif not self.reason:
             self.reason = "the peer closed the connection without a goodbye"
         self._move(Step.END_OF_INPUT)
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes are here of frames and messages that have not come to their end."""
+        return len(self._rest) + len(self._normal.body) + len(self._urgent.body)
+
+    @property
+    def received_messages(self) -> int:
+        """How many messages have come so far, as `sent_messages` counts those that have gone."""
+        whole = self._normal.whole + self._urgent.whole
+        self._received_messages += (whole - self._received_messages) & U32
+        return self._received_messages
 
     @property
     def _in_fragments(self) -> bool:

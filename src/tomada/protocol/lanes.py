@@ -14,13 +14,15 @@ class Incoming:
         limit: The longest message, in bytes.
     """
 
-    __slots__ = ("_body", "_limit", "_name", "expected", "head")
+    __slots__ = ("_limit", "_name", "_parts", "body", "expected", "head")
 
     def __init__(self, name: str, limit: int) -> None:
         self.expected = 1
+        self._parts = 0
         self.head: tuple[int, int, int, int] | None = None
         """Kind, flags, type and id of the message under way in fragments."""
-        self._body = bytearray()
+        self.body = bytearray()
+        """What has come of it."""
         self._limit = limit
         self._name = name
 
@@ -31,24 +33,30 @@ class Incoming:
         self.expected = sequence + 1 & U32
         if self.head is not None and head != self.head:
             raise ProtocolError("a fragment of one message came in the middle of another")
-        if len(self._body) + len(payload) > self._limit:
+        if len(self.body) + len(payload) > self._limit:
             raise ProtocolError(f"a message in fragments is longer than {self._limit} bytes")
         if more and len(payload) < MINIMUM_FRAGMENT:
             raise ProtocolError(f"a fragment is {len(payload)} bytes long, at least {MINIMUM_FRAGMENT} are required")
         if self.head is None and not more:
             return payload
-        self._body += payload
+        self.body += payload
         if more:
             self.head = head
+            self._parts += 1
             return None
-        whole = bytes(self._body)
+        whole = bytes(self.body)
         self.clear()
         return whole
+
+    @property
+    def whole(self) -> int:
+        """How many messages have come, modulo 2**32: all frames, but for those that were not their message's last."""
+        return self.expected - 1 - self._parts & U32
 
     def clear(self) -> None:
         """Forget the message under way."""
         self.head = None
-        self._body = bytearray()
+        self.body = bytearray()
 
 
 def fragments(head: tuple[int, int, int], payload: bytes, sequence: int, frame_bytes: int) -> tuple[bytearray, int]:

@@ -39,8 +39,10 @@ class Outbound:
         "_open",
         "_out",
         "_own_types",
+        "_parts",
         "_peer_frame_bytes",
         "_peer_limits",
+        "_sent_messages",
         "_sequence",
         "_transitions",
         "reason",
@@ -57,6 +59,9 @@ class Outbound:
         self._peer_limits = PeerLimits()
         self._peer_frame_bytes = 0
         self._sequence = 1
+        self._parts = 0
+        """Frames that were not the last of their message."""
+        self._sent_messages = 0
         self._asked: dict[int, Any] = {}
         self._open: set[int] = set()
         self._next_id = 1 if role is Role.CONNECTING else 2
@@ -72,6 +77,26 @@ class Outbound:
     def room(self) -> int:
         """How many more requests the peer's limit allows."""
         return self._peer_limits.requests - len(self._asked)
+
+    @property
+    def own_requests(self) -> int:
+        """How many requests of this end are open."""
+        return len(self._asked)
+
+    @property
+    def peer_requests(self) -> int:
+        """How many requests of the peer are open."""
+        return len(self._open)
+
+    @property
+    def sent_messages(self) -> int:
+        """How many messages have been queued so far.
+
+        Nothing is counted per message: it follows from the sequence, which begins anew after 2**32. So it must be asked
+        at least once in so many messages.
+        """
+        self._sent_messages += (self._sequence - 1 - self._parts - self._sent_messages) & U32
+        return self._sent_messages
 
     @property
     def unsent(self) -> int:
@@ -193,7 +218,9 @@ class Outbound:
             limit = self._peer_limits.message_bytes
             if length > limit:
                 raise InvalidMessage(f"the message is {length} bytes long, the peer takes at most {limit}")
-            parts, self._sequence = lanes.fragments((kind, type_, id_), payload, self._sequence, self._peer_frame_bytes)
+            first = self._sequence
+            parts, self._sequence = lanes.fragments((kind, type_, id_), payload, first, self._peer_frame_bytes)
+            self._parts += (self._sequence - first - 1) & U32
             self._out += parts
             return
         sequence = self._sequence

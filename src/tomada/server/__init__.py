@@ -4,6 +4,7 @@ May import: everything but `tomada.client` and `tomada.cli`. Read `serve.py` fir
 """
 
 from tomada.server.serve import Server, Serving, serve
+from tomada.server.statistics import ServerStatistics
 from tomada.server.stream_listener import StreamListener, listen_stream
 
-__all__ = ["Server", "Serving", "StreamListener", "listen_stream", "serve"]
+__all__ = ["Server", "ServerStatistics", "Serving", "StreamListener", "listen_stream", "serve"]

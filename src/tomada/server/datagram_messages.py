@@ -17,7 +17,9 @@ from tomada.protocol.datagram import UNTOLD, DatagramKind, Parcel, Tokens, decod
 from tomada.protocol.duplicates import Duplicates, Entry
 from tomada.protocol.handshake import encode_failure
 from tomada.settings import DatagramLimits
-from tomada.transports.datagrams.opening import open_datagrams
+from tomada.telemetry import RequestEnded
+from tomada.telemetry.spans import span
+from tomada.transports.datagrams.opening import adopt_datagrams, open_datagrams
 from tomada.transports.datagrams.transport import DatagramOptions
 
 if TYPE_CHECKING:
@@ -109,7 +111,10 @@ class MessageService:
     async def open(self, bound: socket.socket | None) -> None:
         """Begin to receive; at a socket that is bound already, where there is one."""
         options = DatagramOptions(limits=limits_of(self._endpoint.limits))
-        self.transport = await open_datagrams(self.address, self, options=options, bound=bound)
+        if bound is not None:
+            self.transport = await adopt_datagrams(bound, self.address, self, options)
+        else:
+            self.transport = await open_datagrams(self.address, self, options=options)
 
     @property
     def _statistics(self) -> DatagramStatistics:
@@ -183,7 +188,10 @@ class MessageService:
     def _start(self, asked: _Asked, message: Any) -> None:
         starter = self._endpoint.starter
         try:
-            outcome = starter.start(asked.route.call(message, None))
+            call = asked.route.call(message, None)
+            if RequestEnded.subscribers:
+                call = span(call, asked.route.name, self.transport.names.address(asked.name))
+            outcome = starter.start(call)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered, and told to the log
             self._raised(asked, error)
         except asyncio.CancelledError:

@@ -15,8 +15,10 @@ from tomada.datagrams.peer import AMPLIFICATION, DatagramPeer
 from tomada.eager import Suspended
 from tomada.endpoint import log
 from tomada.server.datagram_messages import MessageService, limits_of
+from tomada.telemetry import RequestEnded
+from tomada.telemetry.spans import span
 from tomada.transports.datagrams.names import Names
-from tomada.transports.datagrams.opening import SCHEMES, open_datagrams
+from tomada.transports.datagrams.opening import SCHEMES, adopt_datagrams, open_datagrams
 
 if TYPE_CHECKING:
     import socket
@@ -72,7 +74,10 @@ class HandlerService:
         """Begin to receive; at a socket that is bound already, where there is one."""
         limits = limits_of(self._endpoint.limits)
         options = msgspec.structs.replace(self._handler.options, limits=limits)
-        self.transport = await open_datagrams(self._handler.address, self, options=options, bound=bound)
+        if bound is not None:
+            self.transport = await adopt_datagrams(bound, self.address, self, options)
+        else:
+            self.transport = await open_datagrams(self.address, self, options=options)
 
     # The transport calls these.
 
@@ -109,7 +114,7 @@ class HandlerService:
         return False
 
     async def _work(self, left: Iterator[bytes], peer: DatagramPeer, run: _Run) -> bool:
-        call = self._call
+        call = self._spanned if RequestEnded.subscribers else self._call
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         before = copy_context()
         for datagram in left:
@@ -121,6 +126,9 @@ class HandlerService:
             if not run.goes_on or task.cancelling() or copy_context() != before:
                 return False
         return True
+
+    def _spanned(self, datagram: bytes, peer: DatagramPeer) -> Any:
+        return span(self._call(datagram, peer), self._handler.where, peer.address)
 
     async def _finish(self, suspended: Suspended, peer: DatagramPeer) -> None:
         try:

@@ -18,8 +18,10 @@ from tomada.protocol import Role
 from tomada.server.connection_threads import ConnectionThreads, Place
 from tomada.server.datagram_messages import limits_of
 from tomada.server.datagrams import Datagrams
+from tomada.server.descriptors import provide
 from tomada.server.inherited import Inherited
 from tomada.server.running import run_until_signal
+from tomada.server.statistics import ServerStatistics
 from tomada.server.streams import streams_of
 from tomada.settings import TLS, Deadlines, Isolation, Limits
 from tomada.transports.datagrams.opening import SCHEMES
@@ -41,7 +43,16 @@ HANDOVER: Final = 1.0
 class Server:
     """A running server. Got from `serve`."""
 
-    __slots__ = ("_closed", "_datagrams", "_endpoint", "_inherited", "_listeners", "_options", "_threads")
+    __slots__ = (
+        "_closed",
+        "_datagrams",
+        "_endpoint",
+        "_inherited",
+        "_listeners",
+        "_options",
+        "_started_at",
+        "_threads",
+    )
 
     def __init__(
         self, endpoint: Endpoint, options: transports.Options, isolation: Isolation, inherited: Inherited
@@ -52,6 +63,7 @@ class Server:
         self._listeners: list[transports.Listener] = []
         self._inherited = inherited
         self._datagrams = Datagrams(endpoint, inherited)
+        self._started_at = endpoint.loop.time()
         self._closed: asyncio.Task[None] | None = None
 
     async def _start(self, app: App, addresses: tuple[Address, ...]) -> None:
@@ -98,6 +110,24 @@ class Server:
     def connections(self) -> tuple[Connection, ...]:
         """The connections of this moment, of those that are served on the server's own event loop."""
         return tuple(link.connection for link in self._endpoint.connections)
+
+    def statistics(self) -> ServerStatistics:
+        """What the server has done so far; also when it is closed."""
+        endpoint, admission = self._endpoint, self._options.admission
+        tally = endpoint.tally
+        return ServerStatistics(
+            addresses=tuple(map(str, self.addresses)),
+            seconds=endpoint.loop.time() - self._started_at,
+            connections=tally.messages,
+            streams=tally.streams,
+            handshakes=0 if admission is None else admission.greeting,
+            handlers=len(endpoint.tasks),
+            accepted=0 if admission is None else admission.accepted,
+            opened=tally.opened,
+            failed=tally.failed,
+            turned_away={} if admission is None else dict(admission.turned_away),
+            datagrams={str(address): counted for address, counted in self.datagram_statistics.items()},
+        )
 
     def reload_certificates(self) -> None:
         """Read the files of `TLS` again now, not within the next seconds; open connections go on as they are.
@@ -185,12 +215,18 @@ class Serving(Opening[Server]):
         self._deadlines = deadlines
         self._options = options
         self._isolation = isolation
+        options.check([*self._addresses, *(handler.address for handler in app.stream_handlers)])
         self._inherited = Inherited()
 
     @property
     def name(self) -> str:
         """What the application calls itself."""
         return self._app.name
+
+    @property
+    def rights(self) -> transports.FileRights:
+        """What socket files are made with."""
+        return self._options.rights
 
     def places(self) -> list[tuple[Address, DatagramOptions | None]]:
         """Where it is going to serve, and how the sockets for datagrams are opened; not inside this process."""
@@ -200,6 +236,10 @@ class Serving(Opening[Server]):
         for handler in self._app.datagram_handlers:
             places.append((handler.address, msgspec.structs.replace(handler.options, limits=own.limits)))
         return [place for place in places if place[0].scheme != "memory"]
+
+    def prepare(self) -> None:
+        """What is to be done before there is an event loop, in a process that is the server's own."""
+        provide(self._limits)
 
     def inherit(self, inherited: Inherited) -> None:
         """Serve at these sockets, where there are some for an address, in place of binding new ones."""
@@ -211,9 +251,13 @@ class Serving(Opening[Server]):
         SIGHUP reads the certificates again. A service manager that wants to know, such as systemd, is told when it
         listens and when it stops, and that it is alive.
 
+        Where the process may have fewer files and sockets open than `Limits.connections` and `Limits.handshakes` need,
+        its soft limit is raised, up to the hard one.
+
         Args:
             ready: Called with the server when it listens.
         """
+        self.prepare()
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(run_until_signal(self, ready))
 
@@ -227,7 +271,7 @@ class Serving(Opening[Server]):
         return server
 
 
-def serve(
+def serve(  # noqa: PLR0913 - each option of a server is a parameter
     app: App,
     *addresses: str | Address,
     tls: TLS | None = None,
@@ -235,6 +279,10 @@ def serve(
     deadlines: Deadlines | None = None,
     origins: tuple[str, ...] = (),
     isolation: Isolation = "task",
+    proxied_by: tuple[str, ...] = (),
+    unix_mode: int | None = None,
+    unix_owner: str = "",
+    allow_users: tuple[str | int, ...] = (),
 ) -> Serving:
     """A server of `app` at one or several addresses.
 
@@ -256,14 +304,30 @@ def serve(
             those of the same host and port; ``*`` is any. Programs that are no browsers name no origin, and may.
         isolation: Where each connection is served: ``task``, on the event loop, with all others; or ``thread``, in one
             of its own, for handlers that block. Datagrams are always handled on the event loop.
+        proxied_by: The networks of proxies, such as ``10.0.0.0/8``: each connection from there must begin with a PROXY
+            header, and is then the client's that it names. What others send is never taken for one. Not over Unix
+            sockets.
+        unix_mode: The mode of socket files, such as ``0o660``; who may write to one may connect. By default as the
+            umask has it.
+        unix_owner: The owner of socket files: ``user``, ``user:group`` or ``:group``, by name or by number.
+        allow_users: The users whose processes may connect to unix addresses, by name or by number; all by default.
 
     Raises:
         AddressError: An address cannot be read (at once).
+        ValueError: An option is wrong, or for other kinds of addresses than there are (at once).
         ListenFailed: An address cannot be listened on; `AddressInUse` and `SystemPort` are kinds of it.
         DeclarationError: A handler asks for something that no ``on_start`` function returns.
     """
     deadlines = deadlines or Deadlines()
-    options = transports.Options(handshake=deadlines.handshake, frame=deadlines.frame, tls=tls, origins=origins)
+    options = transports.Options(
+        handshake=deadlines.handshake,
+        frame=deadlines.frame,
+        tls=tls,
+        origins=origins,
+        proxied_by=proxied_by,
+        rights=transports.FileRights(mode=unix_mode, owner=unix_owner),
+        allow_users=allow_users,
+    )
     return Serving(app, addresses, limits or Limits(), deadlines, options, isolation)
 
 

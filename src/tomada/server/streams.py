@@ -40,7 +40,8 @@ class StreamServer:
 
     def flow(self) -> Flow:
         """What is to be put above the transport of a new stream."""
-        return Flow(self._endpoint.limits, self._endpoint.deadlines, self._begin, options=self._options)
+        endpoint = self._endpoint
+        return Flow(endpoint.limits, endpoint.deadlines, self._begin, options=self._options, room=endpoint.room)
 
     def _begin(self, flow: Flow) -> None:
         endpoint = self._endpoint
@@ -48,36 +49,39 @@ class StreamServer:
         if flow.ticket is not None and not refusal:
             refusal = flow.ticket.enter()
         if refusal:
-            flow.cut(refusal)
+            flow.refuse(refusal, is_wrong=not endpoint.is_closing)
             return
         endpoint.flows.add(flow)
-        flow.ended.add_done_callback(lambda _: endpoint.flows.discard(flow))
+        endpoint.tally.stream_opened()
+        flow.ended.add_done_callback(lambda _: self._ended(flow))
+        flow.tell_open()
         flow.driven = Driven(self._serve(flow))
         endpoint.spawn(flow.driven.run())
 
+    def _ended(self, flow: Flow) -> None:
+        self._endpoint.flows.discard(flow)
+        self._endpoint.tally.stream_ended(is_wrong=flow.is_wrong)
+
     async def _serve(self, flow: Flow) -> None:
-        endpoint = self._endpoint
+        endpoint, where, why = self._endpoint, self._handler.where, ""
         try:
             await self._call(self._face(Stream(flow)), None)
         except FileChanged as error:
             # An orderly end would make the peer take what it got for the whole file.
-            log.warning("%s: %s ended: %s", flow.peer, self._handler.where, error)
-            flow.cut(str(error))
+            flow.cut(f"{where} ended: {error}")
         except TomadaError as error:
-            # Time-outs, limits, lost connections: what peers and networks do, told in a line.
-            log.info("%s: %s ended: %s", flow.peer, self._handler.where, error)
+            # Time-outs, limits, lost connections: what peers and networks do, told with the end.
+            why = f"{where} ended: {error}"
         except Exception:  # noqa: BLE001 - told to the log
-            log.exception("%s: %s raised", flow.peer, self._handler.where)
-            flow.cut("its handler raised")
+            log.exception("%s: %s raised", flow.peer, where)
+            flow.cut(f"{where} raised")
         except asyncio.CancelledError:
-            if not endpoint.is_cut:
-                log.warning("%s: %s was cancelled", flow.peer, self._handler.where)
-            flow.cut("the server stops at once" if endpoint.is_cut else "its handler was cancelled")
+            flow.cut("the server stops at once" if endpoint.is_cut else f"{where} was cancelled")
             raise
         except BaseException:
             flow.cut("the server stops at once")
             raise
-        await flow.close()
+        await flow.close(why)
 
     def _face(self, stream: Stream) -> Stream | blocking.Stream:
         return stream if self._handler.is_async else blocking.Stream(stream, self._run)

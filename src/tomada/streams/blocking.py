@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tomada.address import Address
     from tomada.settings import TLS
     from tomada.streams import framing, stream
-    from tomada.transports import Identity
+    from tomada.telemetry import StreamStatistics
+    from tomada.transports import Credentials, Identity
 
 T = TypeVar("T")
 
@@ -144,6 +145,11 @@ class Stream:
         return self._inner.identity
 
     @property
+    def credentials(self) -> Credentials | None:
+        """The peer's process, user and group over a Unix socket. See `tomada.Stream.credentials`."""
+        return self._inner.credentials
+
+    @property
     def alpn(self) -> str | None:
         """The application protocol that the two ends agreed on, if they did."""
         return self._inner.alpn
@@ -152,6 +158,10 @@ class Stream:
     def is_open(self) -> bool:
         """Whether the connection is there."""
         return self._inner.is_open
+
+    def statistics(self) -> StreamStatistics:
+        """What the stream has done so far; also when it has ended."""
+        return self._inner.statistics()
 
     def __repr__(self) -> str:
         return repr(self._inner)

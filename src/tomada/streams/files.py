@@ -54,9 +54,11 @@ async def _send(flow: Flow, number: int, name: str, offset: int, count: int | No
 async def _by_kernel(flow: Flow, number: int, offset: int, count: int) -> int:
     await flow.writable(None, empty=True)
     try:
-        return await sendfile.send_file(flow.transport, number, offset, count, flow.deadlines.progress)
+        return await sendfile.send_file(
+            flow.transport, number, offset, count, timeout=flow.deadlines.progress, sent=flow.has_sent
+        )
     except TimeoutError:
-        flow.cut(flow.no_progress)
+        flow.cut_for_no_progress()
         raise ConnectionLost(flow.lost) from None
     except OSError as error:
         flow.cut(f"the connection was lost: {error}")

@@ -1,47 +1,48 @@
-"""What the event loop calls for one stream: keeps what has come, wakes who waits, and watches the deadlines."""
+"""What the event loop calls for one stream, its deadlines, its end, and what is told of it."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 from math import inf
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from tomada.driven import parked
-from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, StreamBusy, StreamEnded, TimedOut
-from tomada.streams.buffer import ReceiveBuffer
-from tomada.streams.outflow import Outflow
-from tomada.transports import Admitted, Options, peer_address, reset, stack
+from tomada.errors import ConnectFailed, HandshakeFailed
+from tomada.streams.inflow import CLOSED, PARTS, Inflow
+from tomada.sweep import NOWHERE, sweep_of
+from tomada.telemetry import ConnectionEnded, ConnectionOpened, HandshakeEnded, StreamStatistics, emit, late
+from tomada.transports import (
+    Admitted,
+    Credentials,
+    Options,
+    credentials,
+    keep_alive,
+    own_address,
+    peer_address,
+    reset,
+    stack,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-    from tomada.driven import Driven
+    from tomada.capacity import Room
     from tomada.settings import Deadlines, Limits
 
-Wait: TypeAlias = "tuple[float, float]"
-"""When it ends on the loop's clock, and how many seconds that were."""
-
-PARTS: Final = 4
-"""Into so many parts the time is cut that a stream may be idle: such a wait counts from the timer's next strike on, so
-that it ends up to a part late, and in return it costs no look at the clock."""
-
-QUIET: Final = 1.0
-"""Once its server stops, a stream on which nothing comes for so many seconds is over."""
 LINGER: Final = 1.0
 """How long a closed stream goes on receiving, and dropping, what the peer sends, in seconds: bytes that meet a closed
 socket make the kernel send a reset, which destroys what the peer has not read yet (RFC 1122, section 4.2.2.13)."""
-_ROW: Final = 200
-"""So many pieces may be taken in a row, without a wait, before others have their turn."""
-_MUCH: Final = 65_536
-"""Where so many bytes come at once, others have their turn before more are received."""
-CLOSED: Final = "the stream was closed at this end"
 
 
-class Flow(Outflow):
+class Flow(Inflow):
     """Both directions of one stream.
 
-    There is one timer, set only where something waits and left alone while things move: when it strikes it looks
-    whether something is late, and else sets itself anew.
+    The wheel looks at it a few times in `Deadlines.idle`, and in time for any other deadline. Only a call that has a
+    time-out of its own sets a timer, which is left alone while things move: when it strikes it looks whether the call
+    that waits then is late, and else sets itself anew.
+
+    Where nobody receives, a stream is not idle: its handler is at work. A peer that vanishes meanwhile is noticed by
+    the system, which asks it for a sign (TCP's keepalive).
 
     Args:
         limits: `Limits.receive_bytes` and `Limits.buffer_bytes` bound what waits here.
@@ -49,28 +50,26 @@ class Flow(Outflow):
         begin: At the accepting end: called when the stream is open.
         options: Of its transport, and of TLS where it begins later.
         host: At the connecting end: the name that was connected to.
+        room: What all that waits in the streams of a server shares.
     """
 
     __slots__ = (
         "_begin",
-        "_due",
-        "_is_stopping",
-        "_needed",
+        "_is_accepted",
+        "_is_told",
+        "_made_at",
+        "_next_look",
         "_peer_end",
-        "_reader",
-        "_row",
-        "_seconds",
-        "_timer",
-        "_timer_at",
-        "buffer",
-        "driven",
-        "drops",
+        "_why",
+        "credentials",
         "ended",
         "host",
-        "is_ended",
-        "is_paused",
+        "is_wrong",
+        "opened_at",
         "options",
+        "slot",
         "ticket",
+        "wheel",
     )
 
     def __init__(
@@ -81,34 +80,30 @@ class Flow(Outflow):
         *,
         options: Options | None = None,
         host: str = "",
+        room: Room | None = None,
     ) -> None:
-        super().__init__(limits, deadlines)
+        super().__init__(limits, deadlines, room)
         self.options = options or Options(handshake=deadlines.handshake)
         self.host = host
-        self.buffer = ReceiveBuffer()
-        self.is_ended = False
-        """The peer sends no more."""
-        self.drops = False
-        """Whether what comes is dropped."""
-        self.is_paused = False
-        """Whether so much has come that reading pauses."""
         self.ended: asyncio.Future[None] = self.loop.create_future()
         """Done when the connection is gone."""
-        self.driven: Driven | None = None
-        """Its handler, which is carried on at once when what it waits for has come."""
         self.ticket: Admitted | None = None
         """At the accepting end: what it was admitted with."""
+        self.credentials: Credentials | None = None
+        """Over a Unix socket: who the peer is. Kept, for the time after its end."""
         self._begin = begin
-        self._reader: asyncio.Future[None] | None = None
-        self._needed = 1
-        self._row = 0
-        self._due = 0.0
-        """When the wait for something to come ends; 0 where it is by `Deadlines.idle`, until the timer strikes."""
-        self._seconds = 0.0
-        self._is_stopping = False
+        self.slot = NOWHERE
+        self.wheel = sweep_of(self.loop)
+        self._next_look = inf
+        self._made_at = self.opened_at = self.loop.time()
+        self.is_wrong = False
+        """Whether it has ended otherwise than by an orderly end."""
+        self._is_accepted = begin is not None
+        self._is_told = False
+        """Whether it has been told that it is open."""
+        self._why = ""
+        """Why it ends, where somebody knows more than `lost` says."""
         self._peer_end: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
 
     # The event loop calls these.
 
@@ -119,32 +114,15 @@ class Flow(Outflow):
         # until the end of its turn, writes at once.
         self.transport.set_write_buffer_limits(0)
         self.peer = peer_address(transport)
-        if self._begin is not None:
+        if self.peer.scheme == "unix":
+            self.credentials = credentials(transport)
+        self._made_at, self.opened_at = self.opened_at, self.loop.time()
+        self.look_at(self.opened_at + self.deadlines.idle / PARTS)
+        keep_alive(transport, self.deadlines)
+        if self._begin is None:
+            self.tell_open()
+        else:
             self._begin(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Keep what has come; where it is too much, receive no more until some is taken."""
-        if self.drops:
-            return
-        buffer = self.buffer
-        buffer.append(data)
-        if buffer.size >= self._needed:
-            driven = self.driven
-            if driven is not None and driven.is_parked:
-                driven.resume()
-            elif self._reader is not None:
-                self._wake_reader()
-            if buffer.size and buffer.size >= self.limits.receive_bytes:
-                self.is_paused = True
-                self.transport.pause_reading()
-            elif len(data) >= _MUCH:
-                # uvloop reads on and on while a lot comes, and nothing else runs meanwhile.
-                self.transport.pause_reading()
-                self.loop.call_soon(self._read_on, self.transport)
-
-    def _read_on(self, transport: asyncio.Transport) -> None:
-        if not self.is_paused and not transport.is_closing():
-            transport.resume_reading()
 
     def eof_received(self) -> bool:
         """The peer sends no more; this end still may."""
@@ -156,134 +134,31 @@ class Flow(Outflow):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: all that waits for it wakes up."""
-        self._lose("the connection was closed" if exc is None else f"the connection was lost: {exc}")
+        if not self.lost:
+            self.is_wrong = exc is not None
+            self._lose("the connection was closed" if exc is None else self._why_lost(exc))
+        self.wheel.forget(self)
         if self._timer is not None:
             self._timer.cancel()
+        self._tell_end()
         if self.ticket is not None:
             self.ticket.release()
+        if self.room is not None:
+            self.room.forget(self)
         if not self.ended.done():
             self.ended.set_result(None)
+
+    def _why_lost(self, error: Exception) -> str:
+        if getattr(error, "errno", None) != errno.ETIMEDOUT:
+            return f"the connection was lost: {error}"
+        late("heartbeat", self.deadlines.heartbeat, self.peer)
+        return "the connection was lost: the peer's system gave no sign of life"
 
     def _lose(self, reason: str) -> None:
         self.lost = self.lost or reason
         self.is_free = False
         self._wake_reader()
         self.wake_writers()
-
-    # Receiving.
-
-    def wait(self, timeout: float | None) -> Wait | None:
-        """How long a wait that begins now may take; None, by default, is `Deadlines.idle`."""
-        return None if timeout is None else (self.loop.time() + timeout, timeout)
-
-    def arrival(self, wait: Wait | None = None, needed: int = 1) -> Awaitable[None]:
-        """To be awaited at once: until `needed` bytes are here, or the end. Raises `TimedOut`, `StreamBusy`."""
-        reader, driven = self._reader, self.driven
-        if (reader is not None and not reader.done()) or (driven is not None and driven.is_parked):
-            raise StreamBusy(f"another task receives from {self.peer} just now: let one task receive")
-        self._needed = needed
-        self._row = 0
-        if wait is not None:
-            self._due, self._seconds = wait
-            self.arm(self._due)
-        else:
-            self._due = 0.0
-            if self._timer is None:
-                self.arm(inf)
-        if self._is_stopping:
-            self._end_soon()
-        if self.is_paused:
-            self._resume()
-        if driven is not None and driven.is_running and asyncio.current_task() is driven.task:
-            return parked()
-        self._reader = self.loop.create_future()
-        return self._reader
-
-    async def gather(self, count: int, wait: Wait | None) -> Wait | None:
-        """Wait until `count` bytes are here; the wait that is left."""
-        buffer = self.buffer
-        while buffer.size < count:
-            self.check_end(count)
-            wait = self._begun(wait)
-            await self.arrival(wait, count if buffer.size else 1)
-        return wait
-
-    def _begun(self, wait: Wait | None) -> Wait | None:
-        """`wait`, where something has come: without a time-out, what has begun must be whole by `Deadlines.frame`."""
-        return self.wait(self.deadlines.frame) if wait is None and self.buffer.size else wait
-
-    def check_end(self, count: int) -> None:
-        """Raise `StreamEnded` or `ConnectionLost` where the rest of `count` bytes does not come."""
-        if self.is_ended and self.lost != CLOSED:
-            received = self.buffer.peek(self.buffer.size)
-            raise StreamEnded(f"{self.peer} ended the stream: {len(received)} of {count} bytes came", received)
-        self.check_lost()
-
-    def check_lost(self) -> None:
-        """Raise `ConnectionLost` where the connection is gone."""
-        if self.lost and (not self.is_ended or self.lost == CLOSED):
-            raise ConnectionLost(self.lost)
-
-    def has_had_many(self) -> bool:
-        """To be asked before a piece is taken: whether others should have their turn first.
-
-        A peer may send very many pieces in one go.
-        """
-        self._row += 1
-        if self._row <= _ROW:
-            return False
-        self._row = 0
-        return True
-
-    def take(self, most: int) -> bytes:
-        """The first bytes, at most so many."""
-        taken = self.buffer.take(most)
-        if self.is_paused:
-            self.relax()
-        return taken
-
-    def relax(self) -> None:
-        """Receive again where there is room."""
-        if self.is_paused and self.buffer.size < self.limits.receive_bytes // 2:
-            self._resume()
-
-    def deafen(self) -> None:
-        """This end receives no more: the end is all there is to receive."""
-        self.is_ended = True
-        self._drop()
-        self._wake_reader()
-
-    def _drop(self) -> None:
-        """Take no notice of what comes from now on, nor of what has come."""
-        self.drops = True
-        self.buffer.clear()
-        self._resume()
-
-    def _resume(self) -> None:
-        self.is_paused = False
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
-
-    @property
-    def _has_reader(self) -> bool:
-        reader, driven = self._reader, self.driven
-        return (driven is not None and driven.is_parked) or (reader is not None and not reader.done())
-
-    def _wake_reader(self, error: Exception | None = None) -> None:
-        reader = self._reader
-        if self.driven is not None and self.driven.is_parked:
-            self.loop.call_soon(self._unpark, self.driven, error)
-        elif reader is not None and not reader.done():
-            if error is None:
-                reader.set_result(None)
-            else:
-                reader.set_exception(error)
-
-    @staticmethod
-    def _unpark(driven: Driven, error: Exception | None) -> None:
-        """Carry the handler on, if that has not happened meanwhile."""
-        if driven.is_parked:
-            driven.resume(error)
 
     async def start_tls(self, options: Options) -> None:
         """See `Stream.start_tls`."""
@@ -298,26 +173,22 @@ class Flow(Outflow):
 
     # Deadlines, and the end.
 
-    def hurry(self) -> None:
-        """The server stops: whoever waits to receive does so for a moment only."""
-        self._is_stopping = True
-        if self._has_reader:
-            self._end_soon()
-
-    def _end_soon(self) -> None:
-        soon = self.loop.time() + QUIET
-        self._due = min(self._due or soon, soon)
-        self.arm(self._due)
-
     def cut(self, reason: str) -> None:
         """End the connection at once, so that the peer does not take it for the end of all that was to be sent."""
+        if not self.lost:
+            self.is_wrong = True
         self._lose(reason)
         if not self.ended.done():
             reset(self.transport)
 
-    async def close(self) -> None:
-        """End it when all is sent, up to `Deadlines.drain`; then, or if this is cancelled, at once."""
+    async def close(self, why: str = "") -> None:
+        """End it when all is sent, up to `Deadlines.drain`; then, or if this is cancelled, at once.
+
+        Args:
+            why: To be told, with its end, to those who want to know.
+        """
         is_first = not self.lost
+        self._why = self._why or why
         self._lose(CLOSED)
         try:
             if is_first:
@@ -325,6 +196,10 @@ class Flow(Outflow):
                 await self._linger()
             self.transport.close()
             await asyncio.wait([self.ended], timeout=self.deadlines.drain)
+            if not self.ended.done():
+                late("drain", self.deadlines.drain, self.peer)
+                self._why = f"not closed within {self.deadlines.drain:g} s"
+                self.is_wrong = True
         finally:
             self.cut(CLOSED)
         await asyncio.shield(self.ended)
@@ -340,29 +215,73 @@ class Flow(Outflow):
         self._peer_end = self.loop.create_future()
         await asyncio.wait([self._peer_end, self.ended], timeout=LINGER, return_when=asyncio.FIRST_COMPLETED)
 
-    def arm(self, at: float) -> None:
-        """Let the timer strike then, or before."""
-        if self._timer is None or at < self._timer_at:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer_at = min(at, self.loop.time() + self.deadlines.idle / PARTS)
-            self._timer = self.loop.call_at(self._timer_at, self._strike)
+    def look_at(self, at: float) -> None:
+        """Let the wheel look then, or before."""
+        if at < self._next_look:
+            self._next_look = at
+            self.wheel.watch(self, at)
 
-    def _strike(self) -> None:
-        self._timer = None
-        now = self.loop.time()
+    def sweep(self, now: float) -> float:
+        """End what is late; when to look again. The wheel asks."""
+        self._next_look = inf
+        if self.ended.done():
+            return inf
+        due = now + self.deadlines.idle / PARTS
         if self._has_reader:
-            if not self._due:
-                self._seconds = self.deadlines.idle
-                self._due = now + self._seconds
-            if now >= self._due:
-                self._wake_reader(self._late())
-            else:
-                self.arm(self._due)
-        if self.clogged:
-            self.check_progress(now)
+            due = min(due, self.sweep_wait(now))
+        due = min(due, self.check_progress(now))
+        self._next_look = due
+        return due
 
-    def _late(self) -> Exception:
-        if self._is_stopping:
-            return ConnectionLost("the server stops")
-        return TimedOut(f"{self.peer} did not send what was waited for within {self._seconds:g} s")
+    # What is told.
+
+    def tell_open(self) -> None:
+        """It is open, and there was room for it: tell those who want to know."""
+        self._is_told = True
+        if self._is_accepted and isinstance(self.transport, stack.Layer):
+            self._tell_handshake("", is_wrong=False)
+        if ConnectionOpened.subscribers:
+            emit(ConnectionOpened(peer=str(self.peer), kind="stream", accepted=self._is_accepted))
+
+    def refuse(self, reason: str, *, is_wrong: bool = True) -> None:
+        """It is open, and there is no room for it, or it is not let in."""
+        self._tell_handshake(reason, is_wrong=is_wrong)
+        self.cut(reason)
+
+    def _tell_handshake(self, reason: str, *, is_wrong: bool) -> None:
+        if HandshakeEnded.subscribers:
+            emit(
+                HandshakeEnded(
+                    address=str(own_address(self.transport)),
+                    peer=str(self.peer),
+                    seconds=self.opened_at - self._made_at,
+                    reason=reason,
+                    is_wrong=is_wrong,
+                )
+            )
+
+    def _tell_end(self) -> None:
+        if self._is_told and ConnectionEnded.subscribers:
+            emit(
+                ConnectionEnded(
+                    peer=str(self.peer),
+                    kind="stream",
+                    accepted=self._is_accepted,
+                    seconds=self.loop.time() - self.opened_at,
+                    reason=self._why or self.lost,
+                    is_wrong=self.is_wrong,
+                    received_bytes=self.received_bytes,
+                    sent_bytes=self.sent_bytes,
+                )
+            )
+
+    def statistics(self) -> StreamStatistics:
+        """What it has done so far."""
+        self.count()
+        return StreamStatistics(
+            seconds=self.loop.time() - self.opened_at,
+            received_bytes=self.received_bytes,
+            sent_bytes=self.sent_bytes,
+            waiting_bytes=self.waiting,
+            unread_bytes=self.buffer.size,
+        )

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from math import inf
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from tomada.capacity import PORTION
 from tomada.errors import BufferFull, ConnectionLost, TimedOut
+from tomada.telemetry import late
 from tomada.transports import unacknowledged
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LOOK: Final = 0.5
+"""So long after the kernel took no more it is looked whether the peer takes something, and then again and again."""
 PIECE: Final = 65_536
 """Less than this is kept back while the kernel takes no more: an event loop holds each piece that waits as an object of
 its own, and asyncio sums them all up whenever one more comes."""
@@ -36,9 +41,9 @@ class Outflow(asyncio.Protocol):
     __slots__ = (
         "_due_progress",
         "_file",
-        "_has_moved",
-        "_in_kernel",
         "_kept",
+        "_next_unsent",
+        "_taken",
         "_writers",
         "clogged",
         "deadlines",
@@ -48,6 +53,7 @@ class Outflow(asyncio.Protocol):
         "loop",
         "lost",
         "peer",
+        "sent_bytes",
         "transport",
         "waiting",
     )
@@ -72,9 +78,13 @@ class Outflow(asyncio.Protocol):
         self._writers: list[asyncio.Future[None]] = []
         self._kept = bytearray()
         """What waits here, while the kernel takes no more, to be handed to the transport."""
-        self._due_progress = 0.0
-        self._has_moved = False
-        self._in_kernel = 0
+        self._next_unsent = PORTION
+        """When so much waits to be sent, it is counted anew in all streams together."""
+        self._due_progress = inf
+        self._taken = 0
+        """How many bytes the peer had taken when it was looked last."""
+        self.sent_bytes = 0
+        """All that was handed over so far."""
         self.waiting = 0
         """At most so much waits to be sent: what was counted last, and what was sent since."""
 
@@ -82,8 +92,12 @@ class Outflow(asyncio.Protocol):
         """End the connection at once."""
         raise NotImplementedError
 
-    def arm(self, at: float) -> None:
-        """Let the timer strike then, or before."""
+    def look_at(self, at: float) -> None:
+        """Let the wheel look then, or before."""
+        raise NotImplementedError
+
+    def weigh(self) -> None:
+        """Count what waits here, in all streams of a server together."""
         raise NotImplementedError
 
     # The event loop calls these.
@@ -92,15 +106,14 @@ class Outflow(asyncio.Protocol):
         """The kernel takes no more."""
         self.clogged = True
         self.waiting = self.transport.get_write_buffer_size()
-        self._in_kernel = unacknowledged(self.transport)
-        self._has_moved = False
-        self._due_progress = self.loop.time() + self.deadlines.progress
-        self.arm(self._due_progress)
+        self.look_at(self.loop.time() + LOOK)
 
     def resume_writing(self) -> None:
         """The kernel has taken all."""
         self.clogged = False
         self.hand_over()
+        if self._next_unsent > PORTION and not self.clogged:
+            self.weigh()
         self.wake_writers()
 
     # Sending.
@@ -109,6 +122,7 @@ class Outflow(asyncio.Protocol):
         """Hand `data` to the transport. Raises `ConnectionLost`."""
         self._check_open()
         was_clogged = self.clogged
+        self.sent_bytes += len(data)
         if was_clogged:
             self.keep(data)
         else:
@@ -116,9 +130,15 @@ class Outflow(asyncio.Protocol):
         if self.clogged and not was_clogged:
             self.count()
 
+    def has_sent(self, count: int) -> None:
+        """So many bytes went another way than by `write`."""
+        self.sent_bytes += count
+
     def keep(self, data: bytes) -> None:
         """Let `data` wait while the kernel takes no more: what is small here, as one piece."""
         self.waiting += len(data)
+        if self.waiting >= self._next_unsent:
+            self.weigh()
         if len(self._kept) + len(data) > PIECE:
             self.hand_over()
         if len(data) < PIECE:
@@ -135,9 +155,18 @@ class Outflow(asyncio.Protocol):
 
     def count(self) -> None:
         """Look how much waits."""
+        self.waiting = self.transport.get_write_buffer_size() + len(self._kept)
+        if self.waiting >= self._next_unsent:
+            self.weigh()
+
+    def unsent(self) -> int:
+        """How much waits to be sent, exactly; when more does, it is counted anew."""
+        if not self.clogged:
+            self._next_unsent = PORTION
+            return 0
         left = self.transport.get_write_buffer_size() + len(self._kept)
-        self._has_moved = self._has_moved or left < self.waiting
-        self.waiting = left
+        self._next_unsent = left + PORTION
+        return left
 
     def write_nowait(self, data: bytes) -> None:
         """The same where nobody would have to wait. Raises `BufferFull`, `ConnectionLost`."""
@@ -217,20 +246,27 @@ class Outflow(asyncio.Protocol):
 
     # A peer that takes nothing for too long is dead, or means harm.
 
-    @property
-    def no_progress(self) -> str:
-        """Why a connection is cut whose peer takes nothing."""
-        return f"the peer took nothing of what was sent for {self.deadlines.progress:g} s"
+    def cut_for_no_progress(self) -> None:
+        """Cut a connection whose peer takes nothing."""
+        late("progress", self.deadlines.progress, self.peer)
+        self.cut(f"the peer took nothing of what was sent for {self.deadlines.progress:g} s")
 
-    def check_progress(self, now: float) -> None:
-        """Cut a clogged connection whose peer has taken nothing for too long."""
+    def check_progress(self, now: float) -> float:
+        """Cut a connection whose peer takes nothing of what was sent, be it here or in the kernel; when to look again.
+
+        The kernel asks for more only when a good part of its own buffer is free again: minutes may pass until then.
+        """
+        if self.sent_bytes == self._taken:
+            return inf
         self.count()
-        # The kernel asks for more only when a good part of its own buffer is free again: minutes may pass until then.
-        before, self._in_kernel = self._in_kernel, unacknowledged(self.transport)
-        if self._has_moved or self._in_kernel < before:
-            self._has_moved = False
+        taken = self.sent_bytes - self.waiting - unacknowledged(self.transport)
+        has_moved, self._taken = taken > self._taken, taken
+        if taken == self.sent_bytes:
+            self._due_progress = inf
+            return inf
+        if has_moved or self._due_progress == inf:
             self._due_progress = now + self.deadlines.progress
         elif now >= self._due_progress:
-            self.cut(self.no_progress)
-            return
-        self.arm(self._due_progress)
+            self.cut_for_no_progress()
+            return inf
+        return min(now + LOOK, self._due_progress)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tomada.address import Address
     from tomada.settings import TLS
     from tomada.streams.flow import Flow
-    from tomada.transports import Identity
+    from tomada.telemetry import StreamStatistics
+    from tomada.transports import Credentials, Identity
 
 CHUNK = 65_536
 
@@ -184,6 +185,7 @@ class Stream:
             await flow.turn(timeout)
         whole = data if isinstance(data, bytes) else bytes(data)
         was_clogged = flow.clogged
+        flow.sent_bytes += len(whole)
         if was_clogged:
             flow.keep(whole)
         else:
@@ -336,6 +338,11 @@ class Stream:
         return identity(self.flow.transport)
 
     @property
+    def credentials(self) -> Credentials | None:
+        """The peer's process, user and group over a Unix socket; ``None`` elsewhere, or if the system does not tell."""
+        return self.flow.credentials
+
+    @property
     def alpn(self) -> str | None:
         """The application protocol that the two ends agreed on (`TLS.protocols`), if they did."""
         name: str | None = self.flow.transport.get_extra_info("alpn")
@@ -345,6 +352,10 @@ class Stream:
     def is_open(self) -> bool:
         """Whether the connection is there."""
         return not self.flow.lost
+
+    def statistics(self) -> StreamStatistics:
+        """What the stream has done so far; also when it has ended."""
+        return self.flow.statistics()
 
     def __repr__(self) -> str:
         return f"<Stream with {self.peer}: {self.flow.lost or 'open'}>"

@@ -1,7 +1,10 @@
 """What happens, as typed events: whoever wants to know subscribes.
 
+The classes of events stand here; `tomada.subscribe` takes a function and those that it wants to be told. Snapshots of
+what connections have done so far are here, too.
+
 May import: nothing of the house. Read ``events.py`` first; ``hub.py`` carries the events to their subscribers, and
-``log.py``, which writes them to the log, is one of those.
+``log.py``, which writes them to the log, is one of those; ``spans.py`` measures handlers.
 """
 
 from tomada.telemetry import log
@@ -25,7 +28,8 @@ from tomada.telemetry.events import (
     WorkerEnded,
     WorkerStarted,
 )
-from tomada.telemetry.hub import Subscription, emit, subscribe
+from tomada.telemetry.hub import Subscription, emit, late, subscribe
+from tomada.telemetry.statistics import ConnectionStatistics, StreamStatistics
 
 __all__ = [
     "AcceptFailed",
@@ -34,6 +38,7 @@ __all__ = [
     "ChildStarted",
     "ConnectionEnded",
     "ConnectionOpened",
+    "ConnectionStatistics",
     "DeadlineStruck",
     "Event",
     "HandshakeEnded",
@@ -44,10 +49,12 @@ __all__ = [
     "Outcome",
     "Reloaded",
     "RequestEnded",
+    "StreamStatistics",
     "Subscription",
     "WorkerEnded",
     "WorkerStarted",
     "emit",
+    "late",
     "subscribe",
 ]
 

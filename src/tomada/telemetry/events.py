@@ -63,17 +63,23 @@ class AcceptResumed(Event, frozen=True, kw_only=True):
 
 
 class HandshakeEnded(Event, frozen=True, kw_only=True):
-    """A handshake of the accepting end is complete, or has failed."""
+    """The handshake of a caller is complete, or has failed: one event for all its layers, TLS, WebSocket and tomada's.
+
+    Told at the accepting end; at the other one `connect` raises. A byte stream without layers has no handshake.
+    """
 
     address: str
     peer: str
     seconds: float
+    """From the moment the caller was accepted."""
     reason: str = ""
     """Why it failed; empty where it did not."""
+    is_wrong: bool = False
+    """Whether it failed otherwise than by a caller, or a server, that went away."""
 
 
 class ConnectionOpened(Event, frozen=True, kw_only=True):
-    """A connection, or a byte stream, is open."""
+    """A connection, or a byte stream, is open: its handshake is complete, and there was room for it."""
 
     peer: str
     kind: str
@@ -83,31 +89,33 @@ class ConnectionOpened(Event, frozen=True, kw_only=True):
 
 
 class ConnectionEnded(Event, frozen=True, kw_only=True):
-    """An open connection, or byte stream, has ended."""
+    """A connection, or byte stream, that was open has ended."""
 
     peer: str
     kind: str
     accepted: bool
     seconds: float
+    """How long it was open."""
     reason: str
     is_wrong: bool
     """Whether it ended otherwise than by a goodbye or an orderly end."""
     received_bytes: int
     sent_bytes: int
     received_messages: int = 0
+    """Requests, one-way messages and answers alike; none on a byte stream."""
     sent_messages: int = 0
 
 
 class RequestEnded(Event, frozen=True, kw_only=True):
-    """A handler has ended: of a request, or of a one-way message."""
+    """A handler has ended: of a request, of a one-way message, or of a datagram."""
 
     peer: str
     name: str
-    """The message's type."""
+    """The message's type; of a datagram without one, its handler."""
     seconds: float
-    """From the moment its handler began."""
+    """From the moment its handler began, or began to wait for a thread."""
     failure: str = ""
-    """``raised``, ``cancelled`` or ``wrong reply``; empty where all is well."""
+    """``raised`` or ``cancelled``; empty where all is well."""
 
 
 class LimitStruck(Event, frozen=True, kw_only=True):
@@ -125,7 +133,7 @@ class DeadlineStruck(Event, frozen=True, kw_only=True):
     """Something was later than a deadline allows, and has been ended."""
 
     deadline: str
-    """Its name in `Deadlines`; ``ask`` for that of a call."""
+    """Its name in `Deadlines`; ``ask`` for the time-out of a call that asks."""
     seconds: float
     peer: str
 

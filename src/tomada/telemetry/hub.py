@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from tomada.telemetry.events import Event
+from tomada.telemetry.events import DeadlineStruck, Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -13,23 +14,30 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=Event)
 
-_log = logging.getLogger("tomada")
+_log: Final = logging.getLogger("tomada")
+_changing: Final = Lock()
+"""Held by who changes the subscribers of a class. Who tells them an event looks once, and needs none."""
 
 
 class Subscription:
     """What `subscribe` returns: `end` it, or use it in a ``with``."""
 
-    __slots__ = ("_function", "_kinds")
+    __slots__ = ("_called", "_kinds")
 
-    def __init__(self, function: Callable[[Any], None], kinds: tuple[type[Event], ...]) -> None:
-        self._function = function
+    def __init__(self, called: _Guarded, kinds: tuple[type[Event], ...]) -> None:
+        self._called = called
         self._kinds = kinds
 
     def end(self) -> None:
-        """Tell the function of nothing more. To call it again does nothing."""
-        for kind in self._kinds:
-            kind.subscribers = tuple(known for known in kind.subscribers if known is not self._function)
-        self._kinds = ()
+        """Tell the function of nothing more, not even of an event that others are being told just now.
+
+        A call that is under way in another thread goes on. To call it again does nothing.
+        """
+        self._called.is_over = True
+        with _changing:
+            kinds, self._kinds = self._kinds, ()
+            for kind in kinds:
+                kind.subscribers = tuple(known for known in kind.subscribers if known is not self._called)
 
     def __enter__(self) -> Self:
         return self
@@ -43,20 +51,23 @@ def subscribe(function: Callable[[E], None], *kinds: type[E]) -> Subscription:
 
     ::
 
-        with tomada.telemetry.subscribe(print, ConnectionEnded, LimitStruck):
+        with tomada.subscribe(print, telemetry.ConnectionEnded, telemetry.LimitStruck):
             ...
 
-    It is called where the event happens: in the event loop's thread, mostly. It should be quick, and must not wait.
-    What it raises is told to the log, and to nobody else.
+    or ``subscription = tomada.subscribe(…)`` and, at the end, ``subscription.end()``. The function is called where the
+    event happens: in the event loop's thread, mostly. It should be quick, and must not wait. What it raises is told to
+    the log, and to nobody else. Any thread may subscribe.
 
     Args:
         function: Takes the event. A function that is subscribed twice is called twice.
         kinds: Classes of events; a base class stands for all below it, and none at all for every event.
     """
-    wanted = tuple(dict.fromkeys(_leaves(kinds or (Event,))))
+    wanted = tuple(dict.fromkeys(_all_below(kinds or (Event,))))
     called = _Guarded(function)
-    for kind in wanted:
-        kind.subscribers = (*kind.subscribers, called)
+    with _changing:
+        for kind in wanted:
+            # Its own: what is inherited from a base was told to that one.
+            kind.subscribers = (*vars(kind).get("subscribers", ()), called)
     return Subscription(called, wanted)
 
 
@@ -66,25 +77,34 @@ def emit(event: Event) -> None:
         subscriber(event)
 
 
+def late(deadline: str, seconds: float, peer: object) -> None:
+    """Tell that a deadline has struck, where somebody wants to know: `DeadlineStruck`."""
+    if DeadlineStruck.subscribers:
+        emit(DeadlineStruck(deadline=deadline, seconds=seconds, peer=str(peer)))
+
+
 class _Guarded:
     """A subscriber whose failures stay its own."""
 
-    __slots__ = ("_function",)
+    __slots__ = ("_function", "is_over")
 
     def __init__(self, function: Callable[[Any], None]) -> None:
         self._function = function
+        self.is_over = False
 
     def __call__(self, event: Event) -> None:
+        if self.is_over:
+            return
         try:
             self._function(event)
         except Exception:  # noqa: BLE001 - told to the log
             _log.exception("a subscriber to %s raised", type(event).__name__)
 
 
-def _leaves(kinds: tuple[type[Event], ...]) -> Iterator[type[Event]]:
+def _all_below(kinds: tuple[type[Event], ...]) -> Iterator[type[Event]]:
     for kind in kinds:
-        below = cast("tuple[type[Event], ...]", tuple(kind.__subclasses__()))
-        if below:
-            yield from _leaves(below)
-        else:
+        if not issubclass(kind, Event):
+            raise TypeError(f"{kind.__name__} is no class of events: take those of tomada.telemetry")
+        if kind is not Event:  # of which there are none, but for those of the classes below
             yield kind
+        yield from _all_below(cast("tuple[type[Event], ...]", tuple(kind.__subclasses__())))

@@ -7,7 +7,7 @@ structured lines.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tomada.telemetry.events import (
     AcceptFailed,
@@ -27,6 +27,7 @@ from tomada.telemetry.events import (
     WorkerStarted,
 )
 from tomada.telemetry.hub import Subscription, subscribe
+from tomada.telemetry.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,73 +35,95 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger("tomada")
 
 
-def _connection_ended(event: ConnectionEnded) -> tuple[int, str]:
-    level = logging.WARNING if event.is_wrong else logging.DEBUG
-    had = f"{event.seconds:.1f} s, {event.received_bytes:,} bytes in, {event.sent_bytes:,} out"
-    return level, f"{event.peer}: closed: {event.reason} ({had})"
+def _at(level: int) -> Callable[[Event], int]:
+    return lambda _: level
 
 
-def _handshake_ended(event: HandshakeEnded) -> tuple[int, str]:
+def _if_wrong(otherwise: int = logging.DEBUG) -> Callable[[Any], int]:
+    return lambda event: logging.WARNING if event.is_wrong else otherwise
+
+
+def _connection_ended(event: ConnectionEnded) -> str:
+    had = f"{event.received_bytes:,} bytes in, {event.sent_bytes:,} out"
+    if event.received_messages or event.sent_messages:
+        had += f"; {event.received_messages:,} messages in, {event.sent_messages:,} out"
+    return f"{event.peer}: closed: {event.reason} ({event.seconds:.1f} s, {had})"
+
+
+def _handshake_ended(event: HandshakeEnded) -> str:
     if not event.reason:
-        return logging.DEBUG, f"{event.peer}: shook hands in {1000 * event.seconds:.1f} ms"
-    return logging.WARNING, f"{event.peer}: refused: {event.reason}"
+        return f"{event.peer}: shook hands in {1000 * event.seconds:.1f} ms"
+    return f"{event.peer}: refused: {event.reason}"
 
 
-def _loop_blocked(event: LoopBlocked) -> tuple[int, str]:
+def _loop_blocked(event: LoopBlocked) -> str:
     how = "kept the event loop" if event.is_over else "still keeps the event loop"
-    return logging.WARNING, f"{event.handler} {how} to itself for {event.seconds:.2f} s, at {event.place}"
+    return f"{event.handler} {how} to itself for {event.seconds:.2f} s, at {event.place}"
 
 
-def _child_ended(event: ChildEnded) -> tuple[int, str]:
-    return logging.WARNING if event.is_wrong else logging.DEBUG, f"child {event.pid}: {event.reason}"
+def _reloaded(event: Reloaded) -> str:
+    return f"not reloaded: {event.reason}" if event.reason else f"reloaded in {event.seconds:.1f} s"
 
 
-def _worker_ended(event: WorkerEnded) -> tuple[int, str]:
-    level = logging.WARNING if event.is_wrong else logging.INFO
-    return level, f"worker {event.number} ({event.pid}): {event.reason}, after {event.seconds:.1f} s"
-
-
-def _reloaded(event: Reloaded) -> tuple[int, str]:
-    if event.reason:
-        return logging.ERROR, f"not reloaded: {event.reason}"
-    return logging.INFO, f"reloaded in {event.seconds:.1f} s"
-
-
-def _limit_struck(event: LimitStruck) -> tuple[int, str]:
-    return logging.WARNING, f"{event.where}: {event.outcome.value}: the limit {event.limit} is {event.allowed:,}"
-
-
-_LINES: Final[dict[type[Event], Callable[..., tuple[int, str]]]] = {
-    ListenerOpened: lambda event: (logging.DEBUG, f"{event.address}: listening"),
-    ListenerClosed: lambda event: (logging.DEBUG, f"{event.address}: not listening any more"),
-    AcceptFailed: lambda event: (logging.ERROR, f"{event.address}: no connection can be accepted: {event.reason}"),
-    AcceptResumed: lambda event: (
-        logging.WARNING,
-        f"{event.address}: connections are accepted again after {event.seconds:.1f} s; {event.dropped} were dropped",
+_LINES: Final[dict[type[Event], tuple[Callable[..., int], Callable[..., str]]]] = {
+    ListenerOpened: (_at(logging.DEBUG), lambda event: f"{event.address}: listening"),
+    ListenerClosed: (_at(logging.DEBUG), lambda event: f"{event.address}: not listening any more"),
+    AcceptFailed: (
+        _at(logging.ERROR),
+        lambda event: f"{event.address}: no connection can be accepted: {event.reason}",
     ),
-    HandshakeEnded: _handshake_ended,
-    ConnectionEnded: _connection_ended,
-    LimitStruck: _limit_struck,
-    DeadlineStruck: lambda event: (
-        logging.DEBUG,  # what it ended says so, too
-        f"{event.peer}: the deadline {event.deadline} of {event.seconds:g} s has passed",
+    AcceptResumed: (
+        _at(logging.WARNING),
+        lambda event: (
+            f"{event.address}: connections are accepted again after {event.seconds:.1f} s; {event.dropped} were dropped"
+        ),
     ),
-    LoopBlocked: _loop_blocked,
-    ChildStarted: lambda event: (logging.DEBUG, f"child {event.pid}: ready"),
-    ChildEnded: _child_ended,
-    WorkerStarted: lambda event: (
-        logging.INFO,
-        f"worker {event.number} ({event.pid}): accepts, after {event.seconds:.1f} s",
+    HandshakeEnded: (_if_wrong(), _handshake_ended),
+    ConnectionEnded: (_if_wrong(), _connection_ended),
+    LimitStruck: (
+        _at(logging.WARNING),
+        lambda event: f"{event.where}: {event.outcome.value}: the limit {event.limit} is {event.allowed:,}",
     ),
-    WorkerEnded: _worker_ended,
-    Reloaded: _reloaded,
+    DeadlineStruck: (
+        _at(logging.DEBUG),  # what it ended says so, too
+        lambda event: f"{event.peer}: the deadline {event.deadline} of {event.seconds:g} s has passed",
+    ),
+    LoopBlocked: (_at(logging.WARNING), _loop_blocked),
+    ChildStarted: (_at(logging.DEBUG), lambda event: f"child {event.pid}: ready"),
+    ChildEnded: (_if_wrong(), lambda event: f"child {event.pid}: {event.reason}"),
+    WorkerStarted: (
+        _at(logging.INFO),
+        lambda event: f"worker {event.number} ({event.pid}): accepts, after {event.seconds:.1f} s",
+    ),
+    WorkerEnded: (
+        _if_wrong(logging.INFO),
+        lambda event: f"worker {event.number} ({event.pid}): {event.reason}, after {event.seconds:.1f} s",
+    ),
+    Reloaded: (lambda event: logging.ERROR if event.reason else logging.INFO, _reloaded),
 }
+"""How loud each is told, and in what words, which are put together only where they are wanted."""
 
 
 def _tell(event: Event) -> None:
-    level, line = _LINES[type(event)](event)
-    if _log.isEnabledFor(level):
-        _log.log(level, "%s", line, extra={"event": event})
+    how_loud, _ = _LINES[type(event)]
+    level = how_loud(event)
+    if not _log.isEnabledFor(level):
+        return
+    if level >= logging.WARNING:
+        _throttle.pass_on(event)
+    else:
+        _write(event)
+
+
+def _write(event: Event, before: int = 0, seconds: float = 0.0) -> None:
+    how_loud, words = _LINES[type(event)]
+    line = words(event)
+    if before:
+        line += f"; and {before:,} more like this within {seconds:.1f} s"
+    _log.log(how_loud(event), "%s", line, extra={"event": event})
+
+
+_throttle: Final = Throttle(_write)
 
 
 def start() -> Subscription:

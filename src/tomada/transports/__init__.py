@@ -18,26 +18,35 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import msgspec
 
-from tomada.address import Address
 from tomada.errors import ConnectFailed, HandshakeFailed, ListenFailed
+from tomada.telemetry import late
 from tomada.transports import memory, stack, tcp, unix
 from tomada.transports.accepting import Accepting
 from tomada.transports.accepting import adopt as around
 from tomada.transports.admission import Admission, Admitted, Ticket
+from tomada.transports.credentials import Credentials
+from tomada.transports.credentials import credentials as credentials_of
 from tomada.transports.datagrams.transport import DatagramStatistics
+from tomada.transports.keepalive import keep_alive
 from tomada.transports.layer import End
 from tomada.transports.listener import Listener
+from tomada.transports.naming import own_address, peer_address
 from tomada.transports.options import Options
+from tomada.transports.rights import FileRights
 from tomada.transports.tls.identity import Identity, identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tomada.address import Address
+
 __all__ = [
     "Admission",
     "Admitted",
+    "Credentials",
     "DatagramStatistics",
     "End",
+    "FileRights",
     "Identity",
     "Listener",
     "Options",
@@ -47,7 +56,9 @@ __all__ = [
     "bind",
     "close",
     "connect",
+    "credentials",
     "identity",
+    "keep_alive",
     "listen",
     "own_address",
     "peer_address",
@@ -110,11 +121,13 @@ async def bind(address: Address, *, backlog: int = BACKLOG, options: Options | N
 async def _listen(accepting: Accepting) -> Listener:
     address, inherited = accepting.address, accepting.options.inherited
     if inherited:
-        return Listener([(accepting.at_socket(one), _listening_address(one, address)) for one in inherited])
-    carrier = _CARRIERS.get(address.scheme)
-    if carrier is None:
-        raise ListenFailed(f"cannot listen on {address}: a {address.scheme} address carries no streams")
-    listener: Listener = await carrier.listen(address, accepting)
+        listener = Listener([(accepting.at_socket(one), _listening_address(one, address)) for one in inherited])
+    else:
+        carrier = _CARRIERS.get(address.scheme)
+        if carrier is None:
+            raise ListenFailed(f"cannot listen on {address}: a {address.scheme} address carries no streams")
+        listener = await carrier.listen(address, accepting)
+    listener.tell_open()
     return listener
 
 
@@ -167,7 +180,13 @@ async def connect(
     if carrier is None:
         raise ConnectFailed(f"cannot connect to {address}: a {address.scheme} address carries no streams")
     make = stack.connecting(address, factory, options or Options())
-    transport, protocol = await carrier.connect(address, make, timeout)
+    try:
+        transport, protocol = await carrier.connect(address, make, timeout)
+    except ConnectFailed as error:
+        cause = error.__cause__
+        if isinstance(cause, TimeoutError) and cause.errno is None:  # the system's own time-out has a number
+            late("connect", timeout, address)
+        raise
     try:
         while isinstance(protocol, stack.Layer):
             await asyncio.shield(protocol.opened)
@@ -188,31 +207,10 @@ def close(transport: asyncio.Transport, why: End, reason: str) -> None:
         transport.close()
 
 
-def peer_address(transport: asyncio.BaseTransport) -> Address:
-    """Where the other end is, as far as the system knows.
-
-    The peers of a unix listener have no names: for them this is the listener's own path; so it is in memory. The
-    address of a TCP peer that has gone before it was asked for may be unknown: then it has no host, and port 0.
-    """
-    return _named(transport, "peername", "sockname")
-
-
-def own_address(transport: asyncio.BaseTransport) -> Address:
-    """Where this end is. One that connected to a unix address has no name: its path is the one it connected to."""
-    return _named(transport, "sockname", "peername")
-
-
-def _named(transport: asyncio.BaseTransport, wanted: str, other: str) -> Address:
-    made_at = transport.get_extra_info("address")
-    if isinstance(made_at, Address):
-        return made_at
-    name, instead = transport.get_extra_info(wanted), transport.get_extra_info(other)
-    scheme = transport.get_extra_info("scheme") or "tcp"
-    if isinstance(name, tuple):
-        return tcp.name_address(name, scheme)
-    if isinstance(name, str) or isinstance(instead, str):
-        return Address("unix", path=name or instead)
-    return Address(scheme, "", 0)
+def credentials(transport: asyncio.BaseTransport) -> Credentials | None:
+    """Who is at the other end of a Unix socket; ``None`` for other transports, or where the system does not tell."""
+    connected = transport.get_extra_info("socket")
+    return None if connected is None else credentials_of(connected)
 
 
 def reset(transport: asyncio.Transport) -> None:

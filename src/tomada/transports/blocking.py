@@ -8,7 +8,10 @@ import socket
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from tomada.errors import ConnectFailed, HandshakeFailed
+from tomada.telemetry import late
 from tomada.transports import stack, tcp, unix
+from tomada.transports.credentials import Credentials
+from tomada.transports.credentials import credentials as credentials_of
 from tomada.transports.readiness import AT_ONCE
 from tomada.transports.tls.blocking import TLSSocket
 from tomada.transports.tls.identity import Identity, identity_of
@@ -60,6 +63,8 @@ def _connect(address: Address, timeout: float) -> socket.socket:
     try:
         connected = _connect_unix(address, timeout) if address.scheme == "unix" else _connect_tcp(address, timeout)
     except (OSError, UnicodeError) as error:
+        if isinstance(error, TimeoutError) and error.errno is None:
+            late("connect", timeout, address)
         transport = unix if address.scheme == "unix" else tcp
         raise transport.connect_error(address, error, timeout) from error
     connected.settimeout(None)
@@ -91,6 +96,11 @@ def identity(connected: Connected) -> Identity | None:
     """Who is at the other end; ``None`` without TLS."""
     below = _carrier(connected)
     return identity_of(below.ssl_object) if isinstance(below, TLSSocket) else None
+
+
+def credentials(connected: Connected) -> Credentials | None:
+    """Who is at the other end of a Unix socket; ``None`` for others, or where the system does not tell."""
+    return credentials_of(connected) if isinstance(connected, socket.socket) else None
 
 
 def alpn(connected: Connected) -> str | None:

@@ -7,18 +7,20 @@ So layers stack on anything, real or in memory, and what stands above need not k
 from __future__ import annotations
 
 import asyncio
-import logging
 from enum import Enum
+from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 from tomada.errors import ConnectFailed, HandshakeFailed
+from tomada.sweep import NOWHERE, sweep_of
+from tomada.telemetry import HandshakeEnded, emit, late
+from tomada.transports.naming import own_address, peer_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tomada.address import Address
     from tomada.transports.admission import Admitted
-
-log = logging.getLogger("tomada")
 
 
 class End(Enum):
@@ -32,30 +34,50 @@ class End(Enum):
 class Layer(asyncio.Protocol, asyncio.Transport):
     """One layer of one connection. A subclass says what its handshake is, and how bytes are changed both ways.
 
-    It overrides `begin`, `data_received` and `write`, and calls `complete` or `fail` at the end of its handshake.
+    It overrides `begin`, `data_received` and `write`, and calls `complete` or `fail` at the end of its handshake. Its
+    deadlines are looked at by the loop's wheel; one that has more than these overrides `look`.
 
     Args:
         upper: What stands above; it is told of the connection when the handshake is complete.
-        deadline: Seconds that the handshake may take, all in all.
+        deadline: Seconds that the handshake may take, all in all, with those of the layers below: all are made at once,
+            when the connection is.
         pending: Of a listener: the layers that have not completed their handshake, so that it can end them.
             ``None`` at the connecting end.
     """
 
-    __slots__ = ("_deadline", "_peer_text", "_pending", "_timer", "is_open", "lower", "opened", "ticket", "upper")
+    __slots__ = (
+        "_cut_at",
+        "_deadline",
+        "_pending",
+        "is_open",
+        "loop",
+        "lower",
+        "made_at",
+        "opened",
+        "peer",
+        "slot",
+        "ticket",
+        "upper",
+        "wheel",
+    )
 
     lower: asyncio.Transport
+    peer: Address
 
     def __init__(self, upper: asyncio.Protocol, deadline: float, pending: set[Layer] | None) -> None:
         self.upper = upper
         self.is_open = False
-        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.loop = asyncio.get_running_loop()
+        self.made_at = self.loop.time()
+        self.slot = NOWHERE
+        self.wheel = sweep_of(self.loop)
+        self.opened: asyncio.Future[None] = self.loop.create_future()
         """The handshake is complete, or has failed: `HandshakeFailed`, or `ConnectFailed` as if nobody listened."""
         self.ticket: Admitted | None = None
         """What the connection was admitted with, where this is the lowest layer."""
         self._deadline = deadline
         self._pending = pending
-        self._timer: asyncio.TimerHandle | None = None
-        self._peer_text = "a peer"
+        self._cut_at = inf
 
     def begin(self) -> None:
         """Called when there is a transport below: start the handshake."""
@@ -70,7 +92,9 @@ class Layer(asyncio.Protocol, asyncio.Transport):
         self.opened.set_result(None)
         self.upper.connection_made(self)
 
-    def fail(self, reason: str, kind: type[ConnectFailed | HandshakeFailed] = HandshakeFailed) -> None:
+    def fail(
+        self, reason: str, kind: type[ConnectFailed | HandshakeFailed] = HandshakeFailed, *, is_wrong: bool = True
+    ) -> None:
         """The handshake has failed: nothing above hears of it, and the connection ends once all is written.
 
         `ConnectFailed` is for a peer that went away without a word, as a server that is being stopped may do.
@@ -78,36 +102,67 @@ class Layer(asyncio.Protocol, asyncio.Transport):
         if self.opened.done():
             return
         self._end_handshake()
-        if self._pending is not None:
-            log.warning("%s: refused: %s", self._peer_text, reason)
+        if self._pending is not None and HandshakeEnded.subscribers:
+            emit(
+                HandshakeEnded(
+                    address=str(own_address(self)),
+                    peer=str(self.peer),
+                    seconds=self.loop.time() - self.made_at,
+                    reason=reason,
+                    is_wrong=is_wrong,
+                )
+            )
         self.opened.set_exception(kind(reason))
         self.opened.exception()  # at the accepting end nobody waits for it, and who connects may have given up
         self.lower.close()
+        self.cut_in_time()
 
     def _end_handshake(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self.wheel.forget(self)
         if self._pending is not None:
             self._pending.discard(self)
 
-    def _late(self) -> None:
-        self.fail(f"no handshake within {self._deadline:g} s")
-        self.lower.abort()
+    # Deadlines: the wheel asks.
+
+    def sweep(self, now: float) -> float:
+        """End what is late; when to look again."""
+        if not self.opened.done():
+            due = self.made_at + self._deadline
+            if now < due:
+                return due
+            late("handshake", self._deadline, self.peer)
+            self.fail(f"no handshake within {self._deadline:g} s")
+            self.lower.abort()
+            return inf
+        if now >= self._cut_at:
+            self.lower.abort()
+            return inf
+        return min(self._cut_at, self.look(now))
+
+    def look(self, now: float) -> float:  # noqa: ARG002 - for layers that have deadlines of their own
+        """The same, once the handshake has ended."""
+        return inf
+
+    def cut_in_time(self) -> None:
+        """The end has begun: a peer that does not take what is still to be written must not keep it from coming."""
+        if self._cut_at == inf:
+            self._cut_at = self.loop.time() + self._deadline
+            self.wheel.watch(self, self._cut_at)
 
     # The transport below calls these.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport below is there."""
         self.lower = cast("asyncio.Transport", transport)
-        peer = transport.get_extra_info("peername")  # uvloop does not know it any more once the peer is gone
-        self._peer_text = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else str(peer or "a peer")
-        self._timer = asyncio.get_running_loop().call_later(self._deadline, self._late)
+        self.peer = peer_address(self)  # uvloop does not know it any more once the peer is gone
+        self.wheel.watch(self, self.made_at + self._deadline)
         if self._pending is not None:
             self._pending.add(self)
         self.begin()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport below is gone."""
+        self.wheel.forget(self)
         if self.ticket is not None:
             self.ticket.release()
         if self.is_open:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from tomada.errors import ListenFailed
+from tomada.telemetry import ListenerClosed, ListenerOpened, emit
 from tomada.transports.acceptor import Acceptor
 from tomada.transports.tls.certificates import Unusable
 
@@ -34,11 +35,12 @@ class Listener:
         forget: Called once, before the sockets close: takes back what else was made, as a socket file.
     """
 
-    __slots__ = ("_forget", "_secured", "_servers", "pending")
+    __slots__ = ("_forget", "_is_open", "_secured", "_servers", "pending")
 
     def __init__(self, servers: list[tuple[Accepts, Address]], forget: Callable[[], None] | None = None) -> None:
         self._servers = servers
         self._forget = forget
+        self._is_open = False
         self._secured: Certificates | None = None
         self.pending: set[Layer] = set()
         """Connections that have been accepted and whose TLS or WebSocket handshake is not complete."""
@@ -52,6 +54,13 @@ class Listener:
     def sockets(self) -> tuple[socket.socket, ...]:
         """The sockets that listen, as far as there are any."""
         return tuple(one for server, _ in self._servers for one in getattr(server, "sockets", ()))
+
+    def tell_open(self) -> None:
+        """It listens at all of its addresses: tell those who want to know."""
+        self._is_open = True
+        if ListenerOpened.subscribers:
+            for address in self.addresses:
+                emit(ListenerOpened(address=str(address)))
 
     def pause(self) -> None:
         """Accept nobody for now: callers wait in the system's queue."""
@@ -90,7 +99,10 @@ class Listener:
         if forget is not None:
             forget()
         while self._servers:
-            self._servers.pop()[0].close()
+            server, address = self._servers.pop()
+            server.close()
+            if self._is_open and ListenerClosed.subscribers:
+                emit(ListenerClosed(address=str(address)))
 
     def close(self) -> None:
         """Stops accepting at once; connections go on, but for those whose handshake is not complete.
@@ -101,4 +113,5 @@ class Listener:
         if self._secured is not None:
             self._secured.stop()
         for layer in tuple(self.pending):
+            layer.fail("it is listened no more", is_wrong=False)
             layer.abort()

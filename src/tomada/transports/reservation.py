@@ -22,6 +22,8 @@ from tomada.transports import tcp, unix
 from tomada.transports.datagrams.names import is_number
 from tomada.transports.datagrams.sockets import found, open_udp, open_unix, wanted
 from tomada.transports.datagrams.transport import DatagramOptions
+from tomada.transports.rights import FileRights
+from tomada.transports.rights import bind as bind_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,12 +113,13 @@ def _twin(own: socket.socket) -> socket.socket:
     return made
 
 
-def reserve(address: Address, options: DatagramOptions | None = None) -> Reservation:
+def reserve(address: Address, options: DatagramOptions | None = None, rights: FileRights | None = None) -> Reservation:
     """The address, bound; not listened on.
 
     Args:
         address: Where; an empty host means all interfaces, port 0 a free port, the same for all of them.
         options: Of a socket for datagrams.
+        rights: What the socket file of a unix address is made with.
 
     Raises:
         AddressInUse: Somebody is there; the text names the process where the system tells.
@@ -124,7 +127,7 @@ def reserve(address: Address, options: DatagramOptions | None = None) -> Reserva
         ListenFailed: Anything else that the system refused.
     """
     if address.scheme == "unix":
-        return _reserve_file(address)
+        return _reserve_file(address, rights or FileRights())
     if address.scheme in ("udp", "unixgram"):
         return _reserve_datagrams(address, options or DatagramOptions())
     if address.scheme == "memory":
@@ -210,7 +213,7 @@ def _bound_with(host: str, port: int, *, reuse: bool) -> socket.socket:
     return made
 
 
-def _reserve_file(address: Address) -> Reservation:
+def _reserve_file(address: Address, rights: FileRights) -> Reservation:
     path = address.path
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -223,7 +226,7 @@ def _reserve_file(address: Address) -> Reservation:
                 what = "another process accepts there; stop it, or take another path"
                 raise AddressInUse(f"cannot listen on {address}: {what}")
             unix.remove(path, known)
-        made.bind(path)
+        bind_file(made, address, rights)
     except OSError as error:
         made.close()
         raise error if isinstance(error, ListenFailed) else unix.listen_error(address, error) from error

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tomada.transports import unacknowledged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PIECE: Final = 2_097_152
 """Bytes sent by one call, in which nothing else runs in this thread."""
@@ -24,7 +27,9 @@ def can_send_file(transport: asyncio.BaseTransport) -> bool:
     )
 
 
-async def send_file(transport: asyncio.BaseTransport, file: int, offset: int, count: int, timeout: float) -> int:
+async def send_file(
+    transport: asyncio.BaseTransport, file: int, offset: int, count: int, *, timeout: float, sent: Callable[[int], None]
+) -> int:
     """Send `count` bytes of `file`, from `offset` on; how many there were: fewer where the file is shorter.
 
     Nothing may wait in the transport's own buffer, and nothing else may write to it meanwhile.
@@ -35,6 +40,7 @@ async def send_file(transport: asyncio.BaseTransport, file: int, offset: int, co
         offset: In bytes.
         count: In bytes.
         timeout: Seconds that the peer may take nothing.
+        sent: Told of each piece that the kernel has taken.
 
     Raises:
         TimeoutError: It took nothing for so long.
@@ -43,19 +49,20 @@ async def send_file(transport: asyncio.BaseTransport, file: int, offset: int, co
     # The loops forbid to wait on a socket that is a transport's, by its number: this is the same socket by another.
     own = os.dup(transport.get_extra_info("socket").fileno())
     try:
-        sent = 0
-        while sent < count:
+        gone = 0
+        while gone < count:
             try:
-                piece = os.sendfile(own, file, offset + sent, min(PIECE, count - sent))
+                piece = os.sendfile(own, file, offset + gone, min(PIECE, count - gone))
             except BlockingIOError:
                 await _writable(own, timeout, transport)
                 continue
             if not piece:
                 break
-            sent += piece
+            gone += piece
+            sent(piece)
             if piece == PIECE:
                 await asyncio.sleep(0)  # the kernel takes all at once: let others have their turn
-        return sent
+        return gone
     finally:
         os.close(own)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -64,6 +65,22 @@ def test_a_socket_file_is_shared_and_removed_at_the_end(place: Path) -> None:
         server.process.terminate()
         assert server.end() == 0
         assert not path.exists()
+
+
+def test_a_socket_file_has_the_mode_that_is_asked_for_and_lets_in_who_may(place: Path) -> None:
+    path = place / "farm.sock"
+    words = ("--workers", "2", "--bind", f"unix://{path}", "--unix-mode", "600", "--allow-user", str(os.geteuid()))
+    with Supervised(place, str(farm(place)), *words) as server:
+        told = server.said("listening")
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert asked(told["addresses"][0], 2) <= set(told["workers"])
+
+
+def test_what_guards_nothing_is_wrong_usage(place: Path) -> None:
+    with Supervised(place, str(farm(place)), "--workers", "2", "--bind", HERE, "--unix-mode", "600") as server:
+        assert server.end() == 2
+        (said,) = [line for line in server.rest() if "event" not in line]
+        assert "unix_mode and unix_owner: of use at unix addresses alone" in said["message"]
 
 
 def test_the_default_address_is_the_applications_affair(place: Path) -> None:

@@ -88,7 +88,7 @@ class Holder:
             return _Held(given, self._workers, is_spread=False)
         # A datagram that comes again must come to the worker that has had it: the system keeps peers apart by socket.
         is_spread = self._is_spread or address.scheme == "udp"
-        reserved = reservation.reserve(address, place.datagrams)
+        reserved = reservation.reserve(address, place.datagrams, place.rights)
         if address.scheme == "udp" and not reservation.SPREADS:
             reserved.is_single = True
         return _Held(reserved, self._workers, is_spread=is_spread)

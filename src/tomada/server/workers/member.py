@@ -63,7 +63,8 @@ class Member:
             SupervisorGone: It has ended. Where it cannot have a place, it ends this process.
         """
         wanted = serving.places()
-        self._channel.send(Want(tuple(Place(str(address), options) for address, options in wanted)))
+        rights = serving.rights
+        self._channel.send(Want(tuple(Place(str(address), options, rights) for address, options in wanted)))
         inherited = Inherited()
         for address, _ in wanted:
             answer = self._next()
@@ -90,6 +91,7 @@ class Member:
             serving: What to serve.
             about: What the supervisor's own starter wants to know of the application.
         """
+        serving.prepare()
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(self._serve(serving, about))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tomada.transports.datagrams.transport import DatagramOptions
+from tomada.transports.rights import FileRights
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -23,6 +24,8 @@ class Place(Message, frozen=True):
     address: str
     datagrams: DatagramOptions | None = None
     """How its socket is opened, where it is one for datagrams."""
+    rights: FileRights = FileRights()
+    """What its file is made with, where it is a unix address."""
 
 
 class Want(Message, frozen=True):

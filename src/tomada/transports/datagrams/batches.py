@@ -259,6 +259,7 @@ class BatchTransport(DatagramTransport):
         self.loop.remove_reader(self._fd)
         self.loop.remove_writer(self._fd)
         self._opened.close()
+        self.tell_closed()
 
 
 def _knows(opened: socket.socket, option: int, value: int) -> bool:

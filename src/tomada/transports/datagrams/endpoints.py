@@ -128,6 +128,7 @@ class EndpointTransport(DatagramTransport, asyncio.DatagramProtocol):
         if self._opened is not None:
             self._opened.forget_file()
         self._transport.close()
+        self.tell_closed()
 
 
 def _nothing(*_: object) -> int:

@@ -46,7 +46,6 @@ async def open_datagrams(
     peer: Address | None = None,
     options: DatagramOptions | None = None,
     batches: bool | None = None,
-    bound: socket.socket | None = None,
 ) -> DatagramTransport:
     """An open socket for datagrams.
 
@@ -56,7 +55,6 @@ async def open_datagrams(
         peer: The only one to send to and to receive from.
         options: Of the socket.
         batches: Whether to carry them in batches; None: where the system and the loop can.
-        bound: A socket that is at the address already, opened with the same options; it is closed in the end.
 
     Raises:
         ListenFailed: `AddressInUse`, `SystemPort`, or the system refused something else.
@@ -65,20 +63,44 @@ async def open_datagrams(
     """
     check_scheme(address)
     check_peer(address, peer)
-    options = options or DatagramOptions()
+    transport = await _open(address, receiver, peer, options or DatagramOptions(), batches=batches)
+    if peer is None:
+        transport.tell_open()
+    return transport
+
+
+async def _open(
+    address: Address, receiver: Receiver, peer: Address | None, options: DatagramOptions, *, batches: bool | None
+) -> DatagramTransport:
     loop = asyncio.get_running_loop()
     if type(loop).__module__ not in _REAL:
         return await over_loop(address, peer, receiver, options.limits)
-    if bound is not None:
-        opened = Opened(bound, address.scheme, multicast=options.multicast)
-        batches = True if address.scheme == "unixgram" else batches
-    elif address.scheme == "unixgram":
+    if address.scheme == "unixgram":
         opened = open_unix(address if address.path else None, peer)
         batches = True  # uvloop's endpoints know no socket files
     else:
         opened = await _open_udp(address, peer, options)
+    return await _carried(opened, receiver, options, batches=batches)
+
+
+async def adopt_datagrams(
+    bound: socket.socket, address: Address, receiver: Receiver, options: DatagramOptions
+) -> DatagramTransport:
+    """Carry the datagrams of a socket that another process has bound at `address` with these options.
+
+    It is this function's from now on.
+    """
+    opened = Opened(bound, address.scheme, multicast=options.multicast)
+    transport = await _carried(opened, receiver, options, batches=address.scheme == "unixgram" or None)
+    transport.tell_open()
+    return transport
+
+
+async def _carried(
+    opened: Opened, receiver: Receiver, options: DatagramOptions, *, batches: bool | None
+) -> DatagramTransport:
     if sys.platform == "linux" if batches is None else batches:
-        return BatchTransport(loop, opened, receiver, options.limits)
+        return BatchTransport(asyncio.get_running_loop(), opened, receiver, options.limits)
     return await over_socket(opened, receiver, options.limits)
 
 

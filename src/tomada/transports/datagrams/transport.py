@@ -13,6 +13,7 @@ import msgspec
 
 from tomada.errors import ConnectFailed
 from tomada.settings import DatagramLimits, Multicast
+from tomada.telemetry import ListenerClosed, ListenerOpened, emit
 
 if TYPE_CHECKING:
     import asyncio
@@ -96,6 +97,7 @@ class DatagramTransport:
         "address",
         "is_closed",
         "is_crowded",
+        "is_told",
         "limits",
         "longest",
         "loop",
@@ -121,6 +123,8 @@ class DatagramTransport:
         self.unsent = 0
         """Bytes that wait to be sent."""
         self.is_closed = False
+        self.is_told = False
+        """Whether it has been told that it listens."""
         self.is_crowded = False
         """Whether who can wait should wait before sending more."""
 
@@ -161,6 +165,17 @@ class DatagramTransport:
     def check_way(self, name: SocketName, address: Address) -> None:
         """Raise `ConnectFailed` where the system says that no way leads to `address`, which it calls `name`."""
         raise NotImplementedError
+
+    def tell_open(self) -> None:
+        """It receives from anybody: tell those who want to know."""
+        self.is_told = True
+        if ListenerOpened.subscribers:
+            emit(ListenerOpened(address=str(self.address)))
+
+    def tell_closed(self) -> None:
+        """It does not any more."""
+        if self.is_told and ListenerClosed.subscribers:
+            emit(ListenerClosed(address=str(self.address)))
 
     def counted(self) -> DatagramStatistics:
         """The counts of this moment."""

@@ -218,8 +218,7 @@ class TLSLayer(Layer):
             self._failure = HandshakeFailed(reason) if refused else ConnectionLost(reason)
         self._closing = True
         self.lower.close()  # once the alert has gone, which a peer that does not read must not prevent for ever
-        if self.lower.get_write_buffer_size():
-            asyncio.get_running_loop().call_later(self._deadline, self.lower.abort)
+        self.cut_in_time()
 
     def eof_received(self) -> bool:
         """The peer's end of TCP: without close_notify before it, anybody on the way may have made it."""

@@ -7,16 +7,19 @@ handshakes are in ``server.py`` and ``client.py``.
 
 from __future__ import annotations
 
-import asyncio
 import logging
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from websockets.frames import OK_CLOSE_CODES, CloseCode, Frame, Opcode
 from websockets.protocol import SEND_EOF, Protocol, State
 
+from tomada.sweep import NOWHERE
+from tomada.telemetry import late
 from tomada.transports.layer import End, Layer
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
 
     from tomada.address import Address
@@ -28,6 +31,8 @@ MESSAGE_BYTES: Final = 1_048_576
 """The longest message that is read, all its fragments together."""
 FRAGMENTS: Final = 1_024
 """Of one message that is read, at most; and so many frames without data may come in a row."""
+REFUSED: Final = "The handshake is refused: "
+"""How the text begins that a server answers with, so that the client knows it from that of a proxy."""
 _MUCH: Final = 65_536
 """Where so many bytes come at once, others have their turn before more are received."""
 _REASON_BYTES: Final = 123  # a control frame holds 125, two of which are the code: RFC 6455, section 5.5
@@ -75,9 +80,8 @@ class WebSocketLayer(Layer):
         "_is_paused",
         "_options",
         "_pong",
-        "_stuck",
+        "_stuck_at",
         "_unwritten",
-        "_watch",
         "protocol",
     )
 
@@ -107,8 +111,8 @@ class WebSocketLayer(Layer):
         """What stands above receives no more for now."""
         self._begun: float | None = None
         """When the frame that is incomplete began to come."""
-        self._watch: asyncio.TimerHandle | None = None
-        self._stuck: asyncio.TimerHandle | None = None
+        self._stuck_at = inf
+        """When an end that has begun is cut, unless the peer takes something meanwhile."""
         self._unwritten = 0
 
     # The transport below calls these.
@@ -123,7 +127,7 @@ class WebSocketLayer(Layer):
         if len(data) >= _MUCH and self.lower.is_reading():
             # uvloop reads on and on while a lot comes, and nothing else runs meanwhile.
             self.lower.pause_reading()
-            asyncio.get_running_loop().call_soon(self._read_on)
+            self.loop.call_soon(self._read_on)
 
     def _read_on(self) -> None:
         if not self._is_paused and not self.lower.is_closing():
@@ -197,9 +201,6 @@ class WebSocketLayer(Layer):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport below is gone."""
-        for timer in (self._watch, self._stuck):
-            if timer is not None:
-                timer.cancel()
         super().connection_lost(self._error or exc)
 
     def pause_writing(self) -> None:
@@ -226,23 +227,27 @@ class WebSocketLayer(Layer):
     # Deadlines, and the end.
 
     def _watch_frame(self, *, is_new: bool) -> None:
-        now = asyncio.get_running_loop().time()
         if is_new or self._begun is None:
-            self._begun = now
-        if self._watch is None:
-            self._watch = asyncio.get_running_loop().call_later(self._options.frame, self._check_frame)
+            self._begun = self.loop.time()
+        if self.slot == NOWHERE:
+            self.wheel.watch(self, self._begun + self._options.frame)
 
-    def _check_frame(self) -> None:
-        """End a connection whose peer does not complete a frame; one timer, however many frames come meanwhile."""
-        self._watch = None
+    def look(self, now: float) -> float:
+        """End a connection whose peer does not complete a frame, or does not take its part in the end."""
+        return min(self._look_at_frame(now), self._look_at_end(now))
+
+    def _look_at_frame(self, now: float) -> float:
         if self._begun is None or self.lower.is_closing():
-            return
-        loop = asyncio.get_running_loop()
-        left = self._options.frame if not self.lower.is_reading() else self._begun + self._options.frame - loop.time()
-        if left > 0:
-            self._watch = loop.call_later(left, self._check_frame)
-        else:
-            self._refuse(CloseCode.POLICY_VIOLATION, f"a frame was not complete within {self._options.frame:g} s")
+            return inf
+        if not self.lower.is_reading():
+            return now + self._options.frame
+        due = self._begun + self._options.frame
+        if now < due:
+            return due
+        self._begun = None
+        late("frame", self._options.frame, self.peer)
+        self._refuse(CloseCode.POLICY_VIOLATION, f"a frame was not complete within {self._options.frame:g} s")
+        return inf
 
     def _refuse(self, code: CloseCode, reason: str, unread: list[bytes] | None = None) -> bool:
         """What came before is delivered, nothing after."""
@@ -261,16 +266,20 @@ class WebSocketLayer(Layer):
 
     def _end_in_time(self) -> None:
         """The peer has a while to take its part in the end; longer only while it takes what is still to be written."""
-        if self._stuck is None:
-            self._stuck = asyncio.get_running_loop().call_later(self._options.handshake, self._cut_if_stuck)
+        if self._stuck_at == inf:
+            self._stuck_at = self.loop.time() + self._options.handshake
+            self.wheel.watch(self, self._stuck_at)
 
-    def _cut_if_stuck(self) -> None:
+    def _look_at_end(self, now: float) -> float:
+        if now < self._stuck_at:
+            return self._stuck_at
         unwritten, self._unwritten = self._unwritten, self.lower.get_write_buffer_size()
         if self._unwritten and (not unwritten or self._unwritten < unwritten):
-            self._stuck = None
-            self._end_in_time()
+            self._stuck_at = now + self._options.handshake
         else:
+            self._stuck_at = inf
             self.lower.abort()
+        return self._stuck_at
 
     # The protocol above calls these.
 
@@ -343,7 +352,7 @@ class WebSocketLayer(Layer):
     def resume_reading(self) -> None:
         """Receive again; an incomplete frame has all of its time again."""
         if self._begun is not None:
-            self._begun = asyncio.get_running_loop().time()
+            self._begun = self.loop.time()
         self._is_paused = False
         self.lower.resume_reading()
 

@@ -1,0 +1,82 @@
+"""What a connection has done so far, as snapshots that do not change; and what is counted of all of a server."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+import msgspec
+
+
+class ConnectionStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """One connection of messages, at one moment. Got from `Connection.statistics`."""
+
+    seconds: float
+    """Since it was made."""
+    received_bytes: int
+    sent_bytes: int
+    """Handed to the system, or to TLS or WebSocket above it."""
+    received_messages: int
+    """Requests, one-way messages and answers alike."""
+    sent_messages: int
+    waiting_bytes: int
+    """Of what is to be sent: so much the system has not taken yet."""
+    own_requests: int
+    """Asked at this end, and not answered yet."""
+    peer_requests: int
+    """Asked by the peer, and not answered yet."""
+    handlers: int
+    """That run for it, and wait for something."""
+
+
+class StreamStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """One byte stream, at one moment. Got from `Stream.statistics`."""
+
+    seconds: float
+    """Since it was opened."""
+    received_bytes: int
+    sent_bytes: int
+    waiting_bytes: int
+    """Of what is to be sent: so much the system has not taken yet."""
+    unread_bytes: int
+    """Come, and not received by the program yet."""
+
+
+class Tally:
+    """Counts what becomes of the connections of one server or client, since its start; in any of its threads."""
+
+    __slots__ = ("_lock", "failed", "messages", "opened", "streams")
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.messages = 0
+        """How many connections of messages are open."""
+        self.streams = 0
+        """How many byte streams are open."""
+        self.opened = 0
+        """How many have been opened so far."""
+        self.failed = 0
+        """How many of them have ended wrongly."""
+
+    def connection_opened(self) -> None:
+        """A connection of messages is open."""
+        with self._lock:
+            self.messages += 1
+            self.opened += 1
+
+    def connection_ended(self, *, is_wrong: bool) -> None:
+        """It has ended."""
+        with self._lock:
+            self.messages -= 1
+            self.failed += is_wrong
+
+    def stream_opened(self) -> None:
+        """A byte stream is open."""
+        with self._lock:
+            self.streams += 1
+            self.opened += 1
+
+    def stream_ended(self, *, is_wrong: bool) -> None:
+        """It has ended."""
+        with self._lock:
+            self.streams -= 1
+            self.failed += is_wrong
