@@ -69,7 +69,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
                 limits=self.limits,
                 deadlines=self.deadlines,
                 isolation=self.isolation,
-                children=self.children,
+                children=None if self.isolation != "process" and self.children == Children() else self.children,
                 **msgspec.structs.asdict(self.access),
             )
         except ValueError as error:
