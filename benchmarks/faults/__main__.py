@@ -1,4 +1,4 @@
-"""``python -m benchmarks.faults``: all fault runs, one after the other; the exit status is 1 where one of them failed."""
+"""``python -m benchmarks.faults``: all fault runs, one after the other; the exit status is 1 where one failed."""
 
 import argparse
 import subprocess

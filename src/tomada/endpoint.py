@@ -61,6 +61,7 @@ class Endpoint:
         "_threads",
         "connections",
         "deadlines",
+        "exhausted",
         "flows",
         "is_closing",
         "is_cut",
@@ -101,6 +102,8 @@ class Endpoint:
         """Whether new connections are refused."""
         self.is_cut = False
         """Whether what waits for its handler is given up."""
+        self.exhausted: Callable[[], object] | None = None
+        """Called where memory has run out, in a process that can be spared."""
         self.repertoire = Repertoire()
         self._app = app
         self._connection_type = connection_type
@@ -222,6 +225,11 @@ class Endpoint:
         """A new engine that greets as this endpoint."""
         return Engine(self.role, self._greeting, self.loop.time(), encoded_greeting=self._encoded_greeting)
 
+    def heed(self, error: BaseException) -> None:
+        """To be told of whatever a handler, a hook or this end itself raised, once the log has been."""
+        if self.exhausted is not None and isinstance(error, MemoryError):
+            self.exhausted()
+
     async def connected(self, connection: Connection) -> None:
         """Run the ``on_connect`` functions."""
         for hook in self._app.connect_hooks if self._app is not None else ():
@@ -232,8 +240,9 @@ class Endpoint:
         for hook in self._app.disconnect_hooks if self._app is not None else ():
             try:
                 await self._call(hook, connection)
-            except Exception:
+            except Exception as error:
                 log.exception("%s: %s raised", connection.peer, hook.where)
+                self.heed(error)
 
     @property
     def has_connect_hooks(self) -> bool:

@@ -124,8 +124,9 @@ class Handling(asyncio.Protocol):
     async def _greet(self) -> None:
         try:
             await self.endpoint.connected(self.connection)
-        except Exception:  # noqa: BLE001 - told to the log
+        except Exception as error:  # noqa: BLE001 - told to the log
             log.exception("%s: on_connect raised, the connection is refused", self.peer)
+            self.endpoint.heed(error)
             self.refuse_all()
             self.leave(GoodbyeCode.REFUSED, REFUSED)
         self._hold(held=False)
@@ -353,6 +354,7 @@ class Handling(asyncio.Protocol):
             log.info("%s: %s was left alone: %s", self.peer, route.handler.where, error)
         elif not id_ or not isinstance(error, RemoteError):
             log.error("%s: %s raised", self.peer, route.handler.where, exc_info=error)
+        self.endpoint.heed(error)
         if id_:
             try:
                 self.messenger.fail(id_, error)

@@ -119,8 +119,9 @@ class Link(Lifetime):
         unsent = self.engine.unsent if self.strained else 0
         try:
             self.messenger.receive(data, now)
-        except Exception:  # noqa: BLE001 - told to the log
+        except Exception as error:  # noqa: BLE001 - told to the log
             log.exception("%s: this end failed", self.peer)
+            self.endpoint.heed(error)
             self.cut("this end failed; its log says more")
         finally:
             self._flushing = False
