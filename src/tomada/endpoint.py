@@ -19,12 +19,15 @@ from tomada.telemetry import late
 from tomada.telemetry.statistics import Tally
 from tomada.threads import Threads
 from tomada.transports import End
+from tomada.watchdog import codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from types import CodeType
 
     from tomada.app import App, Handler, Hook
     from tomada.connection import Connection
+    from tomada.datagrams.declaration import DatagramHandler
     from tomada.link import Link
     from tomada.settings import Deadlines, Limits
     from tomada.streams.declaration import StreamHandler
@@ -250,6 +253,16 @@ class Endpoint:
     def has_disconnect_hooks(self) -> bool:
         """Whether there is something to run after a connection's end."""
         return self._app is not None and bool(self._app.disconnect_hooks)
+
+    def handler_codes(self) -> dict[CodeType, str]:
+        """What the application's functions are called, by their code."""
+        app = self._app
+        if app is None:
+            return {}
+        hooks = (*app.connect_hooks, *app.disconnect_hooks, *app.stop_hooks)
+        handlers: list[Handler | StreamHandler | DatagramHandler] = [*app.handlers.values(), *app.stream_handlers]
+        functions: list[Handler | StreamHandler | DatagramHandler | Hook] = [*handlers, *app.datagram_handlers, *hooks]
+        return codes((each.function, getattr(each.function, "__qualname__", each.where)) for each in functions)
 
     def why_closed(self, state: State) -> End:
         """What the transport of a connection that ends in `state` is told."""

@@ -174,6 +174,8 @@ class FailureCode(Enum):
     RAISED = "raised"
     INTERNAL = "internal"
     CANCELLED = "cancelled"
+    DEADLINE = "deadline"
+    """The time has passed that the request's caller gave it."""
 
 
 class Failure(_Payload, frozen=True):

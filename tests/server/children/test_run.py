@@ -132,7 +132,9 @@ def test_a_process_with_threads_is_not_forked() -> None:
     thread = threading.Thread(target=leave.wait)
     thread.start()
     try:
-        template = serving._template()
+        serving.prepare()
+        template = serving._template
+        assert template is not None
         assert template._process is not None
         template.drop()
     finally:

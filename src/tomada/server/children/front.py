@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tomada.app import App
     from tomada.errors import ChildrenFailed
     from tomada.server.children.origin import Template
+    from tomada.server.inherited import Inherited
     from tomada.settings import Children, Deadlines, Limits
 
 
@@ -64,7 +65,7 @@ class Front:
         self._pool: Pool | None = None
         self._listeners: list[transports.Listener] = []
 
-    async def open(self, options: transports.Options) -> list[transports.Listener]:
+    async def open(self, options: transports.Options, inherited: Inherited) -> list[transports.Listener]:
         """Have children, and accept for them from now on.
 
         Raises:
@@ -83,7 +84,11 @@ class Front:
         await pool.start()
         pool.failed.add_done_callback(self._failed)
         for place, address in enumerate(addresses):
-            listener = await transports.accept(address, partial(pool.take, place), options=options)
+            sockets = inherited.take(address)
+            if sockets == ():
+                continue  # another process serves it for all
+            own = options if sockets is None else replace(options, inherited=sockets)
+            listener = await transports.accept(address, partial(pool.take, place), options=own)
             self._listeners.append(listener)
             pool.gate(listener)
         return self._listeners
