@@ -15,7 +15,7 @@ from tomada.cli.serve_options import Access
 from tomada.errors import TomadaError
 from tomada.server.activation import Activation
 from tomada.server.inherited import Inherited
-from tomada.settings import TLS, Deadlines, Isolation, Limits
+from tomada.settings import TLS, Children, Deadlines, Isolation, Limits
 
 if TYPE_CHECKING:
     from tomada.app import App
@@ -36,6 +36,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         limits: Of each process.
         deadlines: Of each connection.
         isolation: Where each connection is served.
+        children: The processes of connections, where they have some.
         access: Who may connect.
     """
 
@@ -47,6 +48,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     deadlines: Deadlines = Deadlines()
     isolation: Isolation = "task"
+    children: Children | None = None
     access: Access = Access()
 
     def serving(self, app: App) -> Serving:
@@ -67,6 +69,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
                 limits=self.limits,
                 deadlines=self.deadlines,
                 isolation=self.isolation,
+                children=self.children,
                 **msgspec.structs.asdict(self.access),
             )
         except ValueError as error:

@@ -16,6 +16,7 @@ from tomada.cli.loading import load_app, print_own, summary
 from tomada.cli.output import ExitCode, Json, errors_told, print_json
 from tomada.cli.serve_options import (
     AccessOptions,
+    ChildOptions,
     DeadlineOptions,
     IsolationChoice,
     IsolationOption,
@@ -56,6 +57,7 @@ def serve(
     authority: Authority = "",
     development: Development = False,
     isolation: IsolationOption = IsolationChoice.TASK,
+    children: ChildOptions,
     workers: WorkerOptions,
     deadlines: DeadlineOptions,
     limits: LimitOptions,
@@ -74,6 +76,7 @@ def serve(
             limits=limits,
             deadlines=deadlines,
             isolation=isolation.value,
+            children=children,
             access=access,
         )
         option = " --tls-dev" if development else ""

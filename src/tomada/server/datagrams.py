@@ -190,6 +190,11 @@ class Datagrams:
         self._services.append(service)
 
     @property
+    def is_open(self) -> bool:
+        """Whether there is any: a datagram may come at any time."""
+        return bool(self._services)
+
+    @property
     def addresses(self) -> tuple[Address, ...]:
         """Where they are."""
         return tuple(service.transport.address for service in self._services)

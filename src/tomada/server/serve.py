@@ -3,199 +3,51 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
 from tomada import transports
 from tomada.address import Address
 from tomada.connection import Connection
-from tomada.endpoint import SUBPROTOCOL, Endpoint, log
+from tomada.endpoint import Endpoint, log
 from tomada.event_loop import new_event_loop
-from tomada.link import Link
 from tomada.opening import Opening
 from tomada.protocol import Role
-from tomada.server.connection_threads import ConnectionThreads, Place
 from tomada.server.datagram_messages import limits_of
 from tomada.server.datagrams import Datagrams
 from tomada.server.descriptors import provide
 from tomada.server.inherited import Inherited
 from tomada.server.running import run_until_signal
-from tomada.server.statistics import ServerStatistics
-from tomada.server.streams import streams_of
-from tomada.settings import TLS, Deadlines, Isolation, Limits
+from tomada.server.server import Server
+from tomada.settings import TLS, Children, Deadlines, Isolation, Limits
 from tomada.transports.datagrams.opening import SCHEMES
 from tomada.transports.datagrams.transport import DatagramOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
 
     from tomada.app import App
-    from tomada.transports.datagrams.transport import DatagramStatistics
-
-
-HANDOVER: Final = 1.0
-"""Seconds in which who has just connected completes a handshake, asks, and is answered."""
-
-
-class Server:
-    """A running server. Got from `serve`."""
-
-    __slots__ = (
-        "_closed",
-        "_datagrams",
-        "_endpoint",
-        "_inherited",
-        "_listeners",
-        "_options",
-        "_started_at",
-        "_threads",
-    )
-
-    def __init__(
-        self, endpoint: Endpoint, options: transports.Options, isolation: Isolation, inherited: Inherited
-    ) -> None:
-        self._endpoint = endpoint
-        self._threads = ConnectionThreads(endpoint) if isolation == "thread" else None
-        self._options = options
-        self._listeners: list[transports.Listener] = []
-        self._inherited = inherited
-        self._datagrams = Datagrams(endpoint, inherited)
-        self._started_at = endpoint.loop.time()
-        self._closed: asyncio.Task[None] | None = None
-
-    async def _start(self, app: App, addresses: tuple[Address, ...]) -> None:
-        endpoint = self._endpoint
-        await endpoint.start()
-        agreed = msgspec.structs.replace(self._options, subprotocol=SUBPROTOCOL)
-        try:
-            await self._datagrams.open(app, addresses)
-            for address in self._datagrams.left(addresses):
-                await self._listen(Place(address, _messages, agreed))
-            for handler in app.stream_handlers:
-                made = streams_of(handler, self._options)
-                await self._listen(Place(handler.address, made, self._options))
-        except BaseException:
-            await self.close()
-            raise
-        finally:
-            self._inherited.close()
-
-    async def _listen(self, place: Place) -> None:
-        sockets = self._inherited.take(place.address)
-        if sockets == ():
-            return  # another process serves it for all
-        if sockets is not None:
-            place = place._replace(options=msgspec.structs.replace(place.options, inherited=sockets))
-        if self._threads is not None:
-            listener = await self._threads.listen(place)
-        else:
-            listener = await transports.listen(place.address, place.make(self._endpoint), options=place.options)
-        self._listeners.append(listener)
-
-    @property
-    def addresses(self) -> tuple[Address, ...]:
-        """The addresses where the server listens, with the ports that the system chose in place of 0."""
-        listening = tuple(address for listener in self._listeners for address in listener.addresses)
-        return listening + self._datagrams.addresses
-
-    @property
-    def datagram_statistics(self) -> dict[Address, DatagramStatistics]:
-        """What became of the datagrams at each address that receives some."""
-        return self._datagrams.statistics
-
-    @property
-    def connections(self) -> tuple[Connection, ...]:
-        """The connections of this moment, of those that are served on the server's own event loop."""
-        return tuple(link.connection for link in self._endpoint.connections)
-
-    def statistics(self) -> ServerStatistics:
-        """What the server has done so far; also when it is closed."""
-        endpoint, admission = self._endpoint, self._options.admission
-        tally = endpoint.tally
-        return ServerStatistics(
-            addresses=tuple(map(str, self.addresses)),
-            seconds=endpoint.loop.time() - self._started_at,
-            connections=tally.messages,
-            streams=tally.streams,
-            handshakes=0 if admission is None else admission.greeting,
-            handlers=len(endpoint.tasks),
-            accepted=0 if admission is None else admission.accepted,
-            opened=tally.opened,
-            failed=tally.failed,
-            turned_away={} if admission is None else dict(admission.turned_away),
-            datagrams={str(address): counted for address, counted in self.datagram_statistics.items()},
-        )
-
-    def reload_certificates(self) -> None:
-        """Read the files of `TLS` again now, not within the next seconds; open connections go on as they are.
-
-        Raises:
-            ListenFailed: They cannot be used; the old certificate stays.
-        """
-        for listener in self._listeners:
-            listener.reload_certificates()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self, *, handover: bool = False) -> None:
-        """Stop listening, say goodbye to all, let what is under way end, up to the drain deadline; then cut the rest.
-
-        To call it again waits for the same end.
-
-        Args:
-            handover: Whether another process accepts at the same sockets. Then those that were accepted here a moment
-                ago are served for a second before they hear the goodbye, so that none is turned away.
-        """
-        if self._closed is None:
-            self._closed = asyncio.get_running_loop().create_task(self._close(handover=handover))
-        await asyncio.shield(self._closed)
-
-    def cut(self) -> None:
-        """End all connections and handlers at once; `close` then has little to wait for."""
-        self._endpoint.cut()
-        if self._threads is not None:
-            self._threads.cut()
-
-    def stop_accepting(self) -> None:
-        """Accept nobody any more, and receive no datagrams; what has been accepted goes on. `close` is to follow."""
-        for listener in self._listeners:
-            listener.stop_accepting()
-        self._datagrams.stop_receiving()
-
-    async def _close(self, *, handover: bool) -> None:
-        self.stop_accepting()
-        if handover:
-            await asyncio.sleep(HANDOVER)
-        for listener in self._listeners:
-            listener.close()
-        self._endpoint.leave()
-        if self._threads is not None:
-            self._threads.leave()
-            await self._threads.wait_for_end()
-        while self._endpoint.connections:
-            # All, and those that were accepted just now: they are cut when they come up.
-            await asyncio.wait([link.ended for link in self._endpoint.connections])
-        try:
-            await self._endpoint.stop()
-        finally:
-            self._datagrams.close()
+    from tomada.server.children.channel import Plan
+    from tomada.server.children.origin import Template
 
 
 class Serving(Opening[Server]):
     """A server to be: ``async with`` it, ``await`` it and close what it gives, or call `run` without an event loop."""
 
-    __slots__ = ("_addresses", "_app", "_deadlines", "_inherited", "_isolation", "_limits", "_options")
+    __slots__ = (
+        "_addresses",
+        "_app",
+        "_children",
+        "_deadlines",
+        "_inherited",
+        "_isolation",
+        "_limits",
+        "_options",
+        "_template",
+    )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each is a setting of its own
         self,
         app: App,
         addresses: tuple[str | Address, ...],
@@ -203,9 +55,12 @@ class Serving(Opening[Server]):
         deadlines: Deadlines,
         options: transports.Options,
         isolation: Isolation = "task",
+        children: Children | None = None,
     ) -> None:
         if isolation not in get_args(Isolation):
             raise ValueError(f"isolation is {isolation!r}, it must be one of {', '.join(get_args(Isolation))}")
+        if children is not None and isolation != "process":
+            raise ValueError(f"children are there with isolation='process', not with {isolation!r}; leave one away")
         if not (addresses or app.has_addresses):
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
         super().__init__(self._serve)
@@ -215,8 +70,10 @@ class Serving(Opening[Server]):
         self._deadlines = deadlines
         self._options = options
         self._isolation = isolation
-        options.check([*self._addresses, *(handler.address for handler in app.stream_handlers)])
+        self._children = children or Children()
         self._inherited = Inherited()
+        self._template: Template | None = None
+        options.check([*self._addresses, *(handler.address for handler in app.stream_handlers)])
 
     @property
     def name(self) -> str:
@@ -238,8 +95,18 @@ class Serving(Opening[Server]):
         return [place for place in places if place[0].scheme != "memory"]
 
     def prepare(self) -> None:
-        """What is to be done before there is an event loop, in a process that is the server's own."""
+        """Do what must be done before there is an event loop, in a process that is the server's own.
+
+        Raises:
+            ChildrenFailed: Connections cannot be served in child processes.
+        """
         provide(self._limits)
+        if self._isolation == "process":
+            from tomada.server.children.origin import template_of  # noqa: PLC0415 - most servers need no children
+
+            # What forks the children is itself forked, from a process that has no loop.
+            self._app.check(Connection)
+            self._template = template_of(self._app, self._plan())
 
     def inherit(self, inherited: Inherited) -> None:
         """Serve at these sockets, where there are some for an address, in place of binding new ones."""
@@ -256,17 +123,32 @@ class Serving(Opening[Server]):
 
         Args:
             ready: Called with the server when it listens.
+
+        Raises:
+            ChildrenFailed: Connections cannot be served in child processes, or not any more.
         """
         self.prepare()
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(run_until_signal(self, ready))
 
+    def _plan(self) -> Plan:
+        from tomada.server.children.front import plan_of  # noqa: PLC0415 - as above
+
+        return plan_of(Datagrams.left(self._addresses), self._limits, self._deadlines, self._options, self._children)
+
     async def _serve(self) -> Server:
         self._app.check(Connection)
-        endpoint = Endpoint(Role.ACCEPTING, self._app, self._limits, self._deadlines, Connection)
+        front, app = None, self._app
+        if self._isolation == "process":
+            from tomada.server.children.front import Front  # noqa: PLC0415 - as above
+
+            front = Front(app, self._plan(), self._template)
+        has_datagrams = app.datagram_handlers or len(Datagrams.left(self._addresses)) < len(self._addresses)
+        started = app if front is None or has_datagrams else None  # else only the children start it
+        endpoint = Endpoint(Role.ACCEPTING, started, self._limits, self._deadlines, Connection)
         admitting = msgspec.structs.replace(self._options, admission=transports.Admission(self._limits))
-        server = Server(endpoint, admitting, self._isolation, self._inherited)
-        await server._start(self._app, self._addresses)  # noqa: SLF001 - one file
+        server = Server(endpoint, admitting, self._isolation, self._inherited, front)
+        await server.start(self._app, self._addresses)
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
 
@@ -279,6 +161,7 @@ def serve(  # noqa: PLR0913 - each option of a server is a parameter
     deadlines: Deadlines | None = None,
     origins: tuple[str, ...] = (),
     isolation: Isolation = "task",
+    children: Children | None = None,
     proxied_by: tuple[str, ...] = (),
     unix_mode: int | None = None,
     unix_owner: str = "",
@@ -302,8 +185,10 @@ def serve(  # noqa: PLR0913 - each option of a server is a parameter
         deadlines: How long things may take.
         origins: The web pages that may connect to ``ws`` and ``wss`` addresses, such as ``https://example.com``, beside
             those of the same host and port; ``*`` is any. Programs that are no browsers name no origin, and may.
-        isolation: Where each connection is served: ``task``, on the event loop, with all others; or ``thread``, in one
-            of its own, for handlers that block. Datagrams are always handled on the event loop.
+        isolation: Where each connection is served: ``task``, on the event loop, with all others; ``thread``, in one
+            of its own, for handlers that block; or ``process``, in a child process, which takes only its own connection
+            along when it crashes or is killed. Datagrams are always handled on the event loop.
+        children: Of ``process``: how many there are, and within what bounds.
         proxied_by: The networks of proxies, such as ``10.0.0.0/8``: each connection from there must begin with a PROXY
             header, and is then the client's that it names. What others send is never taken for one. Not over Unix
             sockets.
@@ -317,6 +202,7 @@ def serve(  # noqa: PLR0913 - each option of a server is a parameter
         ValueError: An option is wrong, or for other kinds of addresses than there are (at once).
         ListenFailed: An address cannot be listened on; `AddressInUse` and `SystemPort` are kinds of it.
         DeclarationError: A handler asks for something that no ``on_start`` function returns.
+        ChildrenFailed: There can be no child processes; the text says why.
     """
     deadlines = deadlines or Deadlines()
     options = transports.Options(
@@ -328,8 +214,4 @@ def serve(  # noqa: PLR0913 - each option of a server is a parameter
         rights=transports.FileRights(mode=unix_mode, owner=unix_owner),
         allow_users=allow_users,
     )
-    return Serving(app, addresses, limits or Limits(), deadlines, options, isolation)
-
-
-def _messages(endpoint: Endpoint) -> Callable[[], Link]:
-    return lambda: Link(endpoint, Connection)
+    return Serving(app, addresses, limits or Limits(), deadlines, options, isolation, children)
