@@ -215,18 +215,8 @@ def test_the_port_is_free_again_at_once(place: Path) -> None:
 
 
 def test_workers_may_serve_each_connection_in_a_child(place: Path) -> None:
-    words = (
-        "--workers",
-        "2",
-        "--bind",
-        HERE,
-        "--isolation",
-        "process",
-        "--spare-children",
-        "1",
-        "--most-children",
-        "4",
-    )
+    children = ("--isolation", "process", "--spare-children", "1", "--most-children", "4")
+    words = ("--workers", "2", "--bind", HERE, *children)
     with Supervised(place, str(farm(place)), *words) as server:
         told = server.said("listening")
         found = asked(told["addresses"][0], 5)
