@@ -19,12 +19,15 @@ from tomada.telemetry import late
 from tomada.telemetry.statistics import Tally
 from tomada.threads import Threads
 from tomada.transports import End
+from tomada.watchdog import codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from types import CodeType
 
     from tomada.app import App, Handler, Hook
     from tomada.connection import Connection
+    from tomada.datagrams.declaration import DatagramHandler
     from tomada.link import Link
     from tomada.settings import Deadlines, Limits
     from tomada.streams.declaration import StreamHandler
@@ -58,6 +61,7 @@ class Endpoint:
         "_threads",
         "connections",
         "deadlines",
+        "exhausted",
         "flows",
         "is_closing",
         "is_cut",
@@ -98,6 +102,8 @@ class Endpoint:
         """Whether new connections are refused."""
         self.is_cut = False
         """Whether what waits for its handler is given up."""
+        self.exhausted: Callable[[], object] | None = None
+        """Called where memory has run out, in a process that can be spared."""
         self.repertoire = Repertoire()
         self._app = app
         self._connection_type = connection_type
@@ -219,6 +225,11 @@ class Endpoint:
         """A new engine that greets as this endpoint."""
         return Engine(self.role, self._greeting, self.loop.time(), encoded_greeting=self._encoded_greeting)
 
+    def heed(self, error: BaseException) -> None:
+        """To be told of whatever a handler, a hook or this end itself raised, once the log has been."""
+        if self.exhausted is not None and isinstance(error, MemoryError):
+            self.exhausted()
+
     async def connected(self, connection: Connection) -> None:
         """Run the ``on_connect`` functions."""
         for hook in self._app.connect_hooks if self._app is not None else ():
@@ -229,8 +240,9 @@ class Endpoint:
         for hook in self._app.disconnect_hooks if self._app is not None else ():
             try:
                 await self._call(hook, connection)
-            except Exception:
+            except Exception as error:
                 log.exception("%s: %s raised", connection.peer, hook.where)
+                self.heed(error)
 
     @property
     def has_connect_hooks(self) -> bool:
@@ -241,6 +253,16 @@ class Endpoint:
     def has_disconnect_hooks(self) -> bool:
         """Whether there is something to run after a connection's end."""
         return self._app is not None and bool(self._app.disconnect_hooks)
+
+    def handler_codes(self) -> dict[CodeType, str]:
+        """What the application's functions are called, by their code."""
+        app = self._app
+        if app is None:
+            return {}
+        hooks = (*app.connect_hooks, *app.disconnect_hooks, *app.stop_hooks)
+        handlers: list[Handler | StreamHandler | DatagramHandler] = [*app.handlers.values(), *app.stream_handlers]
+        functions: list[Handler | StreamHandler | DatagramHandler | Hook] = [*handlers, *app.datagram_handlers, *hooks]
+        return codes((each.function, getattr(each.function, "__qualname__", each.where)) for each in functions)
 
     def why_closed(self, state: State) -> End:
         """What the transport of a connection that ends in `state` is told."""

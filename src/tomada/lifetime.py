@@ -94,6 +94,10 @@ class Lifetime(Handling):
         """Let the wheel look then, or before."""
         self.endpoint.sweep.watch(self, when)
 
+    def due(self, at: float) -> None:
+        """A request came whose caller waits until `at`, for a shorter time than all before it."""
+        self.look_at(at)
+
     def begin_to_watch(self) -> None:
         """There is a connection: from now on it may be late."""
         deadlines = self.endpoint.deadlines
@@ -130,6 +134,8 @@ class Lifetime(Handling):
         due = engine.due(deadlines.handshake, deadlines.frame)
         if self.was_open:
             due = min(due, self._sweep_silence(now), self._sweep_idle(now))
+        if engine.answer_by < inf:
+            due = min(due, self.expire(now))
         return min(due, self._sweep_progress(now), self._sweep_end(now))
 
     def _sweep_end(self, now: float) -> float:

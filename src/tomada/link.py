@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 from tomada import transports
 from tomada.capacity import PORTION
 from tomada.endpoint import log
-from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, MessageError, RemoteError, TomadaError
+from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, TomadaError
 from tomada.handling import BURST_BYTES
 from tomada.lifetime import Lifetime
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger
@@ -119,8 +119,9 @@ class Link(Lifetime):
         unsent = self.engine.unsent if self.strained else 0
         try:
             self.messenger.receive(data, now)
-        except Exception:  # noqa: BLE001 - told to the log
+        except Exception as error:  # noqa: BLE001 - told to the log
             log.exception("%s: this end failed", self.peer)
+            self.endpoint.heed(error)
             self.cut("this end failed; its log says more")
         finally:
             self._flushing = False
@@ -240,7 +241,7 @@ class Link(Lifetime):
         if future is not None and not future.done():
             future.set_result(None)
 
-    def refused(self, error: RemoteError | MessageError) -> None:
+    def refused(self, error: TomadaError) -> None:
         """A one-way message of this end met nobody; its sender has gone on, so the log is told."""
         self.refusals = (*self.refusals[1 - REMEMBERED_REFUSALS :], error)
         log.warning("%s: a one-way message was refused: %s", self.peer, error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tomada.address import Address
@@ -14,6 +15,7 @@ from tomada.endpoint import SUBPROTOCOL, log
 from tomada.errors import ConnectFailed, ConnectionLost, DeclarationError, HandshakeFailed, TimedOut, TomadaError
 from tomada.messenger import Repertoire
 from tomada.protocol import State
+from tomada.protocol.metadata import milliseconds
 from tomada.settings import FIRST_PAUSE, LONGEST_PAUSE, TLS, Deadlines, Limits
 from tomada.transports import Options, blocking
 
@@ -47,7 +49,8 @@ class Connection:
 
         Args:
             request: An instance of a subclass of `Request`.
-            timeout: In seconds; none by default.
+            timeout: In seconds; none by default. The server is told how much of it is left, and cancels its handler
+                when it has passed.
 
         Raises:
             RemoteError: The handler raised.
@@ -61,7 +64,8 @@ class Connection:
         id_ = self._begin(request, answer, deadline)
         try:
             pump.flush(deadline)
-            if not (id_ and pump.until(answer.done, deadline)):
+            # Late is late, by the clock of this end or by the server's.
+            if not (id_ and pump.until(answer.done, deadline)) or (timeout is not None and answer.is_late):
                 raise TimedOut(f"no reply to {type(request).__name__} from {self._peer} within {timeout:g} s")
             return answer.result()  # type: ignore[no-any-return] # decoded as the reply of this request
         finally:
@@ -76,10 +80,13 @@ class Connection:
         pump = self._pump
         engine = pump.engine
         while True:
+            left = inf if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                return 0
             try:
                 with pump.state:
                     if engine.room > 0 or engine.state is not State.OPEN:
-                        return pump.messenger.ask(request, answer)
+                        return pump.messenger.ask(request, answer, milliseconds(left))
             except KeyboardInterrupt:
                 pump.interrupted()
                 raise

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tomada.client.calls import Answer, Calls
 from tomada.endpoint import SOFTWARE, log
-from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, MessageError, RemoteError, TomadaError
+from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, TomadaError
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger, Repertoire, Route
 from tomada.protocol import Engine, GoodbyeCode, Hello, PeerLimits, Role, State, Welcome
 from tomada.protocol.state import FINAL
@@ -358,6 +358,9 @@ class Pump:
         self.inbox.append(message)
         return True
 
+    def due(self, at: float) -> None:
+        """A thread cannot be cancelled; `Calls` looks whether a request is late when its turn comes."""
+
     def cancelled(self, id_: int) -> None:
         """A thread cannot be cancelled: its answer comes, and is passed over at the other end."""
 
@@ -367,7 +370,7 @@ class Pump:
         if ping is not None:
             ping.set_result(None)
 
-    def refused(self, error: RemoteError | MessageError) -> None:
+    def refused(self, error: TomadaError) -> None:
         """A one-way message met nobody; its sender has gone on, so the log is told."""
         self.refusals = (*self.refusals[1 - REMEMBERED_REFUSALS :], error)
         log.warning("%s: a one-way message was refused: %s", self.connection.peer, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tomada.errors import ProtocolError
-from tomada.protocol.frames import HEADER, MINIMUM_FRAGMENT, MORE, NORMAL, U32
+from tomada.protocol.frames import HEADER, MINIMUM_FRAGMENT, MORE, U32
 
 
 class Incoming:
@@ -59,30 +59,24 @@ class Incoming:
         self.body = bytearray()
 
 
-def fragments(head: tuple[int, int, int], payload: bytes, sequence: int, frame_bytes: int) -> tuple[bytearray, int]:
-    """A message as frames of the normal lane, and the sequence of the frame after them.
+def fragments(
+    head: tuple[int, int, int, int], payload: bytes, sequence: int, frame_bytes: int
+) -> tuple[bytearray, int]:
+    """A message as frames of its lane, and the sequence of the frame after them.
 
     Args:
-        head: Kind, type and id.
+        head: Kind, lane and flags, type and id.
         payload: Of the whole message.
         sequence: Of the first frame.
         frame_bytes: The longest payload of one frame.
     """
-    kind, type_, id_ = head
+    kind, flags, type_, id_ = head
     frames = bytearray()
     view = memoryview(payload)
     for start in range(0, len(payload), frame_bytes):
         part = view[start : start + frame_bytes]
         more = MORE if start + frame_bytes < len(payload) else 0
-        frames += HEADER.pack(len(part), kind, NORMAL | more, type_, id_, sequence)
+        frames += HEADER.pack(len(part), kind, flags | more, type_, id_, sequence)
         frames += part
         sequence = sequence + 1 & U32
     return frames, sequence
-
-
-def without_metadata(payload: bytes) -> bytes:
-    """The body of a message; this version knows no metadata and passes over all."""
-    length = int.from_bytes(payload[:2], "big")
-    if len(payload) < 2 + length:
-        raise ProtocolError("the metadata are longer than their message")
-    return payload[2 + length :]

@@ -72,8 +72,9 @@ class StreamServer:
         except TomadaError as error:
             # Time-outs, limits, lost connections: what peers and networks do, told with the end.
             why = f"{where} ended: {error}"
-        except Exception:  # noqa: BLE001 - told to the log
+        except Exception as error:  # noqa: BLE001 - told to the log
             log.exception("%s: %s raised", flow.peer, where)
+            endpoint.heed(error)
             flow.cut(f"{where} raised")
         except asyncio.CancelledError:
             flow.cut("the server stops at once" if endpoint.is_cut else f"{where} was cancelled")

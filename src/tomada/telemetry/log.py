@@ -58,7 +58,9 @@ def _handshake_ended(event: HandshakeEnded) -> str:
 
 def _loop_blocked(event: LoopBlocked) -> str:
     how = "kept the event loop" if event.is_over else "still keeps the event loop"
-    return f"{event.handler} {how} to itself for {event.seconds:.2f} s, at {event.place}"
+    often = f"; and {event.unreported:,} times before, since it was told last" if event.unreported else ""
+    what = f"{event.handler} {how} to itself for {event.seconds:.2f} s, at {event.place}{often}"
+    return f"{what}: let it wait with await, or make it a plain def, which runs in a thread"
 
 
 def _reloaded(event: Reloaded) -> str:

@@ -169,8 +169,8 @@ async def connect(
 
     Args:
         address: Where; an empty host means localhost.
-        factory: Gives the protocol; asked once for every address of the host that accepts.
-        timeout: Seconds until the attempt is given up, the look-up of the name included.
+        factory: Gives the protocol; asked once for every address of the host that accepts, until one is taken.
+        timeout: Seconds for each address of the host, tried a moment after one another, and for their look-up.
         options: Of the layers of ``tls``, ``ws`` and ``wss``.
 
     Raises:

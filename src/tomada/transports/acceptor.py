@@ -62,6 +62,7 @@ class Acceptor:
         "_callers",
         "_calm",
         "_dropped",
+        "_is_paused",
         "_listening",
         "_loop",
         "_reserve",
@@ -88,6 +89,7 @@ class Acceptor:
         self._reserve = _reserved()
         self._short_since: float | None = None
         self._dropped = 0
+        self._is_paused = False
         self._timer: asyncio.TimerHandle | None = None
         """When accepting is tried again."""
         self._calm: asyncio.TimerHandle | None = None
@@ -102,11 +104,13 @@ class Acceptor:
     def resume(self) -> None:
         """Accept, again."""
         self._cancel_timer()
+        self._is_paused = False
         if self._listening.fileno() >= 0:
             self._loop.add_reader(self._listening.fileno(), self._accept)
 
     def pause(self) -> None:
         """Accept nobody for now: callers wait in the system's queue."""
+        self._is_paused = True
         self._cancel_timer()
         if self._listening.fileno() >= 0:
             self._loop.remove_reader(self._listening.fileno())
@@ -145,7 +149,7 @@ class Acceptor:
             if self._short_since is not None and self._calm is None:
                 self._calm = self._loop.call_later(_CALM, self._recovered)
             self._admit(accepted, name)
-            if self._listening.fileno() < 0:
+            if self._is_paused or self._listening.fileno() < 0:
                 return
 
     def _admit(self, accepted: socket.socket, name: object) -> None:
