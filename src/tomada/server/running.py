@@ -20,12 +20,14 @@ _LONGEST_BEAT = 10.0
 
 
 async def run_until_signal(serving: Awaitable[Server], ready: Callable[[Server], None] | None) -> None:
-    """Serve until SIGINT or SIGTERM, then close the server; a second signal cuts all at once, a third kills."""
+    """Serve until SIGINT or SIGTERM, then close the server; a second signal cuts all at once, a third kills.
+
+    Raises:
+        ChildrenFailed: Connections cannot be served in child processes any more.
+    """
     manager = notifier()
     server = await serving
     stop = asyncio.Event()
-    if server.failed is not None:
-        server.failed.add_done_callback(lambda _: stop.set())
     had_terminal = has_terminal()
 
     def stop_or_cut() -> None:
@@ -40,6 +42,9 @@ async def run_until_signal(serving: Awaitable[Server], ready: Callable[[Server],
         else:
             _reload_certificates(server, manager)
 
+    failed = server.failed
+    if failed is not None:
+        failed.add_done_callback(lambda _: stop.set())
     _on_signals(stop_or_cut, hung_up)
     beats = asyncio.get_running_loop().create_task(_beat(manager))
     try:
@@ -51,8 +56,8 @@ async def run_until_signal(serving: Awaitable[Server], ready: Callable[[Server],
         manager.stopping()
         await server.close()
         beats.cancel()
-    if server.failed is not None and server.failed.done():
-        raise server.failed.result()
+    if failed is not None and failed.done():
+        raise failed.result()
 
 
 def _status(server: Server) -> str:

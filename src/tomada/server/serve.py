@@ -94,8 +94,11 @@ class Serving(Opening[Server]):
             places.append((handler.address, msgspec.structs.replace(handler.options, limits=own.limits)))
         return [place for place in places if place[0].scheme != "memory"]
 
-    def prepare(self) -> None:
+    def prepare(self, *, forget: Callable[[], None] | None = None) -> None:
         """Do what must be done before there is an event loop, in a process that is the server's own.
+
+        Args:
+            forget: Called in processes that are forked from this one: closes what is not theirs.
 
         Raises:
             ChildrenFailed: Connections cannot be served in child processes.
@@ -104,9 +107,14 @@ class Serving(Opening[Server]):
         if self._isolation == "process":
             from tomada.server.children.origin import template_of  # noqa: PLC0415 - most servers need no children
 
+            def forget_all() -> None:
+                self._inherited.close()
+                if forget is not None:
+                    forget()
+
             # What forks the children is itself forked, from a process that has no loop.
             self._app.check(Connection)
-            self._template = template_of(self._app, self._plan())
+            self._template = template_of(self._app, self._plan(), forget_all)
 
     def inherit(self, inherited: Inherited) -> None:
         """Serve at these sockets, where there are some for an address, in place of binding new ones."""
@@ -143,6 +151,7 @@ class Serving(Opening[Server]):
             from tomada.server.children.front import Front  # noqa: PLC0415 - as above
 
             front = Front(app, self._plan(), self._template)
+            self._template = None
         has_datagrams = app.datagram_handlers or len(Datagrams.left(self._addresses)) < len(self._addresses)
         started = app if front is None or has_datagrams else None  # else only the children start it
         endpoint = Endpoint(Role.ACCEPTING, started, self._limits, self._deadlines, Connection)

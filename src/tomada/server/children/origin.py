@@ -21,6 +21,8 @@ from tomada.server.children.channel import Begin, Channel, FromTemplate, decode_
 from tomada.server.children.pages import Pages
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tomada.app import App
     from tomada.server.children.channel import Plan
 
@@ -80,8 +82,13 @@ class Template:
         return status
 
 
-def template_of(app: App, plan: Plan) -> Template:
+def template_of(app: App, plan: Plan, forget: Callable[[], None] | None = None) -> Template:
     """A template of `app`, which is about to be ready.
+
+    Args:
+        app: The application.
+        plan: What its children must know.
+        forget: Called in it where it is forked: closes what it has from this process and is not to have.
 
     Raises:
         ChildrenFailed: There can be none; the text says what to do.
@@ -89,7 +96,7 @@ def template_of(app: App, plan: Plan) -> Template:
     if not (hasattr(os, "fork") and hasattr(socket, "send_fds")):
         raise ChildrenFailed("this system cannot serve connections in child processes; serve them in tasks or threads")
     if _is_clean():
-        return _forked(app, plan)
+        return _forked(app, plan, forget)
     return _started_anew(app, plan)
 
 
@@ -110,7 +117,7 @@ def _kernel_threads() -> int:
         return 1
 
 
-def _forked(app: App, plan: Plan) -> Template:
+def _forked(app: App, plan: Plan, forget: Callable[[], None] | None) -> Template:
     from tomada.server.children import template  # noqa: PLC0415 - heavy, and loaded once it is sure to be needed
 
     own, other = pair()
@@ -121,6 +128,8 @@ def _forked(app: App, plan: Plan) -> Template:
     pid = os.fork()
     if not pid:
         own.close()
+        if forget is not None:
+            forget()
         template.run(other, app, plan, pages.file, server)
     other.close()
     return Template(pid, own, pages, None)
