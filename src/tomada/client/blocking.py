@@ -15,6 +15,7 @@ from tomada.errors import ConnectFailed, ConnectionLost, DeclarationError, Hands
 from tomada.messenger import Repertoire
 from tomada.protocol import State
 from tomada.settings import FIRST_PAUSE, LONGEST_PAUSE, TLS, Deadlines, Limits
+from tomada.telemetry import late
 from tomada.transports import Options, blocking
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tomada.app import App, Handler, Hook
     from tomada.message import Message, Request
     from tomada.protocol import TypeEntry
+    from tomada.telemetry import ConnectionStatistics
     from tomada.transports import Identity
 
 ReplyT = TypeVar("ReplyT")
@@ -41,6 +43,7 @@ class Connection:
         self._peer = address
         self._connected = connected
         pump.connection = self
+        pump.lifetime.peer = address
 
     def ask(self, request: Request[ReplyT], *, timeout: float | None = None) -> ReplyT:
         """The server's reply to `request`. See `tomada.Connection.ask`.
@@ -62,6 +65,7 @@ class Connection:
         try:
             pump.flush(deadline)
             if not (id_ and pump.until(answer.done, deadline)):
+                late("ask", timeout or 0, self._peer)
                 raise TimedOut(f"no reply to {type(request).__name__} from {self._peer} within {timeout:g} s")
             return answer.result()  # type: ignore[no-any-return] # decoded as the reply of this request
         finally:
@@ -185,6 +189,10 @@ class Connection:
     def refusals(self) -> tuple[TomadaError, ...]:
         """Why the server refused one-way messages of this end, the last hundred reasons."""
         return self._pump.refusals
+
+    def statistics(self) -> ConnectionStatistics:
+        """What the connection has done so far; also when it has ended."""
+        return self._pump.statistics()
 
     @property
     def peer_types(self) -> dict[str, TypeEntry]:

@@ -27,7 +27,7 @@ class ServerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     opened: int
     """Connections and byte streams whose handshake was completed since the start."""
     failed: int
-    """Of those: how many ended otherwise than by a goodbye or an orderly end."""
+    """Of those: how many ended by a fault, as `ConnectionEnded.is_wrong` has it."""
     turned_away: dict[str, int]
     """Callers that were dropped or refused since the start, by the name of the limit that they met."""
     datagrams: dict[str, DatagramStatistics]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.telemetry import late
 from tomada.transports import stack, tcp, unix
+from tomada.transports.held import held_by_kernel
 from tomada.transports.readiness import AT_ONCE
 from tomada.transports.tls.blocking import TLSSocket
 from tomada.transports.tls.identity import Identity, identity_of
@@ -104,6 +105,11 @@ def alpn(connected: Connected) -> str | None:
 
 def _carrier(connected: Connected) -> Carrier:
     return connected if isinstance(connected, socket.socket | TLSSocket) else connected.below
+
+
+def unacknowledged(connected: Connected) -> int:
+    """Bytes that the kernel holds for the peer, which has not confirmed them; 0 where the system does not tell."""
+    return held_by_kernel(connected.fileno())
 
 
 def send_some(to: Connected, data: memoryview) -> int:
