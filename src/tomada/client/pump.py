@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _READ_BYTES: Final = 65_536
 _QUIET_SECONDS: Final = 0.05
 _WATCH_SECONDS: Final = 0.25
+_LOOKS: Final = 16
+"""So often between two heartbeats, at least, the keeper looks whether something is late."""
 
 
 class Pump:
@@ -273,6 +275,7 @@ class Pump:
 
     def _watch(self) -> None:
         """Read while nobody waits. Not while calls come thick and fast: then it would only wake up for nothing."""
+        patience = min(_WATCH_SECONDS, self._deadlines.heartbeat / _LOOKS)
         while not self._over.wait(_QUIET_SECONDS):
             with self.state:
                 reason = self.lifetime.look(time.monotonic())
@@ -284,7 +287,7 @@ class Pump:
             self.end_if_final()
             if time.monotonic() - self._active < _QUIET_SECONDS or self._reading.locked():
                 continue
-            if readiness.wait(self._connected, _WATCH_SECONDS) and self._reading.acquire(blocking=False):
+            if readiness.wait(self._connected, patience) and self._reading.acquire(blocking=False):
                 try:
                     self._read(self._receive_some)
                 finally:
