@@ -104,7 +104,10 @@ _LINES: Final[dict[type[Event], tuple[Callable[..., int], Callable[..., str]]]] 
 
 
 def _tell(event: Event) -> None:
-    how_loud, words = _LINES[type(event)]
+    line = _LINES.get(type(event))
+    if line is None:
+        return  # a class of somebody else, below one of these
+    how_loud, words = line
     level = how_loud(event)
     if _log.isEnabledFor(level):
         _log.log(level, "%s", words(event), extra={"event": event})
