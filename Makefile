@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # the set-ups share one .venv, and pytest's closing lines belong at the end
-.PHONY: help demo test lint docs bench format clean core-set-up test-set-up bench-set-up
+.PHONY: help demo test lint docs bench faults format clean core-set-up test-set-up bench-set-up
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ docs: test-set-up  ## build the documentation into docs/_build/html; a warning i
 
 bench: bench-set-up  ## measure against the peers, side by side
 	$(BIN)/python -m benchmarks
+
+faults: bench-set-up  ## let things go wrong on purpose, and count what is lost
+	$(BIN)/python -m benchmarks.faults
 
 format: test-set-up  ## let ruff put right what it can
 	$(BIN)/ruff check --fix

@@ -3,9 +3,16 @@ from __future__ import annotations
 import pytest
 
 from tests.authority import Authority
+from tomada.telemetry import log
 
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """Issues certificates, and has issued one for localhost."""
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(autouse=True)
+def _log_tells_all() -> None:
+    """What one test did is no reason to be brief about the next one."""
+    log._throttle.clear()

@@ -6,7 +6,7 @@ from typing import Any
 
 from tomada.app import App
 from tomada.binding import Binding
-from tomada.errors import MessageError, RemoteError
+from tomada.errors import MessageError, TomadaError
 from tomada.message import Message, Request
 from tomada.messenger import Messenger, Repertoire, Route
 from tomada.protocol import Engine, FailureCode, Hello, Role, State, TypeEntry, Welcome
@@ -55,9 +55,10 @@ class End:
         self.takes = True
         self.holds = False
         self.held: list[tuple[Route, Any, int]] = []
-        self.refusals: list[RemoteError | MessageError] = []
+        self.refusals: list[TomadaError] = []
         self.cancellations: list[int] = []
         self.pongs: list[bytes] = []
+        self.dues: list[float] = []
         self.has_left = False
 
     # The messenger calls these.
@@ -76,13 +77,16 @@ class End:
             self.inbox.append(message)
         return self.takes
 
+    def due(self, at: float) -> None:
+        self.dues.append(at)
+
     def cancelled(self, id_: int) -> None:
         self.cancellations.append(id_)
 
     def ponged(self, payload: bytes) -> None:
         self.pongs.append(payload)
 
-    def refused(self, error: RemoteError | MessageError) -> None:
+    def refused(self, error: TomadaError) -> None:
         self.refusals.append(error)
 
     def left(self) -> None:

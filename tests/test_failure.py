@@ -12,6 +12,7 @@ from tomada import (
     InternalError,
     InvalidMessage,
     RemoteError,
+    TimedOut,
     TypeMismatch,
     UnknownType,
 )
@@ -64,6 +65,7 @@ def test_an_error_named_as_one_without_fields(name: str) -> None:
         (FailureCode.INTERNAL, InternalError),
         (FailureCode.RAISED, RemoteError),
         (FailureCode.CANCELLED, RemoteError),
+        (FailureCode.DEADLINE, TimedOut),
     ],
 )
 def test_failures_in_the_protocol_s_words(code: FailureCode, kind: type[Exception]) -> None:

@@ -27,6 +27,7 @@ from tomada import (
     MessageError,
     RemoteError,
     Request,
+    TimedOut,
     UnknownType,
 )
 from tomada.catalogue import catalogue_of
@@ -69,6 +70,33 @@ def test_an_answer_that_nobody_waits_for_is_dropped(pair: Pair) -> None:
     pair.exchange()
 
     assert outcome.value is None
+
+
+def test_the_driver_is_told_when_something_is_due_and_not_more_often(pair: Pair) -> None:
+    pair.server.holds = True
+    for deadline in (None, 3_000, 2_000, 5_000):
+        pair.client.messenger.ask(Ping(1), Outcome(), deadline)
+    pair.exchange()
+    assert pair.server.dues == [2.0]
+    pair.client.messenger.ask(Ping(1), Outcome(), 2_000)
+    pair.client.messenger.ask(Ping(1), Outcome())
+    pair.exchange()
+    assert pair.server.dues == [2.0]
+    pair.client.messenger.ask(Ping(1), Outcome(), 1_000)
+    pair.exchange()
+    assert pair.server.dues == [2.0, 1.0]
+    assert len(pair.server.held) == 7
+
+
+def test_a_request_that_is_late_when_it_comes_is_not_handled(pair: Pair) -> None:
+    outcome = Outcome()
+    pair.client.messenger.ask(Ping(1), outcome, 0)
+    pair.server.holds = True
+    pair.exchange()
+
+    assert pair.server.held == []
+    assert isinstance(outcome.error, TimedOut)
+    assert str(outcome.error) == "its deadline had passed when it came"
 
 
 def test_a_request_that_was_given_up_is_not_delivered(pair: Pair) -> None:

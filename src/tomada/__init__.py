@@ -17,6 +17,7 @@ from tomada.errors import (
     AddressError,
     AddressInUse,
     BufferFull,
+    ChildrenFailed,
     ConnectFailed,
     ConnectionLost,
     DatagramError,
@@ -46,7 +47,7 @@ from tomada.server import Server, ServerStatistics, StreamListener, listen_strea
 from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
 from tomada.telemetry import ConnectionStatistics, StreamStatistics, subscribe
-from tomada.transports import DatagramStatistics, Identity
+from tomada.transports import Credentials, DatagramStatistics, Identity
 from tomada.web import web_folder
 
 __all__ = [
@@ -57,10 +58,12 @@ __all__ = [
     "App",
     "BufferFull",
     "Children",
+    "ChildrenFailed",
     "ConnectFailed",
     "Connection",
     "ConnectionLost",
     "ConnectionStatistics",
+    "Credentials",
     "Datagram",
     "DatagramClient",
     "DatagramError",

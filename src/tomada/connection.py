@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tomada.errors import ConnectionLost, TimedOut
 from tomada.protocol import GoodbyeCode, State
+from tomada.protocol.metadata import milliseconds
 from tomada.protocol.state import FINAL
 from tomada.telemetry import late
 from tomada.transports import identity
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tomada.message import Message, Request
     from tomada.protocol import TypeEntry
     from tomada.telemetry import ConnectionStatistics
-    from tomada.transports import Identity
+    from tomada.transports import Credentials, Identity
 
 ReplyT = TypeVar("ReplyT")
 
@@ -49,7 +50,9 @@ class Connection:
 
         Args:
             request: An instance of a subclass of `Request`.
-            timeout: In seconds; none by default.
+            timeout: In seconds; none by default. The peer is told how much of it is left, and cancels its handler when
+                that has passed, or does not start it, even if it hears nothing more from this end. A plain ``def``
+                handler cannot be stopped.
 
         Raises:
             RemoteError: The handler raised; a subclass, with fields, where one of that name is known here.
@@ -62,37 +65,59 @@ class Connection:
         link = self._link
         engine = link.engine
         if link.blocked or link.askers or engine.room <= 0 or engine.unsent > link.turn_bytes:
-            try:
-                await self._wait_for_room()
-            except asyncio.CancelledError:
-                link.let_ask()  # it may have been this one's turn in the same moment
-                raise
+            await self._wait_for_turn()
         answer: asyncio.Future[ReplyT] = link.loop.create_future()
+        id_ = self._begin(request, answer)
         try:
-            id_ = link.messenger.ask(request, answer)
+            return await answer
+        except asyncio.CancelledError:
+            self._give_up(id_, answer)
+            raise
+        finally:
+            del answer  # or an error, its traceback and this frame would hold each other
+
+    async def _ask_within(self, request: Request[ReplyT], timeout: float) -> ReplyT:
+        link = self._link
+        until = link.loop.time() + timeout
+        answer: asyncio.Future[ReplyT] = link.loop.create_future()
+        id_ = 0
+        try:
+            async with asyncio.timeout_at(until):
+                await self._wait_for_turn()
+                left = until - link.loop.time()
+                if left > 0:
+                    id_ = self._begin(request, answer, milliseconds(left))
+                return await answer
+        except asyncio.CancelledError:
+            self._give_up(id_, answer)
+            raise
+        except TimeoutError:
+            # By the clock of this end or, which comes to the same, by the peer's.
+            self._give_up(id_, answer)
+            late("ask", timeout, self.peer)
+            raise TimedOut(f"no reply to {type(request).__name__} from {self.peer} within {timeout:g} s") from None
+        finally:
+            del answer  # as in `ask`
+
+    def _begin(self, request: Request[ReplyT], answer: asyncio.Future[ReplyT], deadline: int | None = None) -> int:
+        """Send a request whose turn it is; its id."""
+        link = self._link
+        try:
+            id_ = link.messenger.ask(request, answer, deadline)
         except Exception:
             link.let_ask()  # the turn may be the next one's
             raise
         link.wake()
         if link.paused:
             link.throttle()
-        try:
-            return await answer
-        except asyncio.CancelledError:
-            _pass_over(answer)
-            engine.cancel(id_)
-            link.wake()
-            raise
-        finally:
-            del answer  # or an error, its traceback and this frame would hold each other
+        return id_
 
-    async def _ask_within(self, request: Request[ReplyT], timeout: float) -> ReplyT:
-        try:
-            async with asyncio.timeout(timeout):
-                return await self.ask(request)
-        except TimeoutError:
-            late("ask", timeout, self.peer)
-            raise TimedOut(f"no reply to {type(request).__name__} from {self.peer} within {timeout:g} s") from None
+    def _give_up(self, id_: int, answer: asyncio.Future[Any]) -> None:
+        """Nobody waits for the answer any more; an `id_` of 0 has not been sent."""
+        answer.cancel()
+        _pass_over(answer)
+        self._link.engine.cancel(id_)
+        self._link.wake()
 
     async def send(self, message: Message) -> None:
         """Send a one-way message; waits only while more than the buffer's bound is unsent.
@@ -203,6 +228,11 @@ class Connection:
         return None if self._link.transport is None else identity(self._link.transport)
 
     @property
+    def credentials(self) -> Credentials | None:
+        """The peer's process, user and group over a Unix socket; ``None`` elsewhere, or if the system does not tell."""
+        return self._link.credentials
+
+    @property
     def alpn(self) -> str | None:
         """The application protocol that the two ends agreed on (`TLS.protocols`), if they did."""
         return None if self._link.transport is None else self._link.transport.get_extra_info("alpn")
@@ -242,6 +272,13 @@ class Connection:
 
     def __repr__(self) -> str:
         return f"<Connection to {self.peer}: {self._link.engine.state.value}>"
+
+    async def _wait_for_turn(self) -> None:
+        try:
+            await self._wait_for_room()
+        except asyncio.CancelledError:
+            self._link.let_ask()  # it may have been this one's turn in the same moment
+            raise
 
     async def _wait_for_room(self) -> None:
         """Wait until there is room in the buffer and under the peer's limit of open requests; in order of arrival."""

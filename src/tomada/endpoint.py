@@ -6,9 +6,11 @@ import asyncio
 import logging
 from contextvars import copy_context
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from tomada.binding import Binding
+from tomada.capacity import Places, Room
 from tomada.eager import Starter
 from tomada.messenger import Repertoire
 from tomada.protocol import Engine, GoodbyeCode, Hello, PeerLimits, Role, State, Welcome, encode
@@ -17,12 +19,15 @@ from tomada.telemetry import late
 from tomada.telemetry.statistics import Tally
 from tomada.threads import Threads
 from tomada.transports import End
+from tomada.watchdog import codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from types import CodeType
 
     from tomada.app import App, Handler, Hook
     from tomada.connection import Connection
+    from tomada.datagrams.declaration import DatagramHandler
     from tomada.link import Link
     from tomada.settings import Deadlines, Limits
     from tomada.streams.declaration import StreamHandler
@@ -56,13 +61,16 @@ class Endpoint:
         "_threads",
         "connections",
         "deadlines",
+        "exhausted",
         "flows",
         "is_closing",
         "is_cut",
         "limits",
         "loop",
+        "places",
         "repertoire",
         "role",
+        "room",
         "starter",
         "sweep",
         "tally",
@@ -79,6 +87,10 @@ class Endpoint:
         self.starter = Starter(self.loop)
         self.sweep = sweep_of(self.loop)
         """Looks when something is late."""
+        self.places = Places(limits.all_handlers, self.loop)
+        """What all its handlers share."""
+        self.room = Room(limits.all_buffer_bytes if role is Role.ACCEPTING else inf)
+        """What all that waits in its connections shares."""
         self.connections: set[Link] = set()
         self.flows: set[Flow] = set()
         """The byte streams that have been accepted."""
@@ -90,6 +102,8 @@ class Endpoint:
         """Whether new connections are refused."""
         self.is_cut = False
         """Whether what waits for its handler is given up."""
+        self.exhausted: Callable[[], object] | None = None
+        """Called where memory has run out, in a process that can be spared."""
         self.repertoire = Repertoire()
         self._app = app
         self._connection_type = connection_type
@@ -211,6 +225,11 @@ class Endpoint:
         """A new engine that greets as this endpoint."""
         return Engine(self.role, self._greeting, self.loop.time(), encoded_greeting=self._encoded_greeting)
 
+    def heed(self, error: BaseException) -> None:
+        """To be told of whatever a handler, a hook or this end itself raised, once the log has been."""
+        if self.exhausted is not None and isinstance(error, MemoryError):
+            self.exhausted()
+
     async def connected(self, connection: Connection) -> None:
         """Run the ``on_connect`` functions."""
         for hook in self._app.connect_hooks if self._app is not None else ():
@@ -221,8 +240,9 @@ class Endpoint:
         for hook in self._app.disconnect_hooks if self._app is not None else ():
             try:
                 await self._call(hook, connection)
-            except Exception:
+            except Exception as error:
                 log.exception("%s: %s raised", connection.peer, hook.where)
+                self.heed(error)
 
     @property
     def has_connect_hooks(self) -> bool:
@@ -233,6 +253,16 @@ class Endpoint:
     def has_disconnect_hooks(self) -> bool:
         """Whether there is something to run after a connection's end."""
         return self._app is not None and bool(self._app.disconnect_hooks)
+
+    def handler_codes(self) -> dict[CodeType, str]:
+        """What the application's functions are called, by their code."""
+        app = self._app
+        if app is None:
+            return {}
+        hooks = (*app.connect_hooks, *app.disconnect_hooks, *app.stop_hooks)
+        handlers: list[Handler | StreamHandler | DatagramHandler] = [*app.handlers.values(), *app.stream_handlers]
+        functions: list[Handler | StreamHandler | DatagramHandler | Hook] = [*handlers, *app.datagram_handlers, *hooks]
+        return codes((each.function, getattr(each.function, "__qualname__", each.where)) for each in functions)
 
     def why_closed(self, state: State) -> End:
         """What the transport of a connection that ends in `state` is told."""

@@ -10,6 +10,7 @@
     │   └── ListenFailed        that address cannot be listened on
     │       ├── AddressInUse    somebody else listens there
     │       └── SystemPort      a port below 1024, without the privilege it needs
+    ├── ChildrenFailed          connections cannot be served in child processes
     ├── ProtocolError           the peer broke the protocol; its connection is closed
     │   └── HandshakeFailed     the two ends could not agree to talk
     ├── ConnectionLost          the connection ended while something was still expected of it
@@ -73,6 +74,10 @@ class AddressInUse(ListenFailed):
 
 class SystemPort(ListenFailed):
     """A port below 1024 was asked for without the privilege that it needs."""
+
+
+class ChildrenFailed(TomadaError):
+    """Connections cannot be served in child processes, or not any more; the text says why, and what to do."""
 
 
 class ProtocolError(TomadaError):

@@ -8,7 +8,7 @@ import msgspec
 
 from tomada.catalogue import catalogue_of, find
 from tomada.compatibility import mismatch
-from tomada.errors import InternalError, InvalidMessage, MessageError, RemoteError, TypeMismatch, UnknownType
+from tomada.errors import InternalError, InvalidMessage, MessageError, RemoteError, TimedOut, TypeMismatch, UnknownType
 from tomada.protocol import Failure, FailureCode
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _failure: Final = msgspec.msgpack.Decoder(Failure).decode
 
 def read_error(
     entry: TypeEntry | None, payload: bytes, peer_types: Mapping[str, TypeEntry]
-) -> RemoteError | MessageError:
+) -> RemoteError | MessageError | TimedOut:
     """The exception that an error frame means.
 
     Args:
@@ -35,7 +35,7 @@ def read_error(
         return InvalidMessage(f"the peer's error cannot be read: {error}")
 
 
-def _untyped(payload: bytes) -> RemoteError | MessageError:
+def _untyped(payload: bytes) -> RemoteError | MessageError | TimedOut:
     failure = _failure(payload)
     match failure.code:
         case FailureCode.UNKNOWN_TYPE:
@@ -46,6 +46,8 @@ def _untyped(payload: bytes) -> RemoteError | MessageError:
             return InvalidMessage(failure.message)
         case FailureCode.INTERNAL:
             return InternalError(failure.name, failure.message)
+        case FailureCode.DEADLINE:
+            return TimedOut(failure.message)
         case _:
             return RemoteError(failure.name or failure.code.value, failure.message)
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from tomada.eager import Suspended
 from tomada.endpoint import log
 from tomada.errors import ConnectionLost, InvalidMessage, RemoteError
-from tomada.messenger import WRONG_REPLY
+from tomada.messenger import MISSED_TURN, WRONG_REPLY
 from tomada.protocol import FailureCode, GoodbyeCode
 from tomada.protocol.state import FINAL
 from tomada.telemetry import RequestEnded
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from tomada.messenger import Messenger, Route
     from tomada.protocol import Engine
 
+Failing: TypeAlias = "tuple[FailureCode, str]"
+"""Why a request has no reply."""
+
+CANCELLED: Final = FailureCode.CANCELLED, "the handler was cancelled"
+GIVEN_UP: Final = FailureCode.CANCELLED, "the caller cancelled it"
 REFUSED: Final = "the application refused the connection"
 BURST_BYTES: Final = 1_024
 """So much queued within a turn of the loop is written, so that the other end works while this one goes on."""
@@ -53,6 +58,7 @@ class Handling(asyncio.Protocol):
         "endpoint",
         "engine",
         "greeter",
+        "in_line",
         "is_refused",
         "loop",
         "messenger",
@@ -78,6 +84,8 @@ class Handling(asyncio.Protocol):
         """Runs the ``on_connect`` functions."""
         self.is_refused = False
         """Whether ``on_connect`` raised."""
+        self.in_line = False
+        """Whether it waits for a place that all connections share."""
         self._cap = endpoint.limits.handlers
         """How many handlers may run just now."""
         self._busy = 0
@@ -87,7 +95,8 @@ class Handling(asyncio.Protocol):
         self._waiting: OrderedDict[int, tuple[Route, Any]] | None = None
         """By the request's id; one-way messages by a negative number of their own."""
         self._queued = 0
-        self._running: dict[int, tuple[asyncio.Task[None], Route | None]] = {}
+        self._running: dict[int, tuple[asyncio.Task[None], Route | Failing]] = {}
+        """By the request's id; where the handler has been cancelled, why, in place of its route."""
 
     def wake(self) -> None:
         """Write what is queued, once, at the end of this turn of the loop."""
@@ -115,8 +124,9 @@ class Handling(asyncio.Protocol):
     async def _greet(self) -> None:
         try:
             await self.endpoint.connected(self.connection)
-        except Exception:  # noqa: BLE001 - told to the log
+        except Exception as error:  # noqa: BLE001 - told to the log
             log.exception("%s: on_connect raised, the connection is refused", self.peer)
+            self.endpoint.heed(error)
             self.refuse_all()
             self.leave(GoodbyeCode.REFUSED, REFUSED)
         self._hold(held=False)
@@ -153,7 +163,12 @@ class Handling(asyncio.Protocol):
         """Start the handler now, or in its turn: when one of those that run has ended, and its reply can be sent."""
         if self.is_refused:
             self.engine.refuse(id_, FailureCode.CANCELLED, "", REFUSED)
-        elif self._busy >= self._cap or self._waiting or self.engine.unsent > self.turn_bytes:
+        elif (
+            self._busy >= self._cap
+            or self._waiting
+            or self.endpoint.places.is_full
+            or self.engine.unsent > self.turn_bytes
+        ):
             self._keep(route, message, id_)
         else:
             self._start(route, message, id_)
@@ -180,15 +195,41 @@ class Handling(asyncio.Protocol):
         self._starting = False
         if self.endpoint.is_cut:
             self._waiting = None
-        while self._waiting and self._busy < self._cap and self.engine.unsent <= self.turn_bytes:
-            key, (route, message) = self._waiting.popitem(last=False)
-            if key < 0:
-                self.crowd -= 1
-            self._start(route, message, max(key, 0))
+        places = self.endpoint.places
+        while self._may_start and not places.is_full:
+            self._start_first()
         self.throttle()
         self.wake()
-        if self._busy < self._cap:
+        if self._busy < self._cap and self._waiting:
+            if places.is_full:
+                places.wait(self)
+            else:
+                self._start_soon()
+
+    @property
+    def _may_start(self) -> bool:
+        """Whether there is one that waits, and this connection's own limits let it start."""
+        return bool(self._waiting) and self._busy < self._cap and self.engine.unsent <= self.turn_bytes
+
+    def _start_first(self) -> None:
+        assert self._waiting, "whoever calls has looked"  # noqa: S101 - the house's own order
+        key, (route, message) = self._waiting.popitem(last=False)
+        if key < 0:
+            self.crowd -= 1
+        elif self.engine.is_late(key, self.loop.time()):
+            self.engine.refuse(key, FailureCode.DEADLINE, "", MISSED_TURN)
+            return
+        self._start(route, message, max(key, 0))
+
+    def start_one(self) -> bool:
+        """Take a place that all connections share, where this one can; whether it would take another."""
+        if not self._may_start or self.endpoint.is_cut:
             self._start_soon()
+            return False
+        self._start_first()
+        self.throttle()
+        self.wake()
+        return self._may_start
 
     def _start(self, route: Route, message: Any, id_: int) -> None:
         try:
@@ -199,11 +240,12 @@ class Handling(asyncio.Protocol):
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered, and told to the log
             self._raised(route, id_, error)
         except asyncio.CancelledError:
-            self.engine.refuse(id_, FailureCode.CANCELLED, "", "the handler was cancelled")
+            self._refuse(id_, CANCELLED)
         else:
             if outcome.__class__ is Suspended:
                 task = self.endpoint.starter.carry(outcome, self._finish(route, id_, outcome))
                 self._busy += 1
+                self.endpoint.places.take()
                 self.endpoint.tasks.add(task)
                 if id_:
                     self._running[id_] = task, route
@@ -214,32 +256,50 @@ class Handling(asyncio.Protocol):
 
     def cancelled(self, id_: int) -> None:
         """Cancel the handler of a request, or do not start it."""
+        self._stop(id_, GIVEN_UP)
+
+    def expire(self, now: float) -> float:
+        """Cancel what is later than its caller waits for; when to look again, `inf` where nothing has a deadline.
+
+        What still waits for its turn is not started. To be called at `Engine.answer_by`, or later.
+        """
+        late = self.engine.late(now)
+        for id_, seconds in late:
+            self._stop(id_, (FailureCode.DEADLINE, f"no reply within the {seconds:g} s that its caller gave it"))
+        if late:
+            self.wake()
+        return self.engine.answer_by
+
+    def _stop(self, id_: int, why: Failing) -> None:
         running = self._running.get(id_)
         if running is not None:
             task, route = running
-            if route is None:
+            if isinstance(route, tuple):
                 return  # it knows, and may be putting things in order: it is not disturbed a second time
             if route.handler.is_async:
-                self._cancel(id_, task)
+                self._cancel(id_, task, why)
             else:
                 # Nobody can stop a thread. The caller is answered; the call holds its place until it ends.
                 del self._running[id_]
-                self.engine.refuse(id_, FailureCode.CANCELLED, "", "the caller cancelled it")
-            return
-        if self._waiting and self._waiting.pop(id_, None):
-            self.engine.refuse(id_, FailureCode.CANCELLED, "", "the caller cancelled it")
+                self._refuse(id_, why)
+        elif self._waiting and self._waiting.pop(id_, None):
+            self._refuse(id_, why)
+
+    def _refuse(self, id_: int, why: Failing) -> None:
+        code, text = why
+        self.engine.refuse(id_, code, "", text)
 
     def cancel_all(self) -> None:
         """The connection has ended: nobody waits for the answers any more. One-way messages are handled to the end."""
         for id_, (task, route) in tuple(self._running.items()):
-            if route is not None:
-                self._cancel(id_, task)
+            if not isinstance(route, tuple):
+                self._cancel(id_, task, CANCELLED)
         if self._waiting:
             self._waiting = OrderedDict((key, entry) for key, entry in self._waiting.items() if key < 0)
         self._start_soon()
 
-    def _cancel(self, id_: int, task: asyncio.Task[None]) -> None:
-        self._running[id_] = task, None
+    def _cancel(self, id_: int, task: asyncio.Task[None], why: Failing) -> None:
+        self._running[id_] = task, why
         # Not at once: its task may not have begun, and would never tell the handler.
         self.loop.call_soon(task.cancel)
 
@@ -250,24 +310,35 @@ class Handling(asyncio.Protocol):
     # End.
 
     async def _finish(self, route: Route, id_: int, suspended: Suspended) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
         try:
             value = await suspended
         except Exception as error:  # noqa: BLE001 - as in _start
-            self._raised(route, id_, error)
+            self._raised(route, id_ if self._ended(id_, task) else 0, error)
         except asyncio.CancelledError:
-            self.engine.refuse(id_, FailureCode.CANCELLED, "", "the handler was cancelled")
+            why = self._ended(id_, task)
+            if why or not id_:
+                self._refuse(id_, why if isinstance(why, tuple) else CANCELLED)
         else:
-            if id_:
+            if self._ended(id_, task):
                 self._reply(route, id_, value)
         finally:
-            task = asyncio.current_task()
+            self._ended(id_, task)
             self._busy -= 1
-            self.endpoint.tasks.discard(cast("asyncio.Task[None]", task))
-            if id_ in self._running and self._running[id_][0] is task:
-                del self._running[id_]
+            self.endpoint.places.free()
+            self.endpoint.tasks.discard(task)
             if self._waiting:
                 self._start_soon()
             self.wake()
+
+    def _ended(self, id_: int, task: asyncio.Task[None]) -> Route | Failing | None:
+        """What `_running` has for a request whose handler, in `task`, has ended: None where it is not to be answered.
+
+        A thread that was given up comes late: its request has its answer, and the id may be another one's by now.
+        """
+        if id_ in self._running and self._running[id_][0] is task:
+            return self._running.pop(id_)[1]
+        return None
 
     def _reply(self, route: Route, id_: int, value: Any) -> None:
         try:
@@ -283,6 +354,7 @@ class Handling(asyncio.Protocol):
             log.info("%s: %s was left alone: %s", self.peer, route.handler.where, error)
         elif not id_ or not isinstance(error, RemoteError):
             log.error("%s: %s raised", self.peer, route.handler.where, exc_info=error)
+        self.endpoint.heed(error)
         if id_:
             try:
                 self.messenger.fail(id_, error)

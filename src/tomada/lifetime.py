@@ -45,8 +45,10 @@ class Lifetime(Handling):
         "received_bytes",
         "sent_bytes",
         "slot",
+        "squeezed",
         "transport",
         "was_open",
+        "weighed",
     )
 
     def __init__(self, endpoint: Endpoint, engine: Engine) -> None:
@@ -65,6 +67,10 @@ class Lifetime(Handling):
         """Whether reading pauses."""
         self.clogged = False
         """Whether the transport takes no more: what is queued stays in the engine."""
+        self.squeezed = False
+        """Whether too much waits in all connections of the endpoint, and some of it here."""
+        self.weighed = 0
+        """How many bytes waited here when that was counted last."""
         self.heard_at = self._exchanged = self.loop.time()
         """When something came last."""
         self._pinged_at = 0.0
@@ -87,6 +93,10 @@ class Lifetime(Handling):
     def look_at(self, when: float) -> None:
         """Let the wheel look then, or before."""
         self.endpoint.sweep.watch(self, when)
+
+    def due(self, at: float) -> None:
+        """A request came whose caller waits until `at`, for a shorter time than all before it."""
+        self.look_at(at)
 
     def begin_to_watch(self) -> None:
         """There is a connection: from now on it may be late."""
@@ -124,6 +134,8 @@ class Lifetime(Handling):
         due = engine.due(deadlines.handshake, deadlines.frame)
         if self.was_open:
             due = min(due, self._sweep_silence(now), self._sweep_idle(now))
+        if engine.answer_by < inf:
+            due = min(due, self.expire(now))
         return min(due, self._sweep_progress(now), self._sweep_end(now))
 
     def _sweep_end(self, now: float) -> float:
@@ -196,6 +208,26 @@ class Lifetime(Handling):
 
     def _struck(self, deadline: str) -> None:
         late(deadline, getattr(self.endpoint.deadlines, deadline), self.peer)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How much waits until the kernel takes more."""
+        if not self.clogged or self.transport is None:
+            return 0
+        return self.transport.get_write_buffer_size() + self.engine.unsent
+
+    # All connections together: `Room` calls these.
+
+    def held(self) -> int:
+        """How many bytes wait here: to be sent, or for the rest of their message."""
+        self.weighed = self.unsent_bytes + self.engine.unfinished
+        return self.weighed
+
+    def squeeze(self, *, squeezed: bool) -> None:
+        """Read no more while something waits to be sent; or go on."""
+        if squeezed is not self.squeezed:
+            self.squeezed = squeezed
+            self.throttle()
 
     # What is told.
 

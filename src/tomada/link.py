@@ -11,8 +11,9 @@ from math import inf
 from typing import TYPE_CHECKING, Final, cast
 
 from tomada import transports
+from tomada.capacity import PORTION
 from tomada.endpoint import log
-from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, MessageError, RemoteError, TomadaError
+from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, TomadaError
 from tomada.handling import BURST_BYTES
 from tomada.lifetime import Lifetime
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger
@@ -49,6 +50,7 @@ class Link(Lifetime):
         "_senders",
         "_unread",
         "askers",
+        "credentials",
         "ended",
         "inbox",
         "opened",
@@ -67,6 +69,8 @@ class Link(Lifetime):
         self.connection = connection_type(self)
         self.ticket: transports.Admitted | None = None
         """At the accepting end: what it was admitted with."""
+        self.credentials: transports.Credentials | None = None
+        """Over a Unix socket: who the peer is. Kept, for the time after its end."""
         self.engine.admission = self if endpoint.role is Role.ACCEPTING else None
         self.peer_software = ""
         self.refusals: tuple[TomadaError, ...] = ()
@@ -95,6 +99,8 @@ class Link(Lifetime):
         """The transport is there; the connecting end's hello goes out."""
         self.transport = cast("asyncio.Transport", transport)
         self.peer = transports.peer_address(transport)
+        if self.peer.scheme == "unix":
+            self.credentials = transports.credentials(transport)
         # So it tells at once when the kernel takes no more, and what waits is held in one place: the engine. And
         # uvloop, which else collects what is written until the end of its turn, writes at once.
         self.transport.set_write_buffer_limits(0)
@@ -113,13 +119,18 @@ class Link(Lifetime):
         unsent = self.engine.unsent if self.strained else 0
         try:
             self.messenger.receive(data, now)
-        except Exception:  # noqa: BLE001 - told to the log
+        except Exception as error:  # noqa: BLE001 - told to the log
             log.exception("%s: this end failed", self.peer)
+            self.endpoint.heed(error)
             self.cut("this end failed; its log says more")
         finally:
             self._flushing = False
         if self.engine.begun is not None:
             self.look_at(self.engine.begun + self.endpoint.deadlines.frame)
+            if self.engine.unfinished >= self.weighed + PORTION:
+                self.endpoint.room.weigh(self)
+        elif self.weighed:
+            self.endpoint.room.weigh(self)
         if self.strained:
             self._read_under_strain(len(data), self.engine.unsent - unsent)
         if self.engine.unsent:
@@ -138,6 +149,7 @@ class Link(Lifetime):
         """The transport is gone: all that waits for it fails, at once."""
         self.endpoint.connections.discard(self)
         self.endpoint.sweep.forget(self)
+        self.endpoint.room.forget(self)
         if self.ticket is not None:
             self.ticket.release()
         lost = "the connection was lost" if error is None else f"the connection was lost: {error}"
@@ -174,15 +186,15 @@ class Link(Lifetime):
         self.clogged = False
         self.write()
         self._weigh()
+        if self.squeezed:
+            self.throttle()
 
     def _weigh(self) -> None:
         """Let senders wait while too much waits to be sent."""
-        transport = self.transport
-        blocked = (
-            self.clogged
-            and transport is not None
-            and transport.get_write_buffer_size() + self.engine.unsent > self.endpoint.limits.buffer_bytes
-        )
+        unsent = self.unsent_bytes
+        if unsent >= self.weighed + PORTION or (self.weighed and not unsent):
+            self.endpoint.room.weigh(self)
+        blocked = unsent > self.endpoint.limits.buffer_bytes
         if blocked is not self.blocked:
             self.block(blocked=blocked)
             self._unread = 0
@@ -229,7 +241,7 @@ class Link(Lifetime):
         if future is not None and not future.done():
             future.set_result(None)
 
-    def refused(self, error: RemoteError | MessageError) -> None:
+    def refused(self, error: TomadaError) -> None:
         """A one-way message of this end met nobody; its sender has gone on, so the log is told."""
         self.refusals = (*self.refusals[1 - REMEMBERED_REFUSALS :], error)
         log.warning("%s: a one-way message was refused: %s", self.peer, error)
@@ -366,7 +378,7 @@ class Link(Lifetime):
         if not (crowded and waits):
             self._beside = 0
         self.strained = self.blocked or (crowded and waits)
-        pause = (crowded and not waits) or self._unread > limits.buffer_bytes
+        pause = (crowded and not waits) or self._unread > limits.buffer_bytes or (self.squeezed and self.clogged)
         if pause is not self.paused:
             self.paused = pause
             if pause:

@@ -14,7 +14,15 @@ from tomada import validation
 from tomada.catalogue import catalogue_of, find, type_name
 from tomada.compatibility import mismatch
 from tomada.declaration import Replies
-from tomada.errors import DeclarationError, InvalidMessage, MessageError, RemoteError, TypeMismatch, UnknownType
+from tomada.errors import (
+    DeclarationError,
+    InvalidMessage,
+    MessageError,
+    RemoteError,
+    TomadaError,
+    TypeMismatch,
+    UnknownType,
+)
 from tomada.failure import read_error
 from tomada.generation import Generator
 from tomada.message import Message, Request, reply_type
@@ -37,11 +45,13 @@ from tomada.repertoire import Answer, Driver, Repertoire, Route
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["REMEMBERED_REFUSALS", "WRONG_REPLY", "Answer", "Driver", "Messenger", "Repertoire", "Route"]
+__all__ = ["MISSED_TURN", "REMEMBERED_REFUSALS", "WRONG_REPLY", "Answer", "Driver", "Messenger", "Repertoire", "Route"]
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _MAXIMUM_TEXT: Final = 1_000
 REMEMBERED_REFUSALS: Final = 100
+MISSED_TURN: Final = "its deadline passed while it waited for its turn"
+_TOO_LATE: Final = "its deadline had passed when it came"
 WRONG_REPLY: Final = "the handler's answer does not fit its type; the log at that end says more"
 
 
@@ -116,11 +126,14 @@ class Messenger:
 
     # Outgoing.
 
-    def ask(self, request: Request[Any], answer: Answer) -> int:
-        """Queue a request; its reply goes to `answer`. Returns its id, for `Engine.cancel`."""
+    def ask(self, request: Request[Any], answer: Answer, deadline: int | None = None) -> int:
+        """Queue a request; its reply goes to `answer`. Returns its id, for `Engine.cancel`.
+
+        The peer is told the `deadline`: for how many milliseconds the reply is waited for.
+        """
         kind = request.__class__
         outgoing = self._outgoing.get(kind) or self._prepare(kind)
-        return self.engine.ask(outgoing.number, _encoded(request), (outgoing, answer))
+        return self.engine.ask(outgoing.number, _encoded(request), (outgoing, answer), deadline)
 
     def send(self, message: Message) -> None:
         """Queue a one-way message."""
@@ -229,17 +242,24 @@ class Messenger:
     def receive(self, data: bytes, now: float) -> None:
         """Act on the bytes received at `now`: answer what can be answered here, hand the rest to the driver."""
         event: Any  # its class is looked at once
-        for event in self.engine.receive(data, now):
+        engine = self.engine
+        due = engine.answer_by
+        for event in engine.receive(data, now):
             kind = event.__class__
             if kind is Answered:
                 if event.tag is not None:
                     self._answered(event)
             elif kind is Asked:
-                self._asked(event.id, event.type, event.payload)
+                if event.deadline == 0:
+                    engine.refuse(event.id, FailureCode.DEADLINE, "", _TOO_LATE)
+                else:
+                    self._asked(event.id, event.type, event.payload)
             elif kind is Received:
                 self._asked(0, event.type, event.payload)
             else:
                 self._other(event)
+        if engine.answer_by < due:
+            self._driver.due(engine.answer_by)
 
     def _answered(self, event: Answered) -> None:
         outgoing, answer = event.tag
@@ -351,7 +371,7 @@ class Messenger:
         outgoing.resolved[type_] = decode
         return decode
 
-    def _error(self, type_: int, payload: bytes) -> RemoteError | MessageError:
+    def _error(self, type_: int, payload: bytes) -> TomadaError:
         try:
             return read_error(self._entry(type_) if type_ else None, payload, self._peer_types)
         except MessageError as error:

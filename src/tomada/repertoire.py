@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tomada.app import App, Handler
-    from tomada.errors import MessageError, RemoteError
+    from tomada.errors import TomadaError
     from tomada.message import Message
     from tomada.protocol import Hello, TypeEntry, Welcome
 
@@ -42,13 +42,16 @@ class Driver(Protocol):
     def deliver(self, message: Message) -> bool:
         """Take a one-way message that has no handler; False refuses it."""
 
+    def due(self, at: float) -> None:
+        """A request came that must be answered earlier than all before it: by then `Engine.late` is to be asked."""
+
     def cancelled(self, id_: int) -> None:
         """The peer has given up its request."""
 
     def ponged(self, payload: bytes) -> None:
         """A ping was answered."""
 
-    def refused(self, error: RemoteError | MessageError) -> None:
+    def refused(self, error: TomadaError) -> None:
         """The peer could not deliver a one-way message of this end."""
 
     def left(self) -> None:

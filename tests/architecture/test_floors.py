@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "validation",
         "web",
     ),
-    ("address", "message", "expression", "protocol"),
+    ("address", "capacity", "message", "expression", "protocol", "watchdog"),
     ("transports", "catalogue", "declaration"),
     ("datagrams", "streams"),
     ("app", "compatibility", "generation", "repertoire"),

@@ -2,16 +2,17 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from typer.testing import Result
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
-from tomada import Address, Message
 from tomada.cli.loading import load_app
 from tomada.cli.output import UsageError
-from tomada.cli.serve import example, reachable
 from tomada.sync import bind
 
 SHOP = Path(__file__).with_name("shop.py")
@@ -84,18 +85,6 @@ def test_a_busy_port_names_its_holder(shop: str) -> None:
     assert "is held by process" in errors
 
 
-@pytest.mark.parametrize(
-    ("listens", "try_this"),
-    [
-        ("tls://0.0.0.0:4477", "tls://127.0.0.1:4477"),
-        ("ws://[::]:4477/bank", "ws://[::1]:4477/bank"),
-        ("unix:///tmp/bank.sock", "unix:///tmp/bank.sock"),
-    ],
-)
-def test_what_to_try_can_be_reached(listens: str, try_this: str) -> None:
-    assert reachable(Address.parse(listens)) == try_this
-
-
 def test_an_application_that_cannot_be_imported_shows_its_author_where(tmp_path: Path) -> None:
     (tmp_path / "broken_shop.py").write_text("import no_such_module_at_all\n")
     with start(str(tmp_path / "broken_shop.py")) as server:
@@ -103,6 +92,24 @@ def test_an_application_that_cannot_be_imported_shows_its_author_where(tmp_path:
     assert server.returncode == 3
     assert "broken_shop.py" in errors
     assert "No module named 'no_such_module_at_all'" in errors
+
+
+def test_a_start_function_that_raises_shows_its_author_where(tmp_path: Path) -> None:
+    (tmp_path / "late_shop.py").write_text(
+        "import tomada\napp = tomada.App()\n@app.on_start\ndef begin():\n    raise RuntimeError('no database')\n"
+    )
+    with start(str(tmp_path / "late_shop.py"), "--bind", "tcp://127.0.0.1:0") as server:
+        _, errors = server.communicate(timeout=20)
+    assert server.returncode == 3
+    assert "RuntimeError: no database" in errors
+    assert errors.rstrip().endswith("late_shop.py could not be started: its own error is above")
+
+
+def test_windows_has_no_workers(tomada: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tomada.cli.job.sys", SimpleNamespace(platform="win32", stderr=sys.stderr))
+    result = tomada("serve", str(SHOP), "--workers", "2")
+    assert result.exit_code == 2
+    assert "which Windows has not" in result.stderr
 
 
 def test_a_wrong_handler_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -155,11 +162,3 @@ def test_a_module_that_misses_another_is_at_fault_itself(importable: Path, monke
     monkeypatch.syspath_prepend(str(importable))
     with pytest.raises(ModuleNotFoundError, match="not_there_either"):
         load_app("missing_shop")
-
-
-def test_the_ready_made_line_names_the_required_fields() -> None:
-    class Tell(Message):
-        text: str
-        stars: int = 0
-
-    assert example(Tell, ":1") == "tomada send :1 Tell text=…"

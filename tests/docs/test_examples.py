@@ -22,6 +22,7 @@ DOCUMENTS = [
     "docs/how-to/byte-streams.md",
     "docs/how-to/datagrams.md",
     "docs/how-to/tcp.md",
+    "docs/how-to/production.md",
     "docs/how-to/tls.md",
     "docs/how-to/unix-sockets.md",
     "docs/how-to/websocket.md",
@@ -43,8 +44,8 @@ def commands(body: str) -> Iterator[tuple[str, str]]:
 
 
 def timeless(output: str) -> str:
-    """Without how long pytest took."""
-    return re.sub(r" in [0-9.]+s$", "", output.strip())
+    """Without how long it took, and without process ids."""
+    return re.sub(r" in [0-9.]+ ?s\b|\b(?<=process )[0-9]+|(?<=processes )[0-9, ]+", "", output.strip())
 
 
 def arguments(command: str) -> list[str]:
@@ -109,6 +110,8 @@ def test_the_examples_print_what_the_document_says(
     text = (ROOT / document).read_text()
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
     ran = 0
     with ExitStack() as stack:
         documented = Documented(tmp_path, stack)

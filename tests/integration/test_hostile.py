@@ -14,6 +14,7 @@ from tests.integration.conftest import Run
 from tests.integration.house import CATALOGUE, Echo, Hold, Make, Note, Wire, frame, serving, turns_until, wire
 from tomada.protocol import Hello, Kind
 from tomada.protocol.frames import CONTROL, HEADER, MORE, NORMAL
+from tomada.telemetry import HandshakeEnded
 
 LIMITS = tomada.Limits(message_bytes=100_000, requests=8, waiting=16, buffer_bytes=65_536)
 
@@ -229,10 +230,12 @@ def test_questions_that_are_asked_and_cancelled_hold_their_place_until_they_end(
     run(main())
 
 
-def test_half_a_handshake_starves_nobody(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_half_a_handshake_starves_nobody(run: Run) -> None:
     async def main() -> None:
+        ended: list[HandshakeEnded] = []
         deadlines = tomada.Deadlines(handshake=0.3)
         async with serving(deadlines=deadlines) as (server, _):
+            watching = tomada.telemetry.subscribe(ended.append, HandshakeEnded)
             half = frame(Kind.HELLO, bytes(100))[:30]
             peers = [
                 await asyncio.open_connection(server.addresses[0].host, server.addresses[0].port) for _ in range(50)
@@ -243,7 +246,8 @@ def test_half_a_handshake_starves_nobody(run: Run, caplog: pytest.LogCaptureFixt
                 with suppress(ConnectionError):
                     await reader.read()
                 writer.transport.abort()
-            assert len([r for r in caplog.records if "no handshake within 0.3 s" in r.getMessage()]) == 50
+            watching.end()
+            assert [event.reason for event in ended] == ["no handshake within 0.3 s"] * 50
 
     run(main())
 

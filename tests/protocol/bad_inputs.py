@@ -198,6 +198,34 @@ def _requests() -> list[Bad]:
     return [Bad(name, role, state, data, VIOLATION, reason) for name, role, state, data, reason in cases]
 
 
+def _metadata() -> list[tuple[str, bytes, str]]:
+    """Metadata that cannot be read, before an empty request."""
+    cases: list[tuple[str, bytes]] = [
+        ("of no bytes", b""),
+        ("that are an array", encode([])),
+        ("that are cut", b"\x81\xa1"),
+        ("with bytes after their end", b"\x80\x80"),
+        ("with a number as key", encode({1: 2})),
+        ("of 4294967295 entries", b"\xdf\xff\xff\xff\xff"),
+        ("with a negative deadline", encode({"d": -1})),
+        ("with a deadline that is text", encode({"d": "1"})),
+        ("with a deadline that is a float", encode({"d": 1.5})),
+        ("with a deadline that is true", encode({"d": True})),
+    ]
+    return [
+        (
+            f"metadata {name}",
+            _asking_with(len(metadata).to_bytes(2, "big") + metadata + b"\x90"),
+            "the metadata cannot be read",
+        )
+        for name, metadata in cases
+    ]
+
+
+def _asking_with(payload: bytes) -> bytes:
+    return frame(Kind.ASK, payload, flags=NORMAL | METADATA, type_=1, id_=1)
+
+
 def _fragments() -> list[Bad]:
     def part(payload: bytes, sequence: int, flags: int = NORMAL | MORE, **header: Any) -> bytes:
         return frame(Kind.SEND, payload, flags=flags, sequence=sequence, **header)
@@ -222,6 +250,7 @@ def _fragments() -> list[Bad]:
             "sequence 3 came in the normal lane where 2",
         ),
         ("metadata longer than the message", part(b"\x00\x02\x80", 1, NORMAL | METADATA), "metadata are longer"),
+        *_metadata(),
         ("metadata without a length", part(b"\x00", 1, NORMAL | METADATA), "metadata are longer"),
         (
             "metadata on a reply",

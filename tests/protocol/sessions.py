@@ -45,7 +45,7 @@ def perform(end: Engine, command: Command) -> None:
     name, *arguments = command
     match name:
         case "ask":
-            end.ask(arguments[0], bytes.fromhex(arguments[1]), "tag")
+            end.ask(arguments[0], bytes.fromhex(arguments[1]), "tag", *arguments[2:])
         case "send" | "reply" | "fail":
             getattr(end, name)(*arguments[:-1], bytes.fromhex(arguments[-1]))
         case "refuse":
@@ -114,6 +114,18 @@ SESSIONS: Final[dict[str, list[list[Any]]]] = {
     "a message in fragments": [[_C], [_A], [_C, ["send", 2, _packed("x" * 2_500)], ["ping", "01"]], [_A]],
     "a ping": [[_C], [_A], [_C, ["ping", "0000000000000001"]], [_A]],
     "a cancelled request": [[_C], [_A], _ASK, [_C, ["cancel", 1]], [_A, ["refuse", 1, "cancelled", "", "cancelled"]]],
+    "a request with a deadline": [
+        [_C],
+        [_A],
+        [_C, ["ask", 1, _packed("ana", "rui", 500), 2_000]],
+        [_A, ["refuse", 1, "deadline", "", "no reply within 2 s"]],
+    ],
+    "a request with a deadline, in fragments": [
+        [_C],
+        [_A],
+        [_C, ["ask", 1, _packed("x" * 2_500, "rui", 500), 2_000]],
+        [_A, ["reply", 1, 2, _packed(7, 9_500)]],
+    ],
     "a cancel that crosses the answer": [
         [_C],
         [_A],

@@ -31,7 +31,8 @@ headers = st.builds(
 plausible = st.builds(
     lambda kind, payload, flags, id_, sequence: frame(kind, payload, flags=flags, id_=id_, sequence=sequence),
     st.sampled_from(Kind),
-    st.binary(max_size=40) | st.sampled_from([b"\x90", b"\x92\xa6closed\xa0", b"\x91\x92\xa1T\xa7message"]),
+    st.binary(max_size=40)
+    | st.sampled_from([b"\x90", b"\x92\xa6closed\xa0", b"\x91\x92\xa1T\xa7message", b"\x00\x04\x81\xa1d\x05\x90"]),
     st.sampled_from([None, None, None, 0, 1, 2, 3, 6, 10]),
     st.integers(0, 4),
     st.sampled_from([None, None, None, 0, 1, 2, 3]),
@@ -56,8 +57,8 @@ def conversation() -> dict[Role, bytes]:
             other.receive(data, 0.0)
 
     carry()
-    client.ask(1, bytes(3_000), "a")
-    client.ask(1, b"\x90", "b")
+    client.ask(1, bytes(3_000), "a", 500)
+    client.ask(1, b"\x90", "b", 2_000)
     server.ask(1, b"\x90", "c")
     client.send(1, b"\x90")
     client.declare((entry,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from hypothesis import settings
@@ -29,6 +30,7 @@ from tomada.protocol.state import FINAL, TRANSITIONS
 
 LIMITS = PeerLimits(1_024, 3_000, 3)
 ends = st.sampled_from(Role)
+deadlines = st.none() | st.integers(0, 3_000) | st.just(2**32 - 1)
 payloads = st.binary(max_size=20) | st.integers(1_000, 3_001).map(bytes)
 
 
@@ -58,6 +60,8 @@ class Ends(RuleBasedStateMachine):
         self.to_answer: dict[Role, list[int]] = {role: [] for role in Role}
         self.last = {role: end.state for role, end in self.engines.items()}
         self.tags = 0
+        self.now = 0.0
+        self.due: dict[Role, dict[int, float]] = {role: {} for role in Role}
         self.hostile = False
 
     def other(self, role: Role) -> Role:
@@ -66,12 +70,12 @@ class Ends(RuleBasedStateMachine):
     def collect(self, role: Role) -> None:
         self.way[role] += self.engines[role].take()
 
-    @rule(role=ends, payload=payloads)
-    def ask(self, role: Role, payload: bytes) -> None:
+    @rule(role=ends, payload=payloads, deadline=deadlines)
+    def ask(self, role: Role, payload: bytes, deadline: int | None) -> None:
         end = self.engines[role]
         if end.state is not State.OPEN or end.room > 0:
             self.tags += 1
-            if self.attempt(end, lambda: end.ask(1, payload, self.tags), payload):
+            if self.attempt(end, lambda: end.ask(1, payload, self.tags, deadline), payload):
                 self.asked[role].add(self.tags)
 
     @rule(role=ends, payload=payloads)
@@ -107,6 +111,7 @@ class Ends(RuleBasedStateMachine):
                 assert len(payload) > LIMITS.message_bytes
             else:
                 open_.remove(id_)
+                self.due[role].pop(id_, None)
 
     @rule(role=ends, id_=st.integers(0, 8))
     def cancel(self, role: Role, id_: int) -> None:
@@ -133,7 +138,7 @@ class Ends(RuleBasedStateMachine):
         data = bytes(self.way[role][:size])
         del self.way[role][:size]
         other = self.other(role)
-        for event in self.engines[other].receive(data, 0.0):
+        for event in self.engines[other].receive(data, self.now):
             self.note(other, event)
 
     def note(self, role: Role, event: Event) -> None:
@@ -142,13 +147,30 @@ class Ends(RuleBasedStateMachine):
         elif isinstance(event, Asked):
             assert event.id not in self.to_answer[role]
             self.to_answer[role].append(event.id)
+            if event.deadline is not None:
+                self.due[role][event.id] = self.now + event.deadline / 1_000
         elif isinstance(event, Answered) and event.tag is not None:
             # An answer comes once: a second removal raises.
             self.asked[role].remove(event.tag)
 
     @rule(role=ends)
     def nothing_is_late(self, role: Role) -> None:
-        assert not self.engines[role].expired(0.0, 1.0, 1.0)
+        assert not self.engines[role].expired(self.now, 1e9, 1e9)
+
+    @rule(role=ends, seconds=st.floats(0, 4, width=16) | st.just(1e7))
+    def time_passes(self, role: Role, seconds: float) -> None:
+        """What is late is told once; what is answered, or ended, is not."""
+        self.now += seconds
+        end, due = self.engines[role], self.due[role]
+        if end.state in FINAL:
+            due.clear()
+        late = {id_ for id_, at in due.items() if at <= self.now}
+        assert {id_ for id_ in due if end.is_late(id_, self.now)} == late
+        assert {id_ for id_, _ in end.late(self.now)} == late
+        for id_ in late:
+            del due[id_]
+        assert end.answer_by == min(due.values(), default=inf) or end.answer_by > self.now
+        assert end.late(self.now) == []
 
     @invariant()
     def states_follow_the_table(self) -> None:
@@ -221,7 +243,7 @@ class HostileEnds(Ends):
     @rule(role=ends)
     def be_late(self, role: Role) -> None:
         self.hostile = True
-        self.engines[role].expired(100.0, 1.0, 1.0)
+        self.engines[role].expired(self.now + 1e12, 1.0, 1.0)
 
     @rule(role=ends)
     def drop(self, role: Role) -> None:
@@ -242,6 +264,10 @@ class HostileEnds(Ends):
     def note(self, role: Role, event: Event) -> None:
         if isinstance(event, Asked) and event.id not in self.to_answer[role]:
             self.to_answer[role].append(event.id)
+
+    def time_passes(self, role: Role, seconds: float) -> None:
+        self.now += seconds
+        self.engines[role].late(self.now)
 
     def teardown(self) -> None:
         pass

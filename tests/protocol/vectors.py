@@ -186,7 +186,13 @@ FRAMES: Final[list[tuple[str, bytes]]] = [
     ("send, the last of its fragments", frame(Kind.SEND, b"\x00", type_=4, sequence=4)),
     ("send in the urgent lane", frame(Kind.SEND, _pack(["now"]), flags=1, type_=4, sequence=1)),
     (
-        "ask with metadata",
+        "ask with a deadline of 2000 ms",
+        frame(
+            Kind.ASK, b"\x00\x06\x81\xa1d\xcd\x07\xd0" + _pack([]), flags=NORMAL | METADATA, type_=1, id_=3, sequence=4
+        ),
+    ),
+    (
+        "ask with metadata that are passed over",
         frame(Kind.ASK, b"\x00\x04\x81\xa1a\x01" + _pack([]), flags=NORMAL | METADATA, type_=1, id_=3, sequence=5),
     ),
 ]

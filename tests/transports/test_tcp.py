@@ -204,12 +204,6 @@ def test_where_nothing_listens_that_is_told(run: Run, host: str) -> None:
     run(main())
 
 
-def test_refusals_of_several_addresses_are_told_as_one() -> None:
-    both = OSError("Multiple exceptions: [Errno 111] Connect call failed, [Errno 111] Connect call failed")
-    both.args = (both.args[0].replace("111", str(errno.ECONNREFUSED)),)
-    assert "nothing listens there" in str(tcp.connect_error(Address("tcp", "localhost", 4477), both, 1))
-
-
 def test_an_attempt_that_nobody_answers_ends_after_its_time(run: Run) -> None:
     async def main() -> None:
         async def never(*_: Any, **__: Any) -> Any:

@@ -122,6 +122,8 @@ class AskMe(tomada.Request[str]):
     """Asks back."""
 
     text: str
+    seconds: float | None = None
+    """For how long the server waits for the answer."""
 
 
 app = tomada.App("browser")
@@ -183,7 +185,9 @@ async def watch(request: Watch, peer: tomada.Connection) -> None:
 @app.on
 async def ask_me(request: AskMe, peer: tomada.Connection) -> str:
     try:
-        return (await peer.ask(Question(request.text))).text
+        return (await peer.ask(Question(request.text), timeout=request.seconds)).text
+    except tomada.TimedOut:
+        return "timed out"
     except tomada.RemoteError as error:
         return f"failed: {error}"
     except tomada.MessageError as error:

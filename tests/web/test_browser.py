@@ -169,6 +169,58 @@ def test_many_requests_are_under_way_at_once(bank: Page) -> None:
     assert told
 
 
+# No word that a request was given up leaves the page.
+WITHOUT_CANCEL = """
+    const send = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (data) { if (new Uint8Array(data)[4] !== 9) send.call(this, data); };
+    try {
+        %s
+    } finally {
+        WebSocket.prototype.send = send;
+    }
+"""
+
+
+def test_the_server_is_told_how_long_an_answer_is_waited_for(bank: Page) -> None:
+    told = bank.run(
+        WITHOUT_CANCEL
+        % """
+        const late = await bank.ask("Hold", {seconds: 60}, {timeout: 20}).catch((error) => error.name);
+        while (await bank.ask("Cancelled") === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+        const data = new Uint8Array(200_000);
+        return [
+            late,
+            (await bank.ask("Echo", {data}, {timeout: 5_000})).length,
+            await bank.ask("Hold", {seconds: 0}, {timeout: 2 ** 31 - 1}),
+        ];
+    """
+    )
+
+    assert told == ["TimedOut", 200_000, "held"]
+
+
+def test_a_handler_in_the_page_is_told_when_its_answer_is_too_late(bank: Page) -> None:
+    told = bank.run("""
+        const reasons = [];
+        const stop = bank.on("Question", (question) => new Promise((resolve, reject) => {
+            question.signal.addEventListener("abort", () => {
+                reasons.push(`${question.signal.reason.name}: ${question.signal.reason.message}`);
+                reject(question.signal.reason);
+            });
+            if (question.text === "quick") resolve({text: "in time"});
+        }));
+        const answers = [
+            await bank.ask("AskMe", {text: "slow", seconds: 0.05}),
+            await bank.ask("AskMe", {text: "quick", seconds: 30}),
+            await bank.ask("AskMe", {text: "quick", seconds: 3_000_000}),
+        ];
+        stop();
+        return [...answers, reasons.length];
+    """)
+
+    assert told == ["timed out", "in time", "in time", 1]
+
+
 def test_a_request_is_cancelled_by_time_and_by_signal(bank: Page) -> None:
     told = bank.run("""
         const late = await bank.ask("Hold", {seconds: 60}, {timeout: 20}).catch((error) => [error.name, error.message]);

@@ -16,18 +16,41 @@ from tomada.settings import TLS
 if TYPE_CHECKING:
     from trustme import CA
 
+_PANEL = "TLS"
 Certificate = Annotated[
-    str, typer.Option("--tls-certificate", metavar="FILE", help="This end's certificate, PEM, for tls addresses.")
+    str,
+    typer.Option(
+        "--tls-certificate",
+        metavar="FILE",
+        rich_help_panel=_PANEL,
+        help="This end's certificate, PEM, for tls addresses.",
+    ),
 ]
 Key = Annotated[
-    str, typer.Option("--tls-key", metavar="FILE", help="The certificate's private key, where it is in another file.")
+    str,
+    typer.Option(
+        "--tls-key",
+        metavar="FILE",
+        rich_help_panel=_PANEL,
+        help="The certificate's private key, where it is in another file.",
+    ),
 ]
 Authority = Annotated[
     str,
-    typer.Option("--tls-authority", metavar="FILE", help="Accept the certificates of these authorities only."),
+    typer.Option(
+        "--tls-authority",
+        metavar="FILE",
+        rich_help_panel=_PANEL,
+        help="Accept the certificates of these authorities only.",
+    ),
 ]
 Development = Annotated[
-    bool, typer.Option("--tls-dev", help="For development only: certificates of an authority made on this machine.")
+    bool,
+    typer.Option(
+        "--tls-dev",
+        rich_help_panel=_PANEL,
+        help="For development only: certificates of an authority made on this machine.",
+    ),
 ]
 
 

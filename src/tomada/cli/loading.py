@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import traceback
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,9 @@ from tomada.cli.output import UsageError
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+_LIBRARY = str(Path(asyncio.__file__).parents[1])
+"""Where Python's own modules are, and, below, what is installed."""
 
 
 def load_app(target: str) -> App:
@@ -51,3 +56,16 @@ def _load_module(name: str) -> ModuleType:
         if error.name is None or not name.startswith(error.name):
             raise  # a module that the application itself misses
         raise UsageError(f"there is no module {name}; to serve a file, write its name with .py") from error
+
+
+def print_own(error: Exception) -> None:
+    """Print the traceback of an application's own error, from where its own code begins."""
+    others = (str(Path(__file__).parents[1]), "<frozen", "uvloop/", _LIBRARY)
+    at = error.__traceback__
+    while at is not None:
+        if not at.tb_frame.f_code.co_filename.startswith(others):
+            break
+        at = at.tb_next
+    if at is None and not isinstance(error, SyntaxError):  # which names its place by itself
+        at = error.__traceback__
+    traceback.print_exception(type(error), error, at)

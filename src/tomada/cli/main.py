@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from tomada.cli import address, ask, demo_command, serve, types
+from tomada.cli import address, ask, demo_command, dev, reload, serve, types
 
 EXIT_CODES = (
-    "[bold]Exit codes:[/bold] 0 fine · 1 the server answered with an error · 2 wrong usage · "
+    "[bold]Exit codes:[/bold] 0 fine · 1 the server answered with an error, or could not reload · 2 wrong usage · "
     "3 could not connect, or could not start to serve · 4 timed out"
 )
 
@@ -23,6 +23,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
+app.command("dev", epilog=dev.EXAMPLES)(dev.dev)
+app.command("reload", epilog=reload.EXAMPLES)(reload.reload)
 app.command("ask", epilog=ask.ASK_EXAMPLES)(ask.ask)
 app.command("send", epilog=ask.SEND_EXAMPLES)(ask.send)
 app.command("types", epilog=types.EXAMPLES)(types.types)

@@ -74,13 +74,18 @@ def errors_told(*, as_json: bool) -> Iterator[None]:
 
 def tell_error(error: TomadaError, *, as_json: bool) -> NoReturn:
     """Say what is wrong and exit."""
+    name = error.name if isinstance(error, RemoteError) else type(error).__name__
+    message = error.message if isinstance(error, RemoteError) and as_json else str(error)
+    tell_failure(name, message, exit_code(error), as_json=as_json)
+
+
+def tell_failure(name: str, message: str, code: int, *, as_json: bool) -> NoReturn:
+    """Say what is wrong and exit with that code."""
     if as_json:
-        name = error.name if isinstance(error, RemoteError) else type(error).__name__
-        message = error.message if isinstance(error, RemoteError) else str(error)
         print_json({"error": name, "message": message})
     else:
-        typer.echo(f"{typer.style('error:', fg='red', bold=True)} {error}", err=True)
-    raise typer.Exit(exit_code(error)) from None
+        typer.echo(f"{typer.style('error:', fg='red', bold=True)} {message}", err=True)
+    raise typer.Exit(code) from None
 
 
 def print_json(value: object) -> None:

@@ -1,28 +1,33 @@
-"""``tomada serve``: run an application."""
+"""``tomada serve``: run an application, in this process or in several."""
 
 from __future__ import annotations
 
-import logging
-import sys
-import traceback
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
+import msgspec
 import typer
 
-import tomada
-from tomada.address import Address
 from tomada.cli import certificates
 from tomada.cli.certificates import Authority, Certificate, Development, Key, server_tls
-from tomada.cli.loading import load_app
+from tomada.cli.groups import grouped
+from tomada.cli.job import Job, be_quiet_at_a_terminal, check_system, log_to_standard_error, take_over
+from tomada.cli.listening import about, tell_listening
+from tomada.cli.loading import load_app, print_own
 from tomada.cli.output import ExitCode, Json, errors_told, print_json
+from tomada.cli.serve_options import (
+    AccessOptions,
+    DeadlineOptions,
+    IsolationChoice,
+    IsolationOption,
+    LimitOptions,
+    WorkerOptions,
+)
+from tomada.cli.target import Bind, Origin, Target
 from tomada.errors import TomadaError
-from tomada.message import Request
 
 if TYPE_CHECKING:
-    from tomada.app import App
     from tomada.server import Server
 
-DEFAULT_ADDRESS = "tcp://127.0.0.1:4477"
 EXAMPLES = """
 [bold]Examples:[/bold]
 
@@ -35,97 +40,83 @@ EXAMPLES = """
   tomada serve bank.py --bind tls://127.0.0.1:4477 --tls-dev
 
   tomada serve bank.py --bind tls://:4477 --tls-certificate server.pem --tls-key server-key.pem
+
+  tomada serve bank.py --workers 4 --drain 30 --idle-timeout off --message-bytes 64M
 """
 
 
+@grouped
 def serve(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE_OR_MODULE[:APP]", help="Where the tomada.App is, as bank.py or package.module:app."
-        ),
-    ],
+    target: Target,
     *,
-    bind: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--bind",
-            "-b",
-            metavar="ADDRESS",
-            help="Where to listen; may be repeated. Port 0 takes a free one. "
-            f"By default {DEFAULT_ADDRESS}, or what the handlers of streams and datagrams name.",
-            show_default=False,
-        ),
-    ] = None,
-    origin: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--origin",
-            metavar="ORIGIN",
-            help="A web page's origin, as https://example.com, that may connect to ws addresses; may be repeated.",
-        ),
-    ] = None,
+    bind: Bind = None,
+    origin: Origin = None,
     certificate: Certificate = "",
     key: Key = "",
     authority: Authority = "",
     development: Development = False,
+    isolation: IsolationOption = IsolationChoice.TASK,
+    workers: WorkerOptions,
+    deadlines: DeadlineOptions,
+    limits: LimitOptions,
+    access: AccessOptions,
     as_json: Json = False,
 ) -> None:
     """Serve an application until Ctrl-C, which lets it end what is under way; a second one ends it at once."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    log_to_standard_error(of_several=workers.workers is not None)
     with errors_told(as_json=as_json):
         tls = server_tls(certificate, key, authority, development=development)
-        app = _load(target)
-        logging.getLogger("tomada").setLevel(logging.WARNING if sys.stderr.isatty() else logging.INFO)
+        job = Job(
+            target=target,
+            bind=tuple(bind or ()),
+            tls=tls,
+            origins=tuple(origin or ()),
+            limits=limits,
+            deadlines=deadlines,
+            isolation=isolation.value,
+            access=access,
+        )
+        option = " --tls-dev" if development else ""
         if development:
             certificates.warn()
-        serving = tomada.serve(app, *(bind or _default(app)), tls=tls, origins=tuple(origin or ()))
-        option = " --tls-dev" if development else ""
-        serving.run(ready=lambda server: _tell(app, server, as_json=as_json, option=option))
+        if workers.workers is None:
+            serve_here(job, option, as_json=as_json)
+            return
+        check_system()
+        from tomada.cli.supervised import Shown, supervise
+
+        be_quiet_at_a_terminal()
+        supervise(job, workers, Shown(as_json=as_json, option=option), as_json=as_json)
 
 
-def _load(target: str) -> App:
+def serve_here(job: Job, option: str, *, as_json: bool) -> None:
+    """Serve in this process."""
+    from tomada.server.activation import activation
+
+    given = activation()
+    job = msgspec.structs.replace(job, given=tuple(map(str, given.addresses)))
+    has_started = False
+
+    def ready(server: Server) -> None:
+        nonlocal has_started
+        has_started = True
+        addresses = tuple(map(str, server.addresses))
+        if as_json:
+            print_json({"event": "listening", "app": app.name, "addresses": addresses})
+        else:
+            tell_listening(app.name, addresses, about(app), option=option, develops=False)
+
     try:
-        return load_app(target)
+        app = load_app(job.target)
+        be_quiet_at_a_terminal()
+        serving = job.serving(app)
+        take_over(given, serving)
+        serving.run(ready=ready)
     except TomadaError:
         raise
-    except Exception:  # noqa: BLE001 - whatever it raises is the application's own fault: its author sees where
-        traceback.print_exc()
-        typer.echo(f"error: {target} cannot be imported", err=True)
+    except Exception as error:  # whatever it raises is the application's own fault: its author sees where
+        if has_started:
+            raise
+        print_own(error)
+        typer.echo(f"error: {job.target} could not be started: its own error is above", err=True)
         raise typer.Exit(ExitCode.UNREACHED) from None
-
-
-def _default(app: App) -> list[str]:
-    """Where to listen by default; nowhere else where the application only handles streams or datagrams."""
-    return [] if app.has_addresses and not app.handlers else [DEFAULT_ADDRESS]
-
-
-def _tell(app: App, server: Server, *, as_json: bool, option: str) -> None:
-    addresses = [str(address) for address in server.addresses]
-    if as_json:
-        print_json({"event": "listening", "app": app.name, "addresses": addresses})
-        return
-    typer.echo(f"{typer.style(app.name, bold=True)} listens on")
-    for address in addresses:
-        typer.secho(f"  {address}", fg="cyan")
-    if app.handlers and server.addresses[0].scheme not in ("udp", "unixgram"):
-        here = reachable(server.addresses[0])
-        option = option if here.startswith(("tls", "wss")) else ""
-        typer.echo("try")
-        typer.echo(f"  tomada types {here}{option}")
-        typer.echo(f"  {example(next(iter(app.handlers)), here)}{option}")
-    typer.secho("Ctrl-C stops it", dim=True)
-    sys.stdout.flush()
-
-
-def reachable(address: Address) -> str:
-    """How a client on this machine names `address`: no certificate is for "all interfaces"."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104 - as listeners name it
-    return str(Address(address.scheme, host, address.port, address.path))
-
-
-def example(kind: type[Any], address: str) -> str:
-    """The command that speaks to a handler of `kind`, with the fields that must be given."""
-    required = kind.__struct_fields__[: len(kind.__struct_fields__) - len(kind.__struct_defaults__)]
-    verb = "ask" if issubclass(kind, Request) else "send"
-    return f"tomada {verb} {address} {kind.__name__}" + "".join(f" {name}=…" for name in required)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tomada.address import Address
@@ -14,6 +15,7 @@ from tomada.endpoint import SUBPROTOCOL, log
 from tomada.errors import ConnectFailed, ConnectionLost, DeclarationError, HandshakeFailed, TimedOut, TomadaError
 from tomada.messenger import Repertoire
 from tomada.protocol import State
+from tomada.protocol.metadata import milliseconds
 from tomada.settings import FIRST_PAUSE, LONGEST_PAUSE, TLS, Deadlines, Limits
 from tomada.telemetry import late
 from tomada.transports import Options, blocking
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from tomada.message import Message, Request
     from tomada.protocol import TypeEntry
     from tomada.telemetry import ConnectionStatistics
-    from tomada.transports import Identity
+    from tomada.transports import Credentials, Identity
 
 ReplyT = TypeVar("ReplyT")
 
@@ -50,7 +52,8 @@ class Connection:
 
         Args:
             request: An instance of a subclass of `Request`.
-            timeout: In seconds; none by default.
+            timeout: In seconds; none by default. The server is told how much of it is left, and cancels its handler
+                when it has passed.
 
         Raises:
             RemoteError: The handler raised.
@@ -64,7 +67,8 @@ class Connection:
         id_ = self._begin(request, answer, deadline)
         try:
             pump.flush(deadline)
-            if not (id_ and pump.until(answer.done, deadline)):
+            # Late is late, by the clock of this end or by the server's.
+            if not (id_ and pump.until(answer.done, deadline)) or (timeout is not None and answer.is_late):
                 late("ask", timeout or 0, self._peer)
                 raise TimedOut(f"no reply to {type(request).__name__} from {self._peer} within {timeout:g} s")
             return answer.result()  # type: ignore[no-any-return] # decoded as the reply of this request
@@ -80,10 +84,13 @@ class Connection:
         pump = self._pump
         engine = pump.engine
         while True:
+            left = inf if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                return 0
             try:
                 with pump.state:
                     if engine.room > 0 or engine.state is not State.OPEN:
-                        return pump.messenger.ask(request, answer)
+                        return pump.messenger.ask(request, answer, milliseconds(left))
             except KeyboardInterrupt:
                 pump.interrupted()
                 raise
@@ -171,6 +178,11 @@ class Connection:
         return blocking.identity(self._connected)
 
     @property
+    def credentials(self) -> Credentials | None:
+        """The server's process, user and group over a Unix socket; ``None`` elsewhere, or once it is closed."""
+        return blocking.credentials(self._connected)
+
+    @property
     def alpn(self) -> str | None:
         """The application protocol that the two ends agreed on (`TLS.protocols`), if they did."""
         return blocking.alpn(self._connected)
@@ -192,7 +204,8 @@ class Connection:
 
     def statistics(self) -> ConnectionStatistics:
         """What the connection has done so far; also when it has ended."""
-        return self._pump.statistics()
+        with self._pump.state:
+            return self._pump.lifetime.statistics(self._pump.calls.running)
 
     @property
     def peer_types(self) -> dict[str, TypeEntry]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from threading import Event, Lock
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from tomada.endpoint import log
-from tomada.errors import InvalidMessage, RemoteError
-from tomada.messenger import WRONG_REPLY
+from tomada.errors import InvalidMessage, RemoteError, TimedOut
+from tomada.messenger import MISSED_TURN, WRONG_REPLY
 from tomada.protocol import FailureCode
 from tomada.telemetry import RequestEnded
 from tomada.telemetry.spans import measured
@@ -42,6 +43,11 @@ class Answer:
         """Deliver a failure."""
         self.error = error
         self.is_done = True
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the peer has said that the deadline of the request has passed."""
+        return isinstance(self.error, TimedOut)
 
     def result(self) -> Any:
         """The reply; raises the failure."""
@@ -97,6 +103,9 @@ class Calls:
 
     def _run(self, route: Route, message: Any, id_: int) -> None:
         self._greeted.wait()
+        if id_ and self._pump.engine.is_late(id_, monotonic()):
+            self._pump.answer(lambda: self._pump.engine.refuse(id_, FailureCode.DEADLINE, "", MISSED_TURN))
+            return
         with self._lock:
             self.running += 1
         try:

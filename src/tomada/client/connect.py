@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tomada import transports
 from tomada.address import Address
@@ -15,15 +15,21 @@ from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.handling import REFUSED
 from tomada.link import Link
 from tomada.opening import Opening
-from tomada.protocol import Role
+from tomada.protocol import GoodbyeCode, Role
+from tomada.protocol.handshake import Goodbye, goodbye_text
 from tomada.settings import TLS, Deadlines, Limits
 
 if TYPE_CHECKING:
     from tomada.app import App
 
+_GOODBYE: Final = f"{goodbye_text(Goodbye(GoodbyeCode.REFUSED, ''))}: "
+
 
 def unfinished(address: Address, error: ConnectFailed | HandshakeFailed) -> ConnectFailed | HandshakeFailed:
     """`error`, which says why a handshake was not completed, with the address."""
+    text = str(error)
+    if text.startswith(_GOODBYE):
+        return type(error)(f"{address} refused the connection: {text.removeprefix(_GOODBYE)}")
     return type(error)(f"{address} was reached, but did not complete the handshake: {error}")
 
 

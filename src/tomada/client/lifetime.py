@@ -49,6 +49,7 @@ class Lifetime:
         "peer",
         "received_bytes",
         "sent_bytes",
+        "taken_bytes",
     )
 
     peer: Address
@@ -59,6 +60,8 @@ class Lifetime:
         self._deadlines = deadlines
         self.received_bytes = 0
         self.sent_bytes = 0
+        self.taken_bytes = 0
+        """So many the engine gave to be sent."""
         self.heard_at = self._exchanged = self._looked_at = time.monotonic()
         """When something came last."""
         self._opened_at: float | None = None
@@ -156,8 +159,8 @@ class Lifetime:
                 )
             )
 
-    def statistics(self, waiting: int, handlers: int) -> ConnectionStatistics:
-        """What it has done so far, with how much waits to be sent and how many handlers run."""
+    def statistics(self, handlers: int) -> ConnectionStatistics:
+        """What it has done so far, with how many handlers run. Under the pump's `state`."""
         engine = self._engine
         return ConnectionStatistics(
             seconds=time.monotonic() - engine.made_at,
@@ -165,7 +168,7 @@ class Lifetime:
             sent_bytes=self.sent_bytes,
             received_messages=engine.received_messages,
             sent_messages=engine.sent_messages,
-            waiting_bytes=waiting,
+            waiting_bytes=engine.unsent + self.taken_bytes - self.sent_bytes,
             own_requests=engine.own_requests,
             peer_requests=engine.peer_requests,
             handlers=handlers,

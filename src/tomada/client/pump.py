@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tomada.client.calls import Answer, Calls
 from tomada.client.lifetime import Lifetime
 from tomada.endpoint import SOFTWARE, log
-from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, MessageError, RemoteError, TomadaError
+from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, TomadaError
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger, Repertoire, Route
 from tomada.protocol import Engine, GoodbyeCode, Hello, PeerLimits, Role, State, Welcome
 from tomada.protocol.state import FINAL
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from tomada.message import Message
     from tomada.settings import Deadlines, Limits
-    from tomada.telemetry import ConnectionStatistics
 
 _READ_BYTES: Final = 65_536
 _QUIET_SECONDS: Final = 0.05
@@ -235,6 +234,7 @@ class Pump:
         if not self._rest:
             with self.state:
                 self._rest = memoryview(self.engine.take())
+            self.lifetime.taken_bytes += len(self._rest)
         while self._rest:
             sent = blocking.send_some(self._connected, self._rest)
             self._rest = self._rest[sent:]
@@ -349,11 +349,6 @@ class Pump:
         """Whether the connection has ended."""
         return self._over.is_set()
 
-    def statistics(self) -> ConnectionStatistics:
-        """What the connection has done so far."""
-        with self.state:
-            return self.lifetime.statistics(self.engine.unsent + len(self._rest), self.calls.running)
-
     # The messenger calls these, under `state`.
 
     def opened_by(self, peer: Hello | Welcome) -> None:
@@ -372,6 +367,9 @@ class Pump:
         self.inbox.append(message)
         return True
 
+    def due(self, at: float) -> None:
+        """A thread cannot be cancelled; `Calls` looks whether a request is late when its turn comes."""
+
     def cancelled(self, id_: int) -> None:
         """A thread cannot be cancelled: its answer comes, and is passed over at the other end."""
 
@@ -381,7 +379,7 @@ class Pump:
         if ping is not None:
             ping.set_result(None)
 
-    def refused(self, error: RemoteError | MessageError) -> None:
+    def refused(self, error: TomadaError) -> None:
         """A one-way message met nobody; its sender has gone on, so the log is told."""
         self.refusals = (*self.refusals[1 - REMEMBERED_REFUSALS :], error)
         log.warning("%s: a one-way message was refused: %s", self.connection.peer, error)

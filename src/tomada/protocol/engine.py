@@ -9,7 +9,7 @@ goodbye that tells the peer.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from tomada.errors import ProtocolError
 from tomada.protocol import frames, handshake, lanes
@@ -35,26 +35,22 @@ from tomada.protocol.handshake import (
     Welcome,
     longest_frame,
 )
+from tomada.protocol.metadata import split_metadata
 from tomada.protocol.outbound import Outbound
 from tomada.protocol.state import FINAL, RECEIVABLE, Role, State, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tomada.protocol.admission import Admission
+
 _HOT: Final = frozenset({SEND, ASK, REPLY, ERROR})
 _TLS: Final = (handshake.TLS_HELLO, handshake.TLS_ALERT)
 _UNKNOWN: Final = object()
 _OPEN: Final = State.OPEN
+_UNASKED: Final = "an answer came to request {}, which nobody asked"
 _GREETING: Final = frozenset({State.STARTING, State.GREETED})
 _unpack: Final = HEADER.unpack_from
-
-
-class Admission(Protocol):
-    """What says whether there is room for one more connection."""
-
-    def admit(self) -> tuple[GoodbyeCode, str] | None:
-        """Why there is none, to be told to the peer; ``None`` where there is."""
-        ...
 
 
 class Engine(Outbound):
@@ -73,6 +69,7 @@ class Engine(Outbound):
         "_greeting",
         "_need",
         "_normal",
+        "_now",
         "_peer_parity",
         "_peer_types",
         "_ready",
@@ -106,7 +103,7 @@ class Engine(Outbound):
         self._frame_bytes = longest_frame(greeting.limits)
         self._rest = bytearray()
         self._need = HEADER_BYTES
-        self.made_at = now
+        self.made_at = self._now = now
         """When it began."""
         self.begun: float | None = None
         """When the first byte of what is unfinished came."""
@@ -154,6 +151,7 @@ class Engine(Outbound):
         if self.state in FINAL or not data:
             return events
         self.heard = True
+        self._now = now
         if self._rest:
             self._rest += data
             if len(self._rest) < self._need:
@@ -190,6 +188,11 @@ class Engine(Outbound):
         elif not self.reason:
             self.reason = "the peer closed the connection without a goodbye"
         self._move(Step.END_OF_INPUT)
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes are here of frames and messages that have not come to their end."""
+        return len(self._rest) + len(self._normal.body) + len(self._urgent.body)
 
     @property
     def received_messages(self) -> int:
@@ -230,12 +233,12 @@ class Engine(Outbound):
                 if kind == REPLY:
                     tag = asked.pop(id_, _UNKNOWN)
                     if tag is _UNKNOWN:
-                        raise ProtocolError(_unasked(id_))
+                        raise ProtocolError(_UNASKED.format(id_))
                     emit(Answered(tag, False, type_, data[start:stop]))  # noqa: FBT003 - a keyword costs in the hot loop
                 elif kind == ASK:
                     if id_ in opened or id_ & 1 != self._peer_parity or len(opened) >= self._requests or not id_:
                         self._admit_request(id_)
-                    opened.add(id_)
+                    opened[id_] = None
                     emit(Asked(id_, type_, data[start:stop]))
                 else:
                     self._message(kind, type_, id_, data[start:stop], emit)
@@ -253,7 +256,6 @@ class Engine(Outbound):
         if len(data) < handshake.RECOGNISABLE:
             self._need = handshake.RECOGNISABLE
         elif data[4] not in RECEIVABLE[self.role][self.state] or data.startswith(_TLS):
-            # The length of a TLS record may look like a kind; as a frame's header it would announce 350 MB.
             raise ProtocolError(f"the peer does not speak tomada: it sent {handshake.recognise(data)}")
 
     def _admit(self, data: bytes, length: int, kind: int, flags: int) -> None:
@@ -294,16 +296,29 @@ class Engine(Outbound):
         whole = incoming.add((kind, flags & ~frames.MORE, type_, id_), sequence, payload, more=more)
         self._ready = self.state is _OPEN and self._normal.head is None
         if whole is not None:
+            deadline = None
             if flags & frames.METADATA:
-                whole = lanes.without_metadata(whole)
-            self._message(kind, type_, id_, whole, emit)
+                metadata, whole = split_metadata(whole)
+                deadline = metadata.deadline
+            if kind == ASK:
+                self._request(id_, type_, whole, deadline, emit)
+            else:
+                self._message(kind, type_, id_, whole, emit)
+
+    def _request(
+        self, id_: int, type_: int, payload: bytes, deadline: int | None, emit: Callable[[Event], None]
+    ) -> None:
+        self._admit_request(id_)
+        if deadline is None:
+            self._open[id_] = None
+        else:
+            due = self._now + deadline / 1_000
+            self._open[id_] = due, deadline
+            self.answer_by = min(self.answer_by, due)
+        emit(Asked(id_, type_, payload, deadline))
 
     def _message(self, kind: int, type_: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:
-        if kind == ASK:
-            self._admit_request(id_)
-            self._open.add(id_)
-            emit(Asked(id_, type_, payload))
-        elif kind == SEND:
+        if kind == SEND:
             if id_:
                 raise ProtocolError(f"a one-way message carries the request id {id_}, it must be 0")
             emit(Received(type_, payload))
@@ -312,7 +327,7 @@ class Engine(Outbound):
         else:
             tag = self._asked.pop(id_, _UNKNOWN)
             if tag is _UNKNOWN:
-                raise ProtocolError(_unasked(id_))
+                raise ProtocolError(_UNASKED.format(id_))
             emit(Answered(tag, kind == ERROR, type_, payload))
 
     def _control(self, kind: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:
@@ -383,7 +398,3 @@ class Engine(Outbound):
             raise ProtocolError(f"request id {id_} is used again before its answer")
         if len(self._open) >= self._requests:
             raise ProtocolError(f"more than {self._requests} requests are open")
-
-
-def _unasked(id_: int) -> str:
-    return f"an answer came to request {id_}, which nobody asked"

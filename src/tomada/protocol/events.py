@@ -32,6 +32,8 @@ class Asked(_Event, frozen=True):
     id: int
     type: int
     payload: bytes
+    deadline: int | None = None
+    """For how many milliseconds from now on its caller waits, where the caller has said so; `Engine.late` minds it."""
 
 
 class Answered(_Event, frozen=True):

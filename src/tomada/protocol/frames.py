@@ -48,7 +48,7 @@ LANE_MASK: Final = 0x03
 MORE: Final = 0x04
 """The message goes on in the next frame of this lane."""
 METADATA: Final = 0x08
-"""The payload begins with a u16 length and that many bytes of a MessagePack map."""
+"""The payload begins with a u16 length and that many bytes of a MessagePack map: see `metadata.py`."""
 KNOWN_FLAGS: Final = LANE_MASK | MORE | METADATA
 
 # Plain numbers for the hot loop: an attribute of an enum costs a look-up per frame.

@@ -154,6 +154,8 @@ class GoodbyeCode(Enum):
     """The other end broke the protocol."""
     DEADLINE = "deadline"
     """The other end let a deadline pass."""
+    FAILED = "failed"
+    """What served the connection at this end is gone: its process crashed, was killed, or used more than it may."""
 
 
 class Goodbye(_Payload, frozen=True):
@@ -172,6 +174,8 @@ class FailureCode(Enum):
     RAISED = "raised"
     INTERNAL = "internal"
     CANCELLED = "cancelled"
+    DEADLINE = "deadline"
+    """The time has passed that the request's caller gave it."""
 
 
 class Failure(_Payload, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tomada.errors import ProtocolError
-from tomada.protocol.frames import HEADER, MINIMUM_FRAGMENT, MORE, NORMAL, U32
+from tomada.protocol.frames import HEADER, MINIMUM_FRAGMENT, MORE, U32
 
 
 class Incoming:
@@ -14,14 +14,15 @@ class Incoming:
         limit: The longest message, in bytes.
     """
 
-    __slots__ = ("_body", "_limit", "_name", "_parts", "expected", "head")
+    __slots__ = ("_limit", "_name", "_parts", "body", "expected", "head")
 
     def __init__(self, name: str, limit: int) -> None:
         self.expected = 1
         self._parts = 0
         self.head: tuple[int, int, int, int] | None = None
         """Kind, flags, type and id of the message under way in fragments."""
-        self._body = bytearray()
+        self.body = bytearray()
+        """What has come of it."""
         self._limit = limit
         self._name = name
 
@@ -32,18 +33,18 @@ class Incoming:
         self.expected = sequence + 1 & U32
         if self.head is not None and head != self.head:
             raise ProtocolError("a fragment of one message came in the middle of another")
-        if len(self._body) + len(payload) > self._limit:
+        if len(self.body) + len(payload) > self._limit:
             raise ProtocolError(f"a message in fragments is longer than {self._limit} bytes")
         if more and len(payload) < MINIMUM_FRAGMENT:
             raise ProtocolError(f"a fragment is {len(payload)} bytes long, at least {MINIMUM_FRAGMENT} are required")
         if self.head is None and not more:
             return payload
-        self._body += payload
+        self.body += payload
         if more:
             self.head = head
             self._parts += 1
             return None
-        whole = bytes(self._body)
+        whole = bytes(self.body)
         self.clear()
         return whole
 
@@ -55,33 +56,27 @@ class Incoming:
     def clear(self) -> None:
         """Forget the message under way."""
         self.head = None
-        self._body = bytearray()
+        self.body = bytearray()
 
 
-def fragments(head: tuple[int, int, int], payload: bytes, sequence: int, frame_bytes: int) -> tuple[bytearray, int]:
-    """A message as frames of the normal lane, and the sequence of the frame after them.
+def fragments(
+    head: tuple[int, int, int, int], payload: bytes, sequence: int, frame_bytes: int
+) -> tuple[bytearray, int]:
+    """A message as frames of its lane, and the sequence of the frame after them.
 
     Args:
-        head: Kind, type and id.
+        head: Kind, lane and flags, type and id.
         payload: Of the whole message.
         sequence: Of the first frame.
         frame_bytes: The longest payload of one frame.
     """
-    kind, type_, id_ = head
+    kind, flags, type_, id_ = head
     frames = bytearray()
     view = memoryview(payload)
     for start in range(0, len(payload), frame_bytes):
         part = view[start : start + frame_bytes]
         more = MORE if start + frame_bytes < len(payload) else 0
-        frames += HEADER.pack(len(part), kind, NORMAL | more, type_, id_, sequence)
+        frames += HEADER.pack(len(part), kind, flags | more, type_, id_, sequence)
         frames += part
         sequence = sequence + 1 & U32
     return frames, sequence
-
-
-def without_metadata(payload: bytes) -> bytes:
-    """The body of a message; this version knows no metadata and passes over all."""
-    length = int.from_bytes(payload[:2], "big")
-    if len(payload) < 2 + length:
-        raise ProtocolError("the metadata are longer than their message")
-    return payload[2 + length :]

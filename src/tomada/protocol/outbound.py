@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, Final
 
 from tomada.errors import ConnectionLost, DeclarationError, InvalidMessage
 from tomada.protocol import handshake, lanes
-from tomada.protocol.frames import ASK, CONTROL, ERROR, HEADER, NORMAL, REPLY, SEND, U32, Kind
+from tomada.protocol.frames import ASK, CONTROL, ERROR, HEADER, METADATA, NORMAL, REPLY, SEND, U32, Kind
 from tomada.protocol.handshake import (
     MAXIMUM_DECLARED_BYTES,
     MAXIMUM_TYPES,
@@ -16,6 +17,7 @@ from tomada.protocol.handshake import (
     PeerLimits,
     TypeEntry,
 )
+from tomada.protocol.metadata import Metadata, with_metadata
 from tomada.protocol.state import FINAL, TRANSITIONS, Role, State, Step
 
 _OPEN: Final = State.OPEN
@@ -45,6 +47,7 @@ class Outbound:
         "_sent_messages",
         "_sequence",
         "_transitions",
+        "answer_by",
         "reason",
         "role",
         "state",
@@ -63,7 +66,10 @@ class Outbound:
         """Frames that were not the last of their message."""
         self._sent_messages = 0
         self._asked: dict[int, Any] = {}
-        self._open: set[int] = set()
+        self._open: dict[int, tuple[float, int] | None] = {}
+        """The peer's requests that are to be answered: when by, and how many milliseconds that were."""
+        self.answer_by = inf
+        """No request of the peer is late before; `late` finds those that are."""
         self._next_id = 1 if role is Role.CONNECTING else 2
         self._own_types = CatalogueSize(types)
         self._out = bytearray()
@@ -103,8 +109,11 @@ class Outbound:
         """How many bytes `take` would return."""
         return len(self._out)
 
-    def ask(self, type_: int, payload: bytes, tag: object) -> int:
+    def ask(self, type_: int, payload: bytes, tag: object, deadline: int | None = None) -> int:
         """Queue a request and return its id; `tag` comes back with its answer. The driver minds `room`.
+
+        The peer is told the `deadline`, for how many milliseconds the answer is waited for: from 0 to
+        `LONGEST_DEADLINE`; not where the message would be too long with it.
 
         Raises `ConnectionLost` when the connection is not open, `InvalidMessage` when the peer takes no message so
         long.
@@ -114,10 +123,20 @@ class Outbound:
         id_ = self._next_id
         while id_ in self._asked or not id_:
             id_ = id_ + 2 & U32
-        self._message_out(ASK, type_, id_, payload)
+        if deadline is None:
+            self._message_out(ASK, type_, id_, payload)
+        else:
+            self._ask_within(deadline, type_, id_, payload)
         self._next_id = id_ + 2 & U32
         self._asked[id_] = tag
         return id_
+
+    def _ask_within(self, deadline: int, type_: int, id_: int, payload: bytes) -> None:
+        whole = with_metadata(Metadata(deadline), payload)
+        if len(whole) > self._peer_limits.message_bytes:
+            self._message_out(ASK, type_, id_, payload)
+        else:
+            self._message_out(ASK, type_, id_, whole, NORMAL | METADATA)
 
     def send(self, type_: int, payload: bytes) -> None:
         """Queue a one-way message. Raises as `ask` does."""
@@ -131,7 +150,7 @@ class Outbound:
         """
         if id_ in self._open:
             self._message_out(REPLY, type_, id_, payload)
-            self._open.remove(id_)
+            del self._open[id_]
 
     def fail(self, id_: int, type_: int, payload: bytes) -> None:
         """Queue the failure of the peer's request `id_`, with an error type of this end's catalogue.
@@ -140,7 +159,7 @@ class Outbound:
         """
         if id_ in self._open or (not id_ and self.state not in FINAL):
             self._message_out(ERROR, type_, id_, payload)
-            self._open.discard(id_)
+            self._open.pop(id_, None)
 
     def refuse(self, id_: int, code: FailureCode, name: str, message: str) -> None:
         """Queue the failure of the peer's request `id_` (0: of a one-way message) in the protocol's own words.
@@ -148,6 +167,32 @@ class Outbound:
         A text that is too long is cut; this never raises.
         """
         self.fail(id_, 0, handshake.encode_failure(code, name, message, self._peer_limits.message_bytes))
+
+    def is_late(self, id_: int, now: float) -> bool:
+        """Whether the peer's request `id_` came with a deadline, which has passed."""
+        limit = self._open.get(id_)
+        return limit is not None and limit[0] <= now
+
+    def late(self, now: float) -> list[tuple[int, float]]:
+        """The peer's requests whose deadline has passed: ids, and how many seconds they had. Each is told once.
+
+        They are still to be answered.
+        """
+        if now < self.answer_by:
+            return []
+        late: list[tuple[int, float]] = []
+        self.answer_by = inf
+        for id_, limit in self._open.items():
+            if limit is None:
+                continue
+            at, milliseconds = limit
+            if at <= now:
+                late.append((id_, milliseconds / 1_000))
+            elif at < self.answer_by:
+                self.answer_by = at
+        for id_, _ in late:
+            self._open[id_] = None
+        return late
 
     def cancel(self, id_: int) -> None:
         """Give up a request of this end. Its answer, which still comes, is reported with the tag None."""
@@ -212,20 +257,20 @@ class Outbound:
         self._out = bytearray()
         return out
 
-    def _message_out(self, kind: int, type_: int, id_: int, payload: bytes) -> None:
+    def _message_out(self, kind: int, type_: int, id_: int, payload: bytes, flags: int = NORMAL) -> None:
         length = len(payload)
         if length > self._peer_frame_bytes:
             limit = self._peer_limits.message_bytes
             if length > limit:
                 raise InvalidMessage(f"the message is {length} bytes long, the peer takes at most {limit}")
-            first = self._sequence
-            parts, self._sequence = lanes.fragments((kind, type_, id_), payload, first, self._peer_frame_bytes)
+            first, head = self._sequence, (kind, flags, type_, id_)
+            parts, self._sequence = lanes.fragments(head, payload, first, self._peer_frame_bytes)
             self._parts += (self._sequence - first - 1) & U32
             self._out += parts
             return
         sequence = self._sequence
         self._sequence = sequence + 1 & U32
-        self._out += _pack(length, kind, NORMAL, type_, id_, sequence) + payload
+        self._out += _pack(length, kind, flags, type_, id_, sequence) + payload
 
     def _queue(self, kind: int, id_: int, payload: bytes) -> None:
         self._out += _pack(len(payload), kind, CONTROL, 0, id_, 0) + payload
@@ -239,6 +284,7 @@ class Outbound:
         if self.state in FINAL:
             # Nothing is answered after the end.
             self._open.clear()
+            self.answer_by = inf
 
     def _fail(self, code: GoodbyeCode, reason: str) -> None:
         """End by this end's decision, and tell the peer why where it may still hear it."""

@@ -176,8 +176,15 @@ class _Stay:
     def __init__(self, over: asyncio.Future[None]) -> None:
         self.over = over
 
-    def enter(self) -> str:
+    def called(self, host: str) -> None:
+        """It has been counted by its proxy, whose header comes only now."""
+
+    def why_not(self) -> str:
         """There is room: it has been counted."""
+        return ""
+
+    def enter(self) -> str:
+        """There is room."""
         return ""
 
     def release(self) -> None:

@@ -19,10 +19,11 @@ from tomada.protocol.handshake import encode_failure
 from tomada.settings import DatagramLimits
 from tomada.telemetry import RequestEnded
 from tomada.telemetry.spans import span
-from tomada.transports.datagrams.opening import open_datagrams
+from tomada.transports.datagrams.opening import adopt_datagrams, open_datagrams
 from tomada.transports.datagrams.transport import DatagramOptions
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
 
     from tomada.address import Address
@@ -96,7 +97,8 @@ class MessageService:
 
     def __init__(self, endpoint: Endpoint, address: Address, secret: bytes) -> None:
         self._endpoint = endpoint
-        self._address = address
+        self.address = address
+        """Where it is to receive."""
         self._answers = _Answers(endpoint.repertoire.catalogue.entries)
         # It asks nothing of its driver where nothing but answers goes through it.
         self._messenger = Messenger(cast("Engine", self._answers), endpoint.repertoire, cast("Driver", None))
@@ -106,10 +108,13 @@ class MessageService:
         self._busy = 0
         self.transport: DatagramTransport
 
-    async def open(self) -> None:
-        """Begin to receive."""
+    async def open(self, bound: socket.socket | None) -> None:
+        """Begin to receive; at a socket that is bound already, where there is one."""
         options = DatagramOptions(limits=limits_of(self._endpoint.limits))
-        self.transport = await open_datagrams(self._address, self, options=options)
+        if bound is not None:
+            self.transport = await adopt_datagrams(bound, self.address, self, options)
+        else:
+            self.transport = await open_datagrams(self.address, self, options=options)
 
     @property
     def _statistics(self) -> DatagramStatistics:

@@ -18,15 +18,17 @@ from tomada.server.datagram_messages import MessageService, limits_of
 from tomada.telemetry import RequestEnded
 from tomada.telemetry.spans import span
 from tomada.transports.datagrams.names import Names
-from tomada.transports.datagrams.opening import SCHEMES, open_datagrams
+from tomada.transports.datagrams.opening import SCHEMES, adopt_datagrams, open_datagrams
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator, Sequence
 
     from tomada.address import Address
     from tomada.app import App
     from tomada.datagrams.declaration import DatagramHandler
     from tomada.endpoint import Endpoint
+    from tomada.server.inherited import Inherited
     from tomada.transports.datagrams.transport import DatagramStatistics, DatagramTransport
 
 _SECRET_BYTES: Final = 32
@@ -63,11 +65,19 @@ class HandlerService:
             return call
         return lambda datagram, peer: self._endpoint.in_thread(partial(call, datagram, peer))
 
-    async def open(self) -> None:
-        """Begin to receive."""
+    @property
+    def address(self) -> Address:
+        """Where it is to receive."""
+        return self._handler.address
+
+    async def open(self, bound: socket.socket | None) -> None:
+        """Begin to receive; at a socket that is bound already, where there is one."""
         limits = limits_of(self._endpoint.limits)
         options = msgspec.structs.replace(self._handler.options, limits=limits)
-        self.transport = await open_datagrams(self._handler.address, self, options=options)
+        if bound is not None:
+            self.transport = await adopt_datagrams(bound, self.address, self, options)
+        else:
+            self.transport = await open_datagrams(self.address, self, options=options)
 
     # The transport calls these.
 
@@ -152,10 +162,11 @@ class HandlerService:
 class Datagrams:
     """All sockets for datagrams of one server."""
 
-    __slots__ = ("_endpoint", "_services")
+    __slots__ = ("_endpoint", "_inherited", "_services")
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, inherited: Inherited) -> None:
         self._endpoint = endpoint
+        self._inherited = inherited
         self._services: list[HandlerService | MessageService] = []
 
     async def open(self, app: App, addresses: Sequence[Address]) -> None:
@@ -172,8 +183,16 @@ class Datagrams:
         return [address for address in addresses if address.scheme not in SCHEMES]
 
     async def _open(self, service: HandlerService | MessageService) -> None:
-        await service.open()
+        sockets = self._inherited.take(service.address)
+        if sockets == ():
+            return  # another worker serves it for all
+        await service.open(sockets[0] if sockets else None)
         self._services.append(service)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is any: a datagram may come at any time."""
+        return bool(self._services)
 
     @property
     def addresses(self) -> tuple[Address, ...]:

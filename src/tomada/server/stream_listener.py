@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tomada import transports
 from tomada.address import Address
+from tomada.capacity import Room
 from tomada.errors import ListenFailed, TimedOut
 from tomada.opening import Opening
 from tomada.settings import TLS, Deadlines, Limits
@@ -39,8 +40,9 @@ class StreamListener:
         self._addresses: tuple[Address, ...] = ()
 
     async def _listen(self, address: Address, tls: TLS | None, limits: Limits, deadlines: Deadlines) -> Self:
-        options = transports.Options(handshake=deadlines.handshake, tls=tls)
-        factory = partial(Flow, limits, deadlines, self._begin, options=options)
+        admission = transports.Admission(limits)
+        options = transports.Options(handshake=deadlines.handshake, tls=tls, admission=admission)
+        factory = partial(Flow, limits, deadlines, self._begin, options=options, room=Room(limits.all_buffer_bytes))
         self._listener = await transports.listen(address, factory, options=options)
         self._addresses = self._listener.addresses
         return self
@@ -119,6 +121,10 @@ class StreamListener:
         return f"<StreamListener at {self.address}: {'closed' if self._listener is None else 'open'}>"
 
     def _begin(self, flow: Flow) -> None:
+        refusal = "" if flow.ticket is None else flow.ticket.enter()
+        if refusal:
+            flow.refuse(refusal)
+            return
         if len(self._waiting) >= self._most:
             self._waiting = deque(other for other in self._waiting if not other.lost)
         if self._listener is None or len(self._waiting) >= self._most:
@@ -156,7 +162,7 @@ def listen_stream(
         address: Where; an empty host means all interfaces, port 0 a free port, told by `StreamListener.address`.
         tls: Who this end is, on ``tls`` and ``wss`` addresses, and for `Stream.start_tls`.
         waiting: How many streams may wait to be accepted; one that is too many is cut.
-        limits: What each stream may use.
+        limits: What each stream may use, and how many there may be.
         deadlines: How long things may take.
 
     Raises:

@@ -40,7 +40,8 @@ class StreamServer:
 
     def flow(self) -> Flow:
         """What is to be put above the transport of a new stream."""
-        return Flow(self._endpoint.limits, self._endpoint.deadlines, self._begin, options=self._options)
+        endpoint = self._endpoint
+        return Flow(endpoint.limits, endpoint.deadlines, self._begin, options=self._options, room=endpoint.room)
 
     def _begin(self, flow: Flow) -> None:
         endpoint = self._endpoint
@@ -48,7 +49,7 @@ class StreamServer:
         if flow.ticket is not None and not refusal:
             refusal = flow.ticket.enter()
         if refusal:
-            flow.cut(refusal)
+            flow.refuse(refusal, is_wrong=not endpoint.is_closing)
             return
         endpoint.flows.add(flow)
         endpoint.tally.stream_opened()
@@ -71,8 +72,9 @@ class StreamServer:
         except TomadaError as error:
             # Time-outs, limits, lost connections: what peers and networks do, told with the end.
             why = f"{where} ended: {error}"
-        except Exception:  # noqa: BLE001 - told to the log
+        except Exception as error:  # noqa: BLE001 - told to the log
             log.exception("%s: %s raised", flow.peer, where)
+            endpoint.heed(error)
             flow.cut(f"{where} raised")
         except asyncio.CancelledError:
             flow.cut("the server stops at once" if endpoint.is_cut else f"{where} was cancelled")

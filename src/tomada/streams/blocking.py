@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tomada.settings import TLS
     from tomada.streams import framing, stream
     from tomada.telemetry import StreamStatistics
-    from tomada.transports import Identity
+    from tomada.transports import Credentials, Identity
 
 T = TypeVar("T")
 
@@ -143,6 +143,11 @@ class Stream:
     def identity(self) -> Identity | None:
         """Who the peer is, as its verified TLS certificate says."""
         return self._inner.identity
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """The peer's process, user and group over a Unix socket. See `tomada.Stream.credentials`."""
+        return self._inner.credentials
 
     @property
     def alpn(self) -> str | None:

@@ -11,11 +11,22 @@ from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.streams.inflow import CLOSED, PARTS, Inflow
 from tomada.sweep import NOWHERE, sweep_of
 from tomada.telemetry import ConnectionEnded, ConnectionOpened, HandshakeEnded, StreamStatistics, emit, late
-from tomada.transports import Admitted, Options, keep_alive, own_address, peer_address, reset, stack
+from tomada.transports import (
+    Admitted,
+    Credentials,
+    Options,
+    credentials,
+    keep_alive,
+    own_address,
+    peer_address,
+    reset,
+    stack,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tomada.capacity import Room
     from tomada.settings import Deadlines, Limits
 
 LINGER: Final = 1.0
@@ -39,15 +50,18 @@ class Flow(Inflow):
         begin: At the accepting end: called when the stream is open.
         options: Of its transport, and of TLS where it begins later.
         host: At the connecting end: the name that was connected to.
+        room: What all that waits in the streams of a server shares.
     """
 
     __slots__ = (
         "_begin",
         "_is_accepted",
         "_is_told",
+        "_made_at",
         "_next_look",
         "_peer_end",
         "_why",
+        "credentials",
         "ended",
         "host",
         "is_wrong",
@@ -66,19 +80,22 @@ class Flow(Inflow):
         *,
         options: Options | None = None,
         host: str = "",
+        room: Room | None = None,
     ) -> None:
-        super().__init__(limits, deadlines)
+        super().__init__(limits, deadlines, room)
         self.options = options or Options(handshake=deadlines.handshake)
         self.host = host
         self.ended: asyncio.Future[None] = self.loop.create_future()
         """Done when the connection is gone."""
         self.ticket: Admitted | None = None
         """At the accepting end: what it was admitted with."""
+        self.credentials: Credentials | None = None
+        """Over a Unix socket: who the peer is. Kept, for the time after its end."""
         self._begin = begin
         self.slot = NOWHERE
         self.wheel = sweep_of(self.loop)
         self._next_look = inf
-        self.opened_at = self.loop.time()
+        self._made_at = self.opened_at = self.loop.time()
         self.is_wrong = False
         """Whether it has ended otherwise than by an orderly end."""
         self._is_accepted = begin is not None
@@ -97,16 +114,15 @@ class Flow(Inflow):
         # until the end of its turn, writes at once.
         self.transport.set_write_buffer_limits(0)
         self.peer = peer_address(transport)
-        made_at, self.opened_at = self.opened_at, self.loop.time()
+        if self.peer.scheme == "unix":
+            self.credentials = credentials(transport)
+        self._made_at, self.opened_at = self.opened_at, self.loop.time()
         self.look_at(self.opened_at + self.deadlines.idle / PARTS)
         keep_alive(transport, self.deadlines)
         if self._begin is None:
             self.tell_open()
-            return
-        if isinstance(transport, stack.Layer) and HandshakeEnded.subscribers:
-            address, seconds = str(own_address(transport)), self.opened_at - made_at
-            emit(HandshakeEnded(address=address, peer=str(self.peer), seconds=seconds))
-        self._begin(self)
+        else:
+            self._begin(self)
 
     def eof_received(self) -> bool:
         """The peer sends no more; this end still may."""
@@ -127,6 +143,8 @@ class Flow(Inflow):
         self._tell_end()
         if self.ticket is not None:
             self.ticket.release()
+        if self.room is not None:
+            self.room.forget(self)
         if not self.ended.done():
             self.ended.set_result(None)
 
@@ -220,8 +238,27 @@ class Flow(Inflow):
     def tell_open(self) -> None:
         """It is open, and there was room for it: tell those who want to know."""
         self._is_told = True
+        if self._is_accepted and isinstance(self.transport, stack.Layer):
+            self._tell_handshake("", is_wrong=False)
         if ConnectionOpened.subscribers:
             emit(ConnectionOpened(peer=str(self.peer), kind="stream", accepted=self._is_accepted))
+
+    def refuse(self, reason: str, *, is_wrong: bool = True) -> None:
+        """It is open, and there is no room for it, or it is not let in."""
+        self._tell_handshake(reason, is_wrong=is_wrong)
+        self.cut(reason)
+
+    def _tell_handshake(self, reason: str, *, is_wrong: bool) -> None:
+        if HandshakeEnded.subscribers:
+            emit(
+                HandshakeEnded(
+                    address=str(own_address(self.transport)),
+                    peer=str(self.peer),
+                    seconds=self.opened_at - self._made_at,
+                    reason=reason,
+                    is_wrong=is_wrong,
+                )
+            )
 
     def _tell_end(self) -> None:
         if self._is_told and ConnectionEnded.subscribers:

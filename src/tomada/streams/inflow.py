@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from tomada.driven import parked
 from tomada.errors import ConnectionLost, StreamBusy, StreamEnded, TimedOut
-from tomada.streams.buffer import ReceiveBuffer
-from tomada.streams.outflow import Outflow
+from tomada.streams.backlog import Backlog
 from tomada.telemetry import late
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from tomada.capacity import Room
     from tomada.driven import Driven
     from tomada.settings import Deadlines, Limits
 
@@ -38,12 +38,13 @@ _MUCH: Final = 65_536
 CLOSED: Final = "the stream was closed at this end"
 
 
-class Inflow(Outflow):
+class Inflow(Backlog):
     """What is received on one stream. Its waits end by two clocks: see `Flow`.
 
     Args:
         limits: `Limits.receive_bytes` bounds what waits here.
         deadlines: How long things may take.
+        room: What all that waits in the streams of a server shares.
     """
 
     __slots__ = (
@@ -55,25 +56,17 @@ class Inflow(Outflow):
         "_timer",
         "_timer_at",
         "_wait",
-        "buffer",
         "driven",
-        "drops",
         "is_ended",
-        "is_paused",
         "received_bytes",
     )
 
-    def __init__(self, limits: Limits, deadlines: Deadlines) -> None:
-        super().__init__(limits, deadlines)
-        self.buffer = ReceiveBuffer()
+    def __init__(self, limits: Limits, deadlines: Deadlines, room: Room | None) -> None:
+        super().__init__(limits, deadlines, room)
         self.received_bytes = 0
         """All that came so far."""
         self.is_ended = False
         """The peer sends no more."""
-        self.drops = False
-        """Whether what comes is dropped."""
-        self.is_paused = False
-        """Whether so much has come that reading pauses."""
         self.driven: Driven | None = None
         """Its handler, which is carried on at once when what it waits for has come."""
         self._reader: asyncio.Future[None] | None = None
@@ -108,6 +101,8 @@ class Inflow(Outflow):
                 # uvloop reads on and on while a lot comes, and nothing else runs meanwhile.
                 self.transport.pause_reading()
                 self.loop.call_soon(self._read_on, self.transport)
+        if buffer.size >= self.next_unread:
+            self.weigh()
 
     def _read_on(self, transport: asyncio.Transport) -> None:
         if not self.is_paused and not transport.is_closing():
@@ -131,8 +126,8 @@ class Inflow(Outflow):
             self._watch(wait)
         if self._is_stopping:
             self._end_soon()
-        if self.is_paused:
-            self._resume()
+        if self.is_paused and not (self.is_squeezed and self.clogged):
+            self._resume()  # whoever waits gets what there is, and more
         if driven is not None and driven.is_running and asyncio.current_task() is driven.task:
             return parked()
         self._reader = self.loop.create_future()
@@ -184,9 +179,10 @@ class Inflow(Outflow):
             self.relax()
         return taken
 
-    def relax(self) -> None:
-        """Receive again where there is room."""
-        if self.is_paused and self.buffer.size < self.limits.receive_bytes // 2:
+    def resume_writing(self) -> None:
+        """The kernel has taken all."""
+        super().resume_writing()
+        if self.is_paused and self._has_reader:
             self._resume()
 
     def deafen(self) -> None:
@@ -200,11 +196,6 @@ class Inflow(Outflow):
         self.drops = True
         self.buffer.clear()
         self._resume()
-
-    def _resume(self) -> None:
-        self.is_paused = False
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
 
     @property
     def _has_reader(self) -> bool:

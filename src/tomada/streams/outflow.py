@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from math import inf
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from tomada.capacity import PORTION
 from tomada.errors import BufferFull, ConnectionLost, TimedOut
 from tomada.telemetry import late
 from tomada.transports import unacknowledged
@@ -41,6 +42,7 @@ class Outflow(asyncio.Protocol):
         "_due_progress",
         "_file",
         "_kept",
+        "_next_unsent",
         "_taken",
         "_writers",
         "clogged",
@@ -76,6 +78,8 @@ class Outflow(asyncio.Protocol):
         self._writers: list[asyncio.Future[None]] = []
         self._kept = bytearray()
         """What waits here, while the kernel takes no more, to be handed to the transport."""
+        self._next_unsent = PORTION
+        """When so much waits to be sent, it is counted anew in all streams together."""
         self._due_progress = inf
         self._taken = 0
         """How many bytes the peer had taken when it was looked last."""
@@ -92,6 +96,10 @@ class Outflow(asyncio.Protocol):
         """Let the wheel look then, or before."""
         raise NotImplementedError
 
+    def weigh(self) -> None:
+        """Count what waits here, in all streams of a server together."""
+        raise NotImplementedError
+
     # The event loop calls these.
 
     def pause_writing(self) -> None:
@@ -104,6 +112,8 @@ class Outflow(asyncio.Protocol):
         """The kernel has taken all."""
         self.clogged = False
         self.hand_over()
+        if self._next_unsent > PORTION and not self.clogged:
+            self.weigh()
         self.wake_writers()
 
     # Sending.
@@ -127,6 +137,8 @@ class Outflow(asyncio.Protocol):
     def keep(self, data: bytes) -> None:
         """Let `data` wait while the kernel takes no more: what is small here, as one piece."""
         self.waiting += len(data)
+        if self.waiting >= self._next_unsent:
+            self.weigh()
         if len(self._kept) + len(data) > PIECE:
             self.hand_over()
         if len(data) < PIECE:
@@ -144,6 +156,17 @@ class Outflow(asyncio.Protocol):
     def count(self) -> None:
         """Look how much waits."""
         self.waiting = self.transport.get_write_buffer_size() + len(self._kept)
+        if self.waiting >= self._next_unsent:
+            self.weigh()
+
+    def unsent(self) -> int:
+        """How much waits to be sent, exactly; when more does, it is counted anew."""
+        if not self.clogged:
+            self._next_unsent = PORTION
+            return 0
+        left = self.transport.get_write_buffer_size() + len(self._kept)
+        self._next_unsent = left + PORTION
+        return left
 
     def write_nowait(self, data: bytes) -> None:
         """The same where nobody would have to wait. Raises `BufferFull`, `ConnectionLost`."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tomada.settings import TLS
     from tomada.streams.flow import Flow
     from tomada.telemetry import StreamStatistics
-    from tomada.transports import Identity
+    from tomada.transports import Credentials, Identity
 
 CHUNK = 65_536
 
@@ -336,6 +336,11 @@ class Stream:
     def identity(self) -> Identity | None:
         """Who the peer is, as its verified TLS certificate says; ``None`` without TLS, or without a certificate."""
         return identity(self.flow.transport)
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """The peer's process, user and group over a Unix socket; ``None`` elsewhere, or if the system does not tell."""
+        return self.flow.credentials
 
     @property
     def alpn(self) -> str | None:

@@ -140,7 +140,10 @@ class DeadlineStruck(Event, frozen=True, kw_only=True):
 
 
 class LoopBlocked(Event, frozen=True, kw_only=True):
-    """A handler has kept the event loop to itself: everybody else waited."""
+    """A handler has kept the event loop to itself: everybody else waited.
+
+    This event comes from a thread of its own, since the loop's may not be able to tell it.
+    """
 
     handler: str
     place: str
@@ -148,6 +151,8 @@ class LoopBlocked(Event, frozen=True, kw_only=True):
     seconds: float
     is_over: bool
     """Whether the loop runs again."""
+    unreported: int = 0
+    """How often it happened before without an event: there is one in ten seconds for each handler and place."""
 
 
 class ChildStarted(Event, frozen=True, kw_only=True):

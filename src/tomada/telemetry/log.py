@@ -27,6 +27,7 @@ from tomada.telemetry.events import (
     WorkerStarted,
 )
 from tomada.telemetry.hub import Subscription, subscribe
+from tomada.telemetry.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,9 @@ def _handshake_ended(event: HandshakeEnded) -> str:
 
 def _loop_blocked(event: LoopBlocked) -> str:
     how = "kept the event loop" if event.is_over else "still keeps the event loop"
-    return f"{event.handler} {how} to itself for {event.seconds:.2f} s, at {event.place}"
+    often = f"; and {event.unreported:,} times before, since it was told last" if event.unreported else ""
+    what = f"{event.handler} {how} to itself for {event.seconds:.2f} s, at {event.place}{often}"
+    return f"{what}: let it wait with await, or make it a plain def, which runs in a thread"
 
 
 def _reloaded(event: Reloaded) -> str:
@@ -107,10 +110,25 @@ def _tell(event: Event) -> None:
     line = _LINES.get(type(event))
     if line is None:
         return  # a class of somebody else, below one of these
-    how_loud, words = line
+    how_loud, _ = line
     level = how_loud(event)
-    if _log.isEnabledFor(level):
-        _log.log(level, "%s", words(event), extra={"event": event})
+    if not _log.isEnabledFor(level):
+        return
+    if level >= logging.WARNING:
+        _throttle.pass_on(event)
+    else:
+        _write(event)
+
+
+def _write(event: Event, before: int = 0, seconds: float = 0.0) -> None:
+    how_loud, words = _LINES[type(event)]
+    line = words(event)
+    if before:
+        line += f"; and {before:,} more like this within {seconds:.1f} s"
+    _log.log(how_loud(event), "%s", line, extra={"event": event})
+
+
+_throttle: Final = Throttle(_write)
 
 
 def start() -> Subscription:

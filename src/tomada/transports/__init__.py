@@ -22,6 +22,8 @@ from tomada.transports import memory, stack, tcp, unix
 from tomada.transports.accepting import Accepting
 from tomada.transports.accepting import adopt as around
 from tomada.transports.admission import Admission, Admitted, Ticket
+from tomada.transports.credentials import Credentials
+from tomada.transports.credentials import credentials as credentials_of
 from tomada.transports.datagrams.transport import DatagramStatistics
 from tomada.transports.held import held_by_kernel
 from tomada.transports.keepalive import keep_alive
@@ -29,6 +31,7 @@ from tomada.transports.layer import End
 from tomada.transports.listener import Listener
 from tomada.transports.naming import own_address, peer_address
 from tomada.transports.options import Options
+from tomada.transports.rights import FileRights
 from tomada.transports.tls.identity import Identity, identity
 
 if TYPE_CHECKING:
@@ -39,8 +42,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Admission",
     "Admitted",
+    "Credentials",
     "DatagramStatistics",
     "End",
+    "FileRights",
     "Identity",
     "Listener",
     "Options",
@@ -50,6 +55,7 @@ __all__ = [
     "bind",
     "close",
     "connect",
+    "credentials",
     "identity",
     "keep_alive",
     "listen",
@@ -161,8 +167,8 @@ async def connect(
 
     Args:
         address: Where; an empty host means localhost.
-        factory: Gives the protocol; asked once for every address of the host that accepts.
-        timeout: Seconds until the attempt is given up, the look-up of the name included.
+        factory: Gives the protocol; asked once for every address of the host that accepts, until one is taken.
+        timeout: Seconds for each address of the host, tried a moment after one another, and for their look-up.
         options: Of the layers of ``tls``, ``ws`` and ``wss``.
 
     Raises:
@@ -198,6 +204,12 @@ def close(transport: asyncio.Transport, why: End, reason: str) -> None:
         transport.end(why, reason)
     else:
         transport.close()
+
+
+def credentials(transport: asyncio.BaseTransport) -> Credentials | None:
+    """Who is at the other end of a Unix socket; ``None`` for other transports, or where the system does not tell."""
+    connected = transport.get_extra_info("socket")
+    return None if connected is None else credentials_of(connected)
 
 
 def reset(transport: asyncio.Transport) -> None:

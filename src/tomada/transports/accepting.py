@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
 from tomada.address import Address
+from tomada.errors import ListenFailed
+from tomada.transports import rights
 from tomada.transports.acceptor import Acceptor
-from tomada.transports.admission import Admitted, Ticket
+from tomada.transports.admission import Admission, Admitted, Ticket
+from tomada.transports.callers import Callers
 from tomada.transports.options import Options
 
 if TYPE_CHECKING:
     from asyncio import AbstractServer
 
+    from tomada.transports.rights import FileRights
 
 _ADOPTING: Final[set[asyncio.Task[object]]] = set()
 """Accepted sockets that are being given to the loop; it takes a turn."""
@@ -42,22 +45,67 @@ class Accepting(msgspec.Struct, frozen=True, kw_only=True):
         """Listen at a TCP port of a numeric host."""
         loop = asyncio.get_running_loop()
         if self.make is not None and not can_watch(loop):
-            return await loop.create_server(self.make, host, port, backlog=self.backlog)
+            return await loop.create_server(self.admitting(), host, port, backlog=self.backlog)
         return self.at_socket(_bound_to_port(host, port, self.backlog, reuse=self.options.reuse_port))
 
     def at_socket(self, listening: socket.socket) -> Acceptor | Bound:
-        """Accept at a socket that listens."""
-        if self.take is not None:
-            return Acceptor(listening, self.address, self.take, self.options.admission)
-        if self.make is not None:
-            return Acceptor(listening, self.address, self._adopt, self.options.admission)
-        return Bound(listening)
+        """Accept at a socket that listens. Raises `ListenFailed`: a user that may connect is not known."""
+        take = self.take or (None if self.make is None else self._adopt)
+        if take is None:
+            return Bound(listening)
+        callers = Callers.at(self.address, self.options)
+        return Acceptor(listening, self.address, take, self.options.admission, callers)
+
+    def admitting(self) -> Callable[[], asyncio.Protocol]:
+        """`make`, for those who accept otherwise than by an `Acceptor`: each caller is asked for when it is there."""
+        make, admission = self.make, self.options.admission
+        assert make is not None, "it is served on this loop"  # noqa: S101 - the house's own order
+        return make if admission is None else lambda: _Doorkeeper(make, admission)
 
     def _adopt(self, accepted: socket.socket, ticket: Ticket | None) -> None:
         assert self.make is not None, "or it would not have been accepted"  # noqa: S101 - the house's own order
-        task = asyncio.get_running_loop().create_task(adopt(accepted, self.make, ticket))
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(adopt(accepted, self.make, ticket))
         _ADOPTING.add(task)
-        task.add_done_callback(_ADOPTING.discard)
+
+        def adopted(task: asyncio.Task[None]) -> None:
+            _ADOPTING.discard(task)
+            if task.cancelled():  # perhaps before its first step
+                accepted.close()
+                if ticket is not None:
+                    ticket.release()
+            elif (error := task.exception()) is not None:
+                message = f"a connection to {self.address} could not be served"
+                loop.call_exception_handler({"message": message, "exception": error})
+
+        task.add_done_callback(adopted)
+
+
+class _Doorkeeper(asyncio.Protocol):
+    """Stands in for a protocol until its caller is admitted, or not; then steps aside."""
+
+    __slots__ = ("_admission", "_make")
+
+    def __init__(self, make: Callable[[], asyncio.Protocol], admission: Admission) -> None:
+        self._make = make
+        self._admission = admission
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        arrived = cast("asyncio.Transport", transport)
+        name = transport.get_extra_info("peername")
+        ticket = self._admission.admit(name[0] if isinstance(name, tuple) else "")
+        if ticket is None:
+            arrived.abort()
+            return
+        try:
+            protocol = self._make()
+            protocol.ticket = ticket  # type: ignore[attr-defined] # who is admitted has one: `Options.admission`
+        except BaseException:
+            ticket.release()
+            arrived.abort()
+            raise
+        arrived.set_protocol(protocol)
+        protocol.connection_made(transport)
 
 
 class Bound:
@@ -121,20 +169,15 @@ def _bound_to_port(host: str, port: int, backlog: int, *, reuse: bool) -> socket
     return listening
 
 
-def bound_to_path(path: str, backlog: int) -> socket.socket:
-    """A socket that listens at a socket file, which it makes. Raises `OSError`."""
+def bound_to_path(address: Address, backlog: int, file_rights: FileRights) -> socket.socket:
+    """A socket that listens at a socket file, which it makes. Raises `OSError`, `ListenFailed`."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        listening.bind(path)
+        rights.bind(listening, address, file_rights)
         listening.listen(backlog)
     except BaseException as error:
         listening.close()
-        if isinstance(error, OSError) and error.errno is None:  # a path that is too long
-            raise OSError(0, str(error)) from error
+        if isinstance(error, OSError) and error.errno is None and not isinstance(error, ListenFailed):
+            raise OSError(0, str(error)) from error  # a path that is too long
         raise
     return listening
-
-
-def is_unix(listening: socket.socket) -> bool:
-    """Whether it is the socket of a socket file."""
-    return listening.family == getattr(socket, "AF_UNIX", None) and os.name == "posix"

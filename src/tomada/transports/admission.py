@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from threading import Lock
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tomada.telemetry import LimitStruck, Outcome, emit
@@ -17,19 +18,23 @@ _LEAST_CHANCE: Final = 0.3
 
 
 class Admission:
-    """Counts the connections of one server.
+    """Counts the connections of one server, in whatever threads they are served.
+
+    A caller gets a `Ticket` when it is accepted, which enters when its handshake is complete, and is released when the
+    connection has ended, whatever has ended it.
 
     Args:
         limits: How many there may be.
         chance: A random number from 0 to 1, for the early drop.
     """
 
-    __slots__ = ("_chance", "_hosts", "_limits", "accepted", "greeting", "is_closing", "open", "turned_away")
+    __slots__ = ("_chance", "_hosts", "_limits", "_lock", "accepted", "greeting", "open", "turned_away")
 
     def __init__(self, limits: Limits, chance: Callable[[], float] = random.random) -> None:
         self._limits = limits
         self._chance = chance
         self._hosts: dict[str, int] = {}
+        self._lock = Lock()
         self.accepted = 0
         """How many callers have been accepted so far, also those that were refused later on."""
         self.turned_away: dict[str, int] = {}
@@ -38,21 +43,22 @@ class Admission:
         """How many are at their handshake."""
         self.open = 0
         """How many are open."""
-        self.is_closing = False
-        """Whether the server stops."""
+
+    def of_host(self, host: str) -> int:
+        """How many of the open ones are of one host."""
+        return self._hosts.get(host, 0)
 
     def admit(self, host: str) -> Ticket | None:
         """What a caller that has just been accepted gets; ``None``: it is to be dropped, before it costs anything."""
-        limits, greeting = self._limits, self.greeting
-        if greeting >= limits.handshakes_early and self._is_dropped(greeting):
-            if greeting >= limits.handshakes:
-                self._turn_away("handshakes", limits.handshakes, host, Outcome.DROPPED)
-            else:
-                self._turn_away("handshakes_early", limits.handshakes_early, host, Outcome.DROPPED)
-            return None
-        self.accepted += 1
-        self.greeting += 1
-        return Ticket(self, host)
+        limits = self._limits
+        with self._lock:
+            greeting = self.greeting
+            if greeting < limits.handshakes_early or not self._is_dropped(greeting):
+                self.accepted += 1
+                self.greeting = greeting + 1
+                return Ticket(self, host)
+        self._turn_away("handshakes" if greeting >= limits.handshakes else "handshakes_early", host, Outcome.DROPPED)
+        return None
 
     def _is_dropped(self, greeting: int) -> bool:
         limits = self._limits
@@ -61,40 +67,65 @@ class Admission:
         share = (greeting - limits.handshakes_early) / (limits.handshakes - limits.handshakes_early)
         return self._chance() < _LEAST_CHANCE + (1 - _LEAST_CHANCE) * share
 
+    def why_full(self, host: str) -> str:
+        """Why there is no room for one more open connection of `host`; empty where there is. Nothing is counted."""
+        return self._refused(self._lacking(host), host)
+
     def enter(self, host: str) -> str:
-        """Count one more open connection; or why there is no room for it."""
+        """Count a handshake less, and an open connection more; or why there is no room for it."""
+        with self._lock:
+            lacking = self._lacking(host)
+            if not lacking:
+                self.greeting -= 1
+                self.open += 1
+                if host:
+                    self._hosts[host] = self._hosts.get(host, 0) + 1
+        return self._refused(lacking, host)
+
+    def _lacking(self, host: str) -> str:
+        """The limit that is met; empty where there is room."""
         limits = self._limits
         if self.open >= limits.connections:
-            self._turn_away("connections", limits.connections, host, Outcome.REFUSED)
-            return f"the server has {limits.connections:,} connections, and takes no more; try again later"
-        of_host = self._hosts.get(host, 0)
-        if of_host >= limits.connections_per_host:
-            self._turn_away("connections_per_host", limits.connections_per_host, host, Outcome.REFUSED)
-            return (
-                f"the server has {limits.connections_per_host:,} connections of {host or 'this machine'}, "
-                "and takes no more; close one of them"
-            )
-        self.open += 1
-        self._hosts[host] = of_host + 1
-        return ""
+            return "connections"
+        return "connections_per_host" if self._hosts.get(host, 0) >= limits.connections_per_host else ""
 
-    def leave(self, host: str) -> None:
-        """Count one open connection less."""
-        self.open -= 1
-        left = self._hosts[host] - 1
-        if left:
-            self._hosts[host] = left
-        else:
-            del self._hosts[host]
+    def _refused(self, limit: str, host: str) -> str:
+        if not limit:
+            return ""
+        self._turn_away(limit, host, Outcome.REFUSED)
+        allowed = getattr(self._limits, limit)
+        if limit == "connections":
+            return f"the server has {allowed:,} connections, and takes no more; try again later"
+        return f"the server has {allowed:,} connections of {host}, and takes no more of it; close one of them"
 
-    def _turn_away(self, name: str, allowed: int, host: str, outcome: Outcome) -> None:
-        self.turned_away[name] = self.turned_away.get(name, 0) + 1
+    def _turn_away(self, limit: str, host: str, outcome: Outcome) -> None:
+        with self._lock:
+            self.turned_away[limit] = self.turned_away.get(limit, 0) + 1
         if LimitStruck.subscribers:
-            emit(LimitStruck(limit=name, allowed=allowed, outcome=outcome, where=host))
+            emit(LimitStruck(limit=limit, allowed=getattr(self._limits, limit), outcome=outcome, where=host))
+
+    def leave(self, host: str, *, was_open: bool) -> None:
+        """Count one open connection less; or one handshake, where it never was open."""
+        with self._lock:
+            if not was_open:
+                self.greeting -= 1
+                return
+            self.open -= 1
+            left = self._hosts.pop(host, 0) - 1
+            if left > 0:
+                self._hosts[host] = left
 
 
 class Admitted(Protocol):
     """What a protocol is given whose connection is counted."""
+
+    def called(self, host: str) -> None:
+        """A proxy says who it really is. Without effect once it has entered."""
+        ...
+
+    def why_not(self) -> str:
+        """Why it could not enter just now; empty where it could. For those who can tell a caller early."""
+        ...
 
     def enter(self) -> str:
         """The handshake is complete: why there is no room for the connection; empty where there is."""
@@ -106,37 +137,49 @@ class Admitted(Protocol):
 
 
 class Ticket:
-    """One caller, from the moment it is accepted to its end."""
+    """One caller, from the moment it is accepted to its end.
 
-    __slots__ = ("_admission", "_is_open", "host")
+    Args:
+        admission: Where it is counted; ``None``: nowhere.
+        host: Whose it is; empty where that is not known: then it counts for no host.
+        refusal: Why it may not enter, whatever room there is.
+    """
 
-    def __init__(self, admission: Admission, host: str) -> None:
-        self._admission: Admission | None = admission
+    __slots__ = ("_admission", "_is_open", "_refusal", "host")
+
+    def __init__(self, admission: Admission | None, host: str, refusal: str = "") -> None:
+        self._admission = admission
         self._is_open = False
+        self._refusal = refusal
         self.host = host
 
-    @property
-    def is_late(self) -> bool:
-        """Whether the server stops by now."""
-        return self._admission is not None and self._admission.is_closing
+    def called(self, host: str) -> None:
+        """A proxy says who it really is. Without effect once it has entered."""
+        if not self._is_open:
+            self.host = host
+
+    def refuse(self, reason: str) -> None:
+        """It may not enter, whatever room there is."""
+        self._refusal = reason
+
+    def why_not(self) -> str:
+        """Why it could not enter just now; empty where it could. For those who can tell a caller early."""
+        admission = self._admission
+        if self._refusal or admission is None or self._is_open:
+            return self._refusal
+        return admission.why_full(self.host)
 
     def enter(self) -> str:
-        """The handshake is complete: the connection is counted as open. Or why there is no room for it."""
+        """The handshake is complete: the connection is counted as open. Or why there is no room for it, for good."""
         admission = self._admission
-        if admission is None or self._is_open:
-            return ""
-        refusal = admission.enter(self.host)
-        if not refusal:
-            admission.greeting -= 1
-            self._is_open = True
-        return refusal
+        if self._refusal or admission is None or self._is_open:
+            return self._refusal
+        self._refusal = admission.enter(self.host)
+        self._is_open = not self._refusal
+        return self._refusal
 
     def release(self) -> None:
         """The connection has ended. To call it again does nothing."""
         admission, self._admission = self._admission, None
-        if admission is None:
-            return
-        if self._is_open:
-            admission.leave(self.host)
-        else:
-            admission.greeting -= 1
+        if admission is not None:
+            admission.leave(self.host, was_open=self._is_open)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import socket
+from concurrent.futures import Future
+from threading import Thread
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.telemetry import late
-from tomada.transports import stack, tcp, unix
+from tomada.transports import happy_eyeballs, stack, tcp, unix
+from tomada.transports.credentials import Credentials
+from tomada.transports.credentials import credentials as credentials_of
 from tomada.transports.held import held_by_kernel
 from tomada.transports.readiness import AT_ONCE
 from tomada.transports.tls.blocking import TLSSocket
@@ -28,7 +30,8 @@ def connect(address: Address, timeout: float, options: Options) -> Connected:
     """A connected, blocking stream socket.
 
     Raises:
-        ConnectFailed: Nobody could be reached within `timeout` seconds; the text says why.
+        ConnectFailed: Nobody could be reached within `timeout` seconds, which each address of the host has, one after
+            the other, and so has their look-up; the text says why.
         HandshakeFailed: Somebody was reached, who could not be agreed with on TLS or WebSocket.
     """
     scheme = address.scheme
@@ -71,12 +74,41 @@ def _connect(address: Address, timeout: float) -> socket.socket:
 
 
 def _connect_tcp(address: Address, timeout: float) -> socket.socket:
-    connected = socket.create_connection((address.host or "localhost", address.port or 0), timeout)
-    if connected.getsockname() == connected.getpeername():
-        # A local port out of the system's own range may be picked as the source as well, and TCP joins the two.
+    host, port = address.host or "localhost", address.port or 0
+    errors: dict[str, OSError] = {}
+    for numeric in [host] if tcp.is_number(host) else _look_up(host, port, timeout):
+        try:
+            return _connect_to(numeric, port, timeout)
+        except OSError as error:
+            errors[numeric] = error
+    raise happy_eyeballs.failed(errors)
+
+
+def _look_up(host: str, port: int, timeout: float) -> list[str]:
+    """The numeric hosts of a name. The system's look-up has no deadline of its own: a thread is left to it."""
+    found: Future[list[tuple[object, ...]]] = Future()
+
+    def look_up() -> None:
+        try:
+            found.set_result([*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
+        except BaseException as error:  # noqa: BLE001 - it belongs to who waits for it
+            found.set_exception(error)
+
+    Thread(target=look_up, name="tomada look-up", daemon=True).start()
+    try:
+        return happy_eyeballs.interleaved(found.result(timeout))
+    except TimeoutError as error:
+        raise happy_eyeballs.LookUpTimedOut(str(error)) from error
+
+
+def _connect_to(host: str, port: int, timeout: float) -> socket.socket:
+    connected = socket.create_connection((host, port), timeout)
+    try:
+        happy_eyeballs.check_ends(connected.getsockname(), connected.getpeername())
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
         connected.close()
-        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
-    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raise
     return connected
 
 
@@ -95,6 +127,11 @@ def identity(connected: Connected) -> Identity | None:
     """Who is at the other end; ``None`` without TLS."""
     below = _carrier(connected)
     return identity_of(below.ssl_object) if isinstance(below, TLSSocket) else None
+
+
+def credentials(connected: Connected) -> Credentials | None:
+    """Who is at the other end of a Unix socket; ``None`` for others, or where the system does not tell."""
+    return credentials_of(connected) if isinstance(connected, socket.socket) else None
 
 
 def alpn(connected: Connected) -> str | None:

@@ -93,21 +93,25 @@ class Listener:
         except Unusable as error:
             raise ListenFailed(f"the certificate stays as it was: {error}") from error
 
-    def close(self) -> None:
-        """Stops accepting at once; connections go on, but for those whose handshake is not complete.
-
-        A second call does nothing.
-        """
+    def stop_accepting(self) -> None:
+        """Accepts no more; what has been accepted goes on, its handshake too. A second call does nothing."""
         forget, self._forget = self._forget, None
         if forget is not None:
             forget()
-        if self._secured is not None:
-            self._secured.stop()
         while self._servers:
             server, address = self._servers.pop()
             server.close()
             if self._is_open and ListenerClosed.subscribers:
                 emit(ListenerClosed(address=str(address)))
+
+    def close(self) -> None:
+        """Stops accepting at once; connections go on, but for those whose handshake is not complete.
+
+        A second call does nothing.
+        """
+        self.stop_accepting()
+        if self._secured is not None:
+            self._secured.stop()
         for layer in tuple(self.pending):
             layer.fail("it is listened no more", is_wrong=False)
             layer.abort()

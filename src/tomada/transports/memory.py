@@ -64,7 +64,7 @@ async def listen(address: Address, accepting: Accepting) -> Listener:
     """
     if accepting.make is None:
         raise ListenFailed(f"cannot listen on {address}: memory joins ends of one process; take a unix or tcp address")
-    acceptor = _Acceptor(address.host, accepting.make)
+    acceptor = _Acceptor(address.host, accepting.admitting())
     holder = _listening.setdefault(address.host, acceptor)
     if holder is not acceptor and holder.loop.is_closed():  # as the socket file of a server that was killed
         holder.close()

@@ -56,15 +56,30 @@ def accepting(
     layered = factory
     if address.scheme in ("ws", "wss"):
         layered = _accepting_websocket(address, factory, options, pending)
-    if secured is None:
-        return layered
+    if secured is not None:
+        layered = _accepting_tls(layered, options, pending, secured)
+    return _accepting_proxied(layered, options, pending) if options.proxied_by else layered
+
+
+def _accepting_tls(
+    upper: Callable[[], asyncio.Protocol], options: Options, pending: set[Layer], secured: Certificates
+) -> Callable[[], asyncio.Protocol]:
     protocols = options.tls.protocols if options.tls is not None else ()
 
     def make() -> TLSLayer:
         # The context of this moment: a certificate that was renewed is used from the next connection on.
-        return TLSLayer(layered(), options.handshake, pending, Terms(secured.context, True, "", protocols))  # noqa: FBT003 - a tuple's place
+        return TLSLayer(upper(), options.handshake, pending, Terms(secured.context, True, "", protocols))  # noqa: FBT003 - a tuple's place
 
     return make
+
+
+def _accepting_proxied(
+    upper: Callable[[], asyncio.Protocol], options: Options, pending: set[Layer]
+) -> Callable[[], asyncio.Protocol]:
+    from tomada.transports.proxied import Proxied, networks  # noqa: PLC0415 - few servers need it
+
+    trusted = networks(options.proxied_by)
+    return lambda: Proxied(upper(), options.handshake, pending, trusted)
 
 
 def connecting(

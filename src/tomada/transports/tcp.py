@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import re
 import socket
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +15,7 @@ import msgspec
 
 from tomada.address import Address
 from tomada.errors import AddressInUse, ConnectFailed, ListenFailed, SystemPort
+from tomada.transports import happy_eyeballs
 from tomada.transports.listener import Listener
 from tomada.transports.system.port_holder import port_holder
 
@@ -30,7 +30,7 @@ P = TypeVar("P", bound=asyncio.Protocol)
 _ALL_INTERFACES = ("0.0.0.0", "::")  # noqa: S104  what an empty host asks for
 _FIRST_USER_PORT = 1024
 _PORT_ATTEMPTS = 10
-_HEAD_START = 0.25  # seconds before the next address of a name is tried as well: RFC 8305, section 5
+_MOST_TOLD = 8
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
@@ -53,38 +53,32 @@ async def connect(address: Address, factory: Callable[[], P], timeout: float) ->
     """The first connection that an address of the host accepts; an empty host means localhost.
 
     Raises:
-        ConnectFailed: None did within ``timeout`` seconds, or the name is unknown.
+        ConnectFailed: None did within ``timeout`` seconds, which each has, and so has the look-up; or the name is not
+            known.
     """
     if not address.port:
         raise ConnectFailed(f"cannot connect to {address}: port 0 is for listening; give the port that is listened on")
-    loop, host = asyncio.get_running_loop(), address.host or "localhost"
-    options: dict[str, Any] = {}
-    if isinstance(loop, asyncio.BaseEventLoop) and not _is_number(host):
-        options["happy_eyeballs_delay"] = _HEAD_START  # uvloop tries one address after the other
+    host = address.host or "localhost"
     try:
-        async with asyncio.timeout(timeout):
-            transport, protocol = await loop.create_connection(factory, host, address.port, **options)
+        if is_number(host):
+            return await happy_eyeballs.connect_to(host, address.port, factory, timeout)
+        return await happy_eyeballs.connect(host, address.port, factory, timeout)
     except (OSError, UnicodeError) as error:
         raise connect_error(address, error, timeout) from error
-    if transport.get_extra_info("sockname") == transport.get_extra_info("peername"):
-        # A local port out of the system's own range may be picked as the source as well, and TCP joins the two.
-        transport.abort()
-        raise ConnectFailed(_nobody_listens(address))
-    return transport, protocol
 
 
 async def local_hosts(host: str) -> list[str]:
     """The numeric hosts that ``host`` stands for; empty means all interfaces. Raises `OSError`, `UnicodeError`."""
     if not host:
         return list(_ALL_INTERFACES)
-    if _is_number(host):
+    if is_number(host):
         return [host]
     loop = asyncio.get_running_loop()
     infos = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys(str(info[4][0]) for info in infos))
 
 
-def _is_number(host: str) -> bool:
+def is_number(host: str) -> bool:
     """Whether there is nothing to look up; a zone (``fe80::1%eth0``) would even get lost in it."""
     return ":" in host or not host.strip("0123456789.")
 
@@ -185,17 +179,30 @@ def connect_error(address: Address, error: OSError | UnicodeError, timeout: floa
     start = f"cannot connect to {address}: "
     if isinstance(error, (socket.gaierror, UnicodeError)):
         return ConnectFailed(f"{start}the name {address.host!r} is not known; check it")
-    if isinstance(error, TimeoutError) and error.errno is None:
-        return ConnectFailed(f"{start}timed out after {timeout:g} s; is it reachable, and does no firewall drop it?")
-    if isinstance(error, ConnectionRefusedError) or errno.ECONNREFUSED in _numbers(error):
-        return ConnectFailed(_nobody_listens(address))
-    return ConnectFailed(f"{start}{os.strerror(error.errno) if error.errno else error}")
+    if isinstance(error, happy_eyeballs.LookUpTimedOut):
+        text = f"nobody said within {timeout:g} s what the name {address.host!r} stands for"
+        return ConnectFailed(f"{start}{text}; check the network, or give a numeric host")
+    if isinstance(error, happy_eyeballs.AllFailed):
+        told = {host: _reason(each, timeout) for host, each in error.errors.items()}
+        text = str(connect_error(address, min(error.errors.values(), key=_rank), timeout))
+        if len(set(told.values())) > 1:
+            text += " (" + "; ".join([f"{host}: {reason}" for host, reason in told.items()][:_MOST_TOLD]) + ")"
+        return ConnectFailed(text)
+    if isinstance(error, ConnectionRefusedError):
+        return ConnectFailed(f"{start}nothing listens there; start the server, or check host and port")
+    if _rank(error) == 1:
+        return ConnectFailed(f"{start}{_reason(error, timeout)}; is it reachable, and does no firewall drop it?")
+    return ConnectFailed(f"{start}{_reason(error, timeout)}")
 
 
-def _numbers(error: OSError) -> set[int]:
-    """The error numbers: where several addresses failed in different ways, the loop puts them into one text."""
-    return {error.errno} if error.errno else {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(error))}
+def _rank(error: OSError) -> int:
+    """Which of several failures says most: a machine that refuses is there, one that is silent may be."""
+    if isinstance(error, ConnectionRefusedError):
+        return 0
+    return 1 if isinstance(error, TimeoutError) and error.errno is None else 2
 
 
-def _nobody_listens(address: Address) -> str:
-    return f"cannot connect to {address}: nothing listens there; start the server, or check host and port"
+def _reason(error: OSError, timeout: float) -> str:
+    if _rank(error) == 1:
+        return f"timed out after {timeout:g} s"
+    return os.strerror(error.errno) if error.errno else str(error)

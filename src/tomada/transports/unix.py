@@ -48,7 +48,7 @@ async def listen(address: Address, accepting: Accepting) -> Listener:
         raise ListenFailed(f"cannot listen on {address}: {_NO_UNIX_SOCKETS}")
     try:
         await _remove_stale(address)
-        server = accepting.at_socket(bound_to_path(path, accepting.backlog))
+        server = accepting.at_socket(bound_to_path(address, accepting.backlog, accepting.options.rights))
     except ListenFailed:
         raise
     except OSError as error:

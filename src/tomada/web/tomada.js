@@ -35,6 +35,10 @@ const NORMAL = 2;
 const URGENT = 1;
 const MORE = 4;
 const METADATA = 8;
+/** A time-out of more milliseconds is not told to the server. */
+const LONGEST_DEADLINE = 0xffff_ffff;
+/** The platform's timers take no more milliseconds: that is 24 days. */
+const LONGEST_TIMER = 0x7fff_ffff;
 /** So much may wait in the browser before `ask` and `send` wait. */
 const BUFFERED_BYTES = 1_048_576;
 /** A WebSocket does not tell when its buffer has room: so often it is asked, in milliseconds. */
@@ -606,7 +610,7 @@ function bytesOf(value) {
 
 /**
  * @typedef {{ resolve: (value: any) => void, reject: (error: unknown) => void, reply: Type, id: number,
- *   isOver: boolean }} Call
+ *   isOver: boolean, due: number }} Call
  * @typedef {{ head: string, payload: Uint8Array[], bytes: number }} Fragments
  * @typedef {{ message: (link: Link, entry: Entry, value: any) => boolean,
  *   request: (link: Link, entry: Entry, value: any) => Promise<any> | undefined,
@@ -756,14 +760,20 @@ class Link {
     this.#put(kind, 0, 0, id, 0, payload);
   }
 
-  /** @param {number} kind @param {number} type @param {number} id @param {Uint8Array} payload */
-  #message(kind, type, id, payload) {
+  /**
+   * @param {number} kind
+   * @param {number} type
+   * @param {number} id
+   * @param {Uint8Array} payload
+   * @param {number} [flags] the lane's, and METADATA where the payload begins with them
+   */
+  #message(kind, type, id, payload, flags = NORMAL) {
     const [frameBytes] = this.#limits;
     for (let start = 0; ; start += frameBytes) {
       const part = payload.subarray(start, start + frameBytes);
       const isLast = start + frameBytes >= payload.length;
       this.#sent = (this.#sent + 1) >>> 0;
-      this.#put(kind, isLast ? NORMAL : NORMAL | MORE, type, id, this.#sent, part);
+      this.#put(kind, isLast ? flags : flags | MORE, type, id, this.#sent, part);
       if (isLast) return;
     }
   }
@@ -857,6 +867,7 @@ class Link {
       /** @type {Call} */
       const call = {
         id: 0, isOver: false, reply: entry.reply ?? { is: "scalar", name: "None" },
+        due: timeout === undefined ? Infinity : performance.now() + timeout,
         resolve: (value) => { done(); resolve(value); },
         reject: (error) => { done(); reject(error); },
       };
@@ -879,7 +890,21 @@ class Link {
     call.id = this.#nextId;
     this.#nextId = (this.#nextId + 2) >>> 0;
     this.#calls.set(call.id, call);
-    this.#message(Kind.ASK, this.#number(entry), call.id, payload);
+    const within = this.#withDeadline(payload, call.due - performance.now());
+    this.#message(Kind.ASK, this.#number(entry), call.id, within ?? payload, within ? NORMAL | METADATA : NORMAL);
+  }
+
+  /**
+   * The request behind its metadata: for how long the answer is waited for. Null where that is too much to be told.
+   *
+   * @param {Uint8Array} payload
+   * @param {number} left in milliseconds
+   */
+  #withDeadline(payload, left) {
+    if (!(left <= LONGEST_DEADLINE)) return null;
+    const map = packer.encode({ d: Math.max(0, Math.ceil(left)) });
+    const whole = joined([new Uint8Array([map.length >> 8, map.length & 255]), map, payload]);
+    return whole.length <= this.#limits[1] ? whole : null;
   }
 
   /** The request stays open until it is answered: the server still does. @param {Call} call @param {unknown} error */
@@ -1017,7 +1042,10 @@ class Link {
     this.#received[lane] = (this.#received[lane] + 1) >>> 0;
     if (sequence !== this.#received[lane]) throw new TomadaError(`sequence ${sequence} came, ${this.#received[lane]} was due`);
     const whole = this.#assembled(kind, flags, type, id, payload);
-    if (whole) this.#messageFrame(kind, type, id, flags & METADATA ? whole.subarray(2 + whole[0] * 256 + whole[1]) : whole);
+    if (!whole) return;
+    const start = flags & METADATA ? 2 + whole[0] * 256 + whole[1] : 0;
+    const { d: deadline } = start ? /** @type {any} */ (unpacker.decode(whole.subarray(2, start))) : {};
+    this.#messageFrame(kind, type, id, whole.subarray(start), deadline);
   }
 
   /**
@@ -1092,8 +1120,14 @@ class Link {
     if (this.state === "left" && this.#calls.size === 0 && this.#answering.size === 0) this.leave();
   }
 
-  /** @param {number} kind @param {number} type @param {number} id @param {Uint8Array} payload */
-  #messageFrame(kind, type, id, payload) {
+  /**
+   * @param {number} kind
+   * @param {number} type
+   * @param {number} id
+   * @param {Uint8Array} payload
+   * @param {number | bigint | null} [deadline] for how many milliseconds the server waits for the answer
+   */
+  #messageFrame(kind, type, id, payload, deadline) {
     if (kind === Kind.REPLY || kind === Kind.ERROR) {
       this.#answer(kind, type, id, payload);
       return;
@@ -1119,10 +1153,18 @@ class Link {
       return;
     }
     this.#answering.set(id, controller);
+    const isTimed = deadline != null && deadline <= LONGEST_TIMER;
+    const late = isTimed ? new TimedOut(`no reply within the ${deadline} ms that the server gave it`) : null;
+    const timer = isTimed ? setTimeout(() => controller.abort(late), Number(deadline)) : 0;
     answer
       .then((reply) => this.#reply(id, entry, reply))
-      .catch((error) => this.#refuse(id, controller.signal.aborted ? ["cancelled", "", ""] : ["raised", error?.name ?? "Error", error?.message ?? String(error)]))
+      .catch((error) => {
+        if (controller.signal.reason === late) this.#refuse(id, ["deadline", "", late.message]);
+        else if (controller.signal.aborted) this.#refuse(id, ["cancelled", "", ""]);
+        else this.#refuse(id, ["raised", error?.name ?? "Error", error?.message ?? String(error)]);
+      })
       .finally(() => {
+        clearTimeout(timer);
         this.#answering.delete(id);
         this.#settle();
       });
@@ -1170,7 +1212,7 @@ class Link {
     return entry ? this.theirs.structureFromWire(value, entry) : this.theirs.fromWire(value, call.reply);
   }
 
-  /** @param {number} type @param {Uint8Array} payload */
+  /** @param {number} type @param {Uint8Array} payload @returns {RemoteError | TimedOut} */
   #remoteError(type, payload) {
     const value = /** @type {any} */ (unpacker.decode(payload));
     const entry = type === 0 ? undefined : this.theirs.entries[type - 1];
@@ -1180,6 +1222,7 @@ class Link {
       return new RemoteError("error", entry.name, text, fields);
     }
     const [code, name = "", text = ""] = value;
+    if (code === "deadline") return new TimedOut(text);
     return new RemoteError(code, name || code, text);
   }
 }

@@ -12,12 +12,12 @@ from tomada.transports import tcp
 from tomada.transports.datagrams.batches import BatchTransport
 from tomada.transports.datagrams.endpoints import over_loop, over_socket
 from tomada.transports.datagrams.names import is_number, socket_name
-from tomada.transports.datagrams.sockets import found, open_udp, open_unix, wanted
+from tomada.transports.datagrams.sockets import Opened, found, open_udp, open_unix, wanted
 from tomada.transports.datagrams.transport import DatagramOptions
 
 if TYPE_CHECKING:
     from tomada.address import Address
-    from tomada.transports.datagrams.sockets import Candidates, Opened
+    from tomada.transports.datagrams.sockets import Candidates
     from tomada.transports.datagrams.transport import DatagramTransport, Receiver
 
 _REAL: Final = ("asyncio.unix_events", "asyncio.windows_events", "uvloop", "uvloop.loop", "winloop", "winloop.loop")
@@ -80,8 +80,27 @@ async def _open(
         batches = True  # uvloop's endpoints know no socket files
     else:
         opened = await _open_udp(address, peer, options)
+    return await _carried(opened, receiver, options, batches=batches)
+
+
+async def adopt_datagrams(
+    bound: socket.socket, address: Address, receiver: Receiver, options: DatagramOptions
+) -> DatagramTransport:
+    """Carry the datagrams of a socket that another process has bound at `address` with these options.
+
+    It is this function's from now on.
+    """
+    opened = Opened(bound, address.scheme, multicast=options.multicast)
+    transport = await _carried(opened, receiver, options, batches=address.scheme == "unixgram" or None)
+    transport.tell_open()
+    return transport
+
+
+async def _carried(
+    opened: Opened, receiver: Receiver, options: DatagramOptions, *, batches: bool | None
+) -> DatagramTransport:
     if sys.platform == "linux" if batches is None else batches:
-        return BatchTransport(loop, opened, receiver, options.limits)
+        return BatchTransport(asyncio.get_running_loop(), opened, receiver, options.limits)
     return await over_socket(opened, receiver, options.limits)
 
 

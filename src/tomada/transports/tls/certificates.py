@@ -190,6 +190,17 @@ class Certificates:
         self._seen = look_at(self.tls)  # first: what changes while they are read is seen the next time
         self.context = server_context(self.tls)
 
+    def renew(self) -> bool:
+        """`reload` if the files have changed; tells whether they have.
+
+        Raises:
+            Unusable: As `reload`; the same files are not tried again.
+        """
+        if look_at(self.tls) == self._seen:
+            return False
+        self.reload()
+        return True
+
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look at the files now and then, until `stop`."""
         self._timer = loop.call_later(LOOK_SECONDS, self._look_again, loop)
@@ -201,11 +212,10 @@ class Certificates:
 
     def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
         self.watch(loop)
-        if look_at(self.tls) == self._seen:
-            return
         try:
-            self.reload()
+            is_new = self.renew()
         except Unusable as error:
             log.warning("the certificate stays as it was: %s", error)
         else:
-            log.info("new certificate from %s", self.tls.certificate)
+            if is_new:
+                log.info("new certificate from %s", self.tls.certificate)

@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.uri import WebSocketURI
 
 from tomada.errors import ConnectFailed, HandshakeFailed
-from tomada.transports.websocket.layer import MESSAGE_BYTES, Streaming, WebSocketLayer, library_log
+from tomada.transports.websocket.layer import MESSAGE_BYTES, REFUSED, Streaming, WebSocketLayer, library_log
 
 if TYPE_CHECKING:
     import asyncio
@@ -48,8 +48,8 @@ def refusal(protocol: ClientProtocol, options: Options) -> HandshakeFailed | Con
     error = protocol.handshake_exc
     if isinstance(error, InvalidStatus):
         # A proxy says so while the server behind it is not up: as if nobody listened.
-        kind = ConnectFailed if error.response.status_code in _NOBODY_BEHIND else HandshakeFailed
-        return kind(_answer_text(error.response))
+        is_nobody = error.response.status_code in _NOBODY_BEHIND and not _is_refusal(error.response)
+        return (ConnectFailed if is_nobody else HandshakeFailed)(_answer_text(error.response))
     if error is not None:
         return HandshakeFailed(f"{error}: {error.__cause__}" if error.__cause__ else str(error))
     if options.subprotocol and protocol.subprotocol != options.subprotocol:
@@ -57,6 +57,11 @@ def refusal(protocol: ClientProtocol, options: Options) -> HandshakeFailed | Con
             f"the server did not agree to the subprotocol {options.subprotocol}; is it a tomada server?"
         )
     return None
+
+
+def _is_refusal(response: Response) -> bool:
+    """Whether it is the server itself that answers, and not a proxy before it."""
+    return bytes(response.body).startswith(REFUSED.encode())
 
 
 def _answer_text(response: Response) -> str:

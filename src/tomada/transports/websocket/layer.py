@@ -31,6 +31,8 @@ MESSAGE_BYTES: Final = 1_048_576
 """The longest message that is read, all its fragments together."""
 FRAGMENTS: Final = 1_024
 """Of one message that is read, at most; and so many frames without data may come in a row."""
+REFUSED: Final = "The handshake is refused: "
+"""How the text begins that a server answers with, so that the client knows it from that of a proxy."""
 _MUCH: Final = 65_536
 """Where so many bytes come at once, others have their turn before more are received."""
 _REASON_BYTES: Final = 123  # a control frame holds 125, two of which are the code: RFC 6455, section 5.5

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 from websockets.exceptions import InvalidHeader
 from websockets.server import ServerProtocol
 
-from tomada.transports.websocket.layer import MESSAGE_BYTES, Streaming, WebSocketLayer, library_log
+from tomada.transports.websocket.layer import MESSAGE_BYTES, REFUSED, Streaming, WebSocketLayer, library_log
 
 if TYPE_CHECKING:
     import asyncio
@@ -108,7 +108,7 @@ class AcceptingWebSocket(WebSocketLayer):
                 self._reject(HTTPStatus.BAD_REQUEST, f"it cannot be read: {why!a}")
 
     def _answer(self, request: Request) -> None:
-        status, why = self._wrong(request) or (None, "")
+        status, why = self._wrong(request) or self._full() or (None, "")
         if status is not None:
             self._reject(status, why)
             return
@@ -135,6 +135,11 @@ class AcceptingWebSocket(WebSocketLayer):
             return HTTPStatus.FORBIDDEN, why
         return None
 
+    def _full(self) -> tuple[HTTPStatus, str] | None:
+        """Why the server has no room, if it has none; it is asked again when the connection is open."""
+        why = "" if self.ticket is None else self.ticket.why_not()
+        return (HTTPStatus.SERVICE_UNAVAILABLE, why) if why else None
+
     def _amended(self, response: Response) -> Response:
         """The library's answer, with what it leaves out."""
         error = self.protocol.handshake_exc
@@ -155,7 +160,7 @@ class AcceptingWebSocket(WebSocketLayer):
         return f"{self._address.scheme}://{host}:{port}{self._address.path}"
 
     def _reject(self, status: HTTPStatus, why: str) -> None:
-        response = self.protocol.reject(status, f"The handshake is refused: {why}.\n")
+        response = self.protocol.reject(status, f"{REFUSED}{why}.\n")
         if status == HTTPStatus.METHOD_NOT_ALLOWED:
             response.headers["Allow"] = "GET"
         self._send(response)

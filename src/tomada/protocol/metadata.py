@@ -1,0 +1,48 @@
+"""What travels with a message beside it: a small map before its payload, in frames that have the flag *metadata*."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Annotated, Final
+
+import msgspec
+
+from tomada.errors import ProtocolError
+from tomada.protocol.frames import U32
+
+LONGEST_DEADLINE: Final = U32
+"""In milliseconds, 49 days; a caller that waits for longer sends none."""
+_LENGTH_BYTES: Final = 2
+
+
+class Metadata(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What is known of the map; other keys are passed over."""
+
+    deadline: Annotated[int, msgspec.Meta(ge=0)] | None = msgspec.field(name="d", default=None)
+    """Of a request: how many milliseconds its caller still waits, counted from here on."""
+
+
+def milliseconds(seconds: float) -> int | None:
+    """The deadline of a request whose caller waits for so many seconds, 0 or more; None where that is too long."""
+    return ceil(seconds * 1_000) if seconds * 1_000 <= LONGEST_DEADLINE else None
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Metadata).decode
+
+
+def with_metadata(metadata: Metadata, payload: bytes) -> bytes:
+    """`payload` behind its metadata."""
+    encoded = _encode(metadata)
+    return len(encoded).to_bytes(_LENGTH_BYTES, "big") + encoded + payload
+
+
+def split_metadata(payload: bytes) -> tuple[Metadata, bytes]:
+    """The metadata of a whole message, and its payload. Raises `ProtocolError` where they cannot be read."""
+    start = _LENGTH_BYTES + int.from_bytes(payload[:_LENGTH_BYTES], "big")
+    if len(payload) < start:
+        raise ProtocolError("the metadata are longer than their message")
+    try:
+        return _decode(payload[_LENGTH_BYTES:start]), payload[start:]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"the metadata cannot be read: {error}") from error

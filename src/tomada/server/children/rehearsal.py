@@ -1,0 +1,98 @@
+"""One small connection of a process with itself, before there is a real one.
+
+The first run of any code is the slow one: the interpreter specialises it, and fills its caches. In the template that is
+done for all children. And what a forked process writes to is copied page by page, when it first does; in a child that
+has rehearsed that is over before somebody waits for an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from tomada.app import App
+from tomada.catalogue import Catalogue
+from tomada.connection import Connection
+from tomada.endpoint import Endpoint
+from tomada.message import Request
+from tomada.protocol import GoodbyeCode, Hello, Kind, Role, encode
+from tomada.protocol.frames import CONTROL, HEADER, NORMAL
+from tomada.protocol.handshake import encode_goodbye
+from tomada.server.children.noting import NotingLink
+from tomada.settings import Deadlines, Limits
+from tomada.telemetry import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_OFTEN: Final = 20
+"""In the template: the interpreter specialises what it has run a few times."""
+
+
+class _Rehearsed(Request[bytes]):
+    data: bytes
+
+
+_app: Final = App("rehearsal")
+
+
+@_app.on
+async def _echo(request: _Rehearsed) -> bytes:
+    return request.data
+
+
+@cache
+def _words() -> bytes:
+    """What a client says."""
+    catalogue = Catalogue((_Rehearsed,))
+    hello = encode(Hello(catalogue=tuple(catalogue.entries)))
+    asked = msgspec.msgpack.encode(_Rehearsed(b"1"))
+    goodbye = encode_goodbye(GoodbyeCode.CLOSED, "")
+    return b"".join(
+        (
+            HEADER.pack(len(hello), Kind.HELLO, CONTROL, 0, 0, 0) + hello,
+            HEADER.pack(len(asked), Kind.ASK, NORMAL, catalogue.numbers[_Rehearsed], 1, 1) + asked,
+            HEADER.pack(len(goodbye), Kind.GOODBYE, CONTROL, 0, 0, 0) + goodbye,
+        )
+    )
+
+
+async def rehearse() -> None:
+    """Serve the connection, without any of the application's own code, and without a word to subscribers."""
+    silenced = [(kind, kind.subscribers) for kind in _kinds(Event)]
+    for kind, _ in silenced:
+        kind.subscribers = ()
+    try:
+        endpoint = Endpoint(Role.ACCEPTING, _app, Limits(), Deadlines(), Connection)
+        await endpoint.start()
+        client, accepted = socket.socketpair()
+        with client:
+            client.send(_words())
+            accepted.setblocking(False)  # noqa: FBT003 - a socket's own
+            link = NotingLink(endpoint, bytearray(2), lambda: None)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: link, accepted)
+            await link.ended
+        await endpoint.stop()
+    finally:
+        for kind, subscribers in silenced:
+            kind.subscribers = subscribers
+
+
+def rehearse_often() -> None:
+    """`rehearse` on an event loop that is gone afterwards."""
+    loop = asyncio.new_event_loop()
+    try:
+        for _ in range(_OFTEN):
+            loop.run_until_complete(rehearse())
+    finally:
+        loop.close()
+
+
+def _kinds(kind: type[Event]) -> Iterator[type[Event]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from _kinds(below)
