@@ -13,7 +13,7 @@ from tomada.endpoint import SUBPROTOCOL
 from tomada.link import Link
 from tomada.server.connection_threads import ConnectionThreads, Place
 from tomada.server.datagrams import Datagrams
-from tomada.server.statistics import ServerStatistics
+from tomada.server.statistics import ServerStatistics, counted
 from tomada.server.streams import streams_of
 from tomada.watchdog import Watchdog
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tomada.address import Address
     from tomada.app import App
     from tomada.endpoint import Endpoint
-    from tomada.errors import ChildrenFailed
     from tomada.server.children.front import Front
     from tomada.server.inherited import Inherited
     from tomada.settings import Isolation
@@ -133,26 +132,8 @@ class Server:
 
     def statistics(self) -> ServerStatistics:
         """What the server has done so far; also when it is closed."""
-        endpoint, admission = self._endpoint, self._options.admission
-        tally = endpoint.tally
-        return ServerStatistics(
-            addresses=tuple(map(str, self.addresses)),
-            seconds=endpoint.loop.time() - self._started_at,
-            connections=tally.messages,
-            streams=tally.streams,
-            handshakes=0 if admission is None else admission.greeting,
-            handlers=len(endpoint.tasks),
-            accepted=0 if admission is None else admission.accepted,
-            opened=tally.opened,
-            failed=tally.failed,
-            turned_away={} if admission is None else dict(admission.turned_away),
-            datagrams={str(address): counted for address, counted in self.datagram_statistics.items()},
-        )
-
-    @property
-    def failed(self) -> asyncio.Future[ChildrenFailed] | None:
-        """Done when connections cannot be served any more, and why; with ``isolation="process"`` alone."""
-        return None if self._front is None else self._front.failed
+        seconds = self._endpoint.loop.time() - self._started_at
+        return counted(self._endpoint, self._options.admission, self._datagrams, self.addresses, seconds)
 
     def reload_certificates(self) -> None:
         """Read the files of `TLS` again now, not within the next seconds; open connections go on as they are.
