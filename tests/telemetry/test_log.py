@@ -96,14 +96,18 @@ LINES: list[tuple[Event, int, str]] = [
     (
         LoopBlocked(handler="slow()", place="app.py:3", seconds=0.25, is_over=True),
         logging.WARNING,
-        "slow() kept the event loop to itself for 0.25 s, at app.py:3"
-        ": let it wait with await, or make it a plain def, which runs in a thread",
+        (
+            "slow() kept the event loop to itself for 0.25 s, at app.py:3"
+            ": let it wait with await, or make it a plain def, which runs in a thread"
+        ),
     ),
     (
         LoopBlocked(handler="slow()", place="app.py:3", seconds=1, is_over=False),
         logging.WARNING,
-        "slow() still keeps the event loop to itself for 1.00 s, at app.py:3"
-        ": let it wait with await, or make it a plain def, which runs in a thread",
+        (
+            "slow() still keeps the event loop to itself for 1.00 s, at app.py:3"
+            ": let it wait with await, or make it a plain def, which runs in a thread"
+        ),
     ),
     (ChildStarted(pid=7), logging.DEBUG, "child 7: ready"),
     (

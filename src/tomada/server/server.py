@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from tomada.address import Address
     from tomada.app import App
+    from tomada.errors import ChildrenFailed
     from tomada.endpoint import Endpoint
     from tomada.server.children.front import Front
     from tomada.server.inherited import Inherited
@@ -134,6 +135,11 @@ class Server:
         """What the server has done so far; also when it is closed."""
         seconds = self._endpoint.loop.time() - self._started_at
         return counted(self._endpoint, self._options.admission, self._datagrams, self.addresses, seconds)
+
+    @property
+    def failed(self) -> asyncio.Future[ChildrenFailed] | None:
+        """Where connections are served in child processes: done when there can be none any more, and why."""
+        return None if self._front is None else self._front.failed
 
     def reload_certificates(self) -> None:
         """Read the files of `TLS` again now, not within the next seconds; open connections go on as they are.
