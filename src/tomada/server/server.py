@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from tomada.address import Address
     from tomada.app import App
-    from tomada.errors import ChildrenFailed
     from tomada.endpoint import Endpoint
+    from tomada.errors import ChildrenFailed
     from tomada.server.children.front import Front
     from tomada.server.inherited import Inherited
     from tomada.settings import Isolation
