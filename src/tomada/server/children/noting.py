@@ -50,7 +50,7 @@ class NotingLink(Link):
     def opened_by(self, peer: Hello | Welcome) -> None:
         """As `Link.opened_by`."""
         super().opened_by(peer)
-        self._tell_opened()
+        self.loop.call_soon(self._tell_opened)  # the peer has its welcome before the server has its news
 
 
 class NotingLayer(Layer):
