@@ -242,13 +242,13 @@ class Lifetime(Handling):
         if ConnectionOpened.subscribers:
             emit(ConnectionOpened(peer=str(self.peer), kind="messages", accepted=accepted))
 
-    def tell_end(self) -> None:
+    def tell_end(self, *, is_lost: bool = False) -> None:
         """The connection has ended, or its handshake has failed: tell those who want to know, once."""
         if self._is_told:
             return
         self._is_told = True
         engine = self.engine
-        is_wrong = engine.state is State.FAILED or engine.cut or bool(self.cut_reason)
+        is_wrong = is_lost or engine.state is State.FAILED or engine.cut or bool(self.cut_reason)
         accepted = self.endpoint.role is Role.ACCEPTING
         if not self.was_open:
             if accepted and HandshakeEnded.subscribers:

@@ -154,7 +154,7 @@ class Link(Lifetime):
             self.ticket.release()
         lost = "the connection was lost" if error is None else f"the connection was lost: {error}"
         tags = self.engine.drop(self.cut_reason or self.engine.reason or lost)
-        self.tell_end()
+        self.tell_end(is_lost=error is not None)
         self.engine.take()
         for answer in (*[answer for _, answer in tags], *(self.pings or {}).values()):
             if not answer.done():

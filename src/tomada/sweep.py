@@ -108,7 +108,9 @@ class Sweep:
     def _look(self, slot: int) -> None:
         """Look at those of one slot, some at a time: thousands may be late together, and others want their turn."""
         items, now = self._slots[slot], self._loop.time()
-        for _ in range(min(_BURST, len(items))):
+        for _ in range(_BURST):
+            if not items:
+                break  # one that is looked at may make others be forgotten
             item = items.pop()
             item.slot = NOWHERE
             try:

@@ -301,7 +301,7 @@ def test_a_close_that_nobody_answers_ends_at_the_drain_deadline(caplog: pytest.L
         outcomes = together(client.receive, client.close)
         assert isinstance(outcomes[0], tomada.ConnectionLost)
         assert client.end_reason == "not closed within 0.2 s"
-        assert "cut: not closed within 0.2 s" in caplog.text
+        assert "closed: not closed within 0.2 s" in caplog.text
 
 
 @pytest.mark.parametrize("where", ["send_some", "receive_some", "ask"])

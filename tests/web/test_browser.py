@@ -332,3 +332,22 @@ def test_it_reconnects_to_a_server_that_was_stopped(page: Page, server: Server) 
     told = page.run("await again; const open = bank.isOpen; await bank.close(); return open;")
 
     assert told
+
+
+def test_a_server_that_gives_no_sign_of_life_is_given_up(page: Page, server: Server) -> None:
+    page.run(f"""
+        const {{ connect }} = await import("/tomada.js");
+        globalThis.bank = await connect("{server.address}", {{heartbeat: 250}});
+        globalThis.ended = new Promise((resolve) => {{ bank.onclose = (event) => resolve(event.detail); }});
+        globalThis.asked = bank.ask("Hold", {{seconds: 60}}).catch((error) => [error.name, error.message]);
+        await new Promise((resolve) => setTimeout(resolve, 700));
+        globalThis.lived = bank.isOpen;
+    """)
+    server.pause()
+    told = page.run("""
+        const begun = performance.now();
+        return [lived, await asked, await ended, performance.now() - begun < 2000];
+    """)
+
+    reason = "the server gave no sign of life for 500 ms"
+    assert told == [True, ["ConnectionLost", reason], {"reason": reason, "wasClean": False}, True]

@@ -17,6 +17,7 @@ from tomada.messenger import Repertoire
 from tomada.protocol import State
 from tomada.protocol.metadata import milliseconds
 from tomada.settings import FIRST_PAUSE, LONGEST_PAUSE, TLS, Deadlines, Limits
+from tomada.telemetry import late
 from tomada.transports import Options, blocking
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tomada.app import App, Handler, Hook
     from tomada.message import Message, Request
     from tomada.protocol import TypeEntry
+    from tomada.telemetry import ConnectionStatistics
     from tomada.transports import Credentials, Identity
 
 ReplyT = TypeVar("ReplyT")
@@ -43,6 +45,7 @@ class Connection:
         self._peer = address
         self._connected = connected
         pump.connection = self
+        pump.lifetime.peer = address
 
     def ask(self, request: Request[ReplyT], *, timeout: float | None = None) -> ReplyT:
         """The server's reply to `request`. See `tomada.Connection.ask`.
@@ -66,6 +69,7 @@ class Connection:
             pump.flush(deadline)
             # Late is late, by the clock of this end or by the server's.
             if not (id_ and pump.until(answer.done, deadline)) or (timeout is not None and answer.is_late):
+                late("ask", timeout or 0, self._peer)
                 raise TimedOut(f"no reply to {type(request).__name__} from {self._peer} within {timeout:g} s")
             return answer.result()  # type: ignore[no-any-return] # decoded as the reply of this request
         finally:
@@ -197,6 +201,11 @@ class Connection:
     def refusals(self) -> tuple[TomadaError, ...]:
         """Why the server refused one-way messages of this end, the last hundred reasons."""
         return self._pump.refusals
+
+    def statistics(self) -> ConnectionStatistics:
+        """What the connection has done so far; also when it has ended."""
+        with self._pump.state:
+            return self._pump.lifetime.statistics(self._pump.calls.running)
 
     @property
     def peer_types(self) -> dict[str, TypeEntry]:

@@ -10,6 +10,8 @@ from tomada.endpoint import log
 from tomada.errors import InvalidMessage, RemoteError, TimedOut
 from tomada.messenger import MISSED_TURN, WRONG_REPLY
 from tomada.protocol import FailureCode
+from tomada.telemetry import RequestEnded
+from tomada.telemetry.spans import measured
 from tomada.threads import Threads
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ class Calls:
         limits: `Limits.threads` run at once, `Limits.waiting` one-way messages wait.
     """
 
-    __slots__ = ("_greeted", "_limits", "_lock", "_oneway", "_pump", "_threads")
+    __slots__ = ("_greeted", "_limits", "_lock", "_oneway", "_pump", "_threads", "running")
 
     def __init__(self, pump: Pump, limits: Limits) -> None:
         self._pump = pump
@@ -70,6 +72,8 @@ class Calls:
         self._greeted = Event()
         self._lock = Lock()
         self._oneway = 0
+        self.running = 0
+        """How many handlers have begun."""
         self._threads: Threads | None = None
 
     def greeted(self) -> None:
@@ -102,17 +106,25 @@ class Calls:
         if id_ and self._pump.engine.is_late(id_, monotonic()):
             self._pump.answer(lambda: self._pump.engine.refuse(id_, FailureCode.DEADLINE, "", MISSED_TURN))
             return
+        with self._lock:
+            self.running += 1
         try:
-            value = route.call(message, self._pump.connection)
+            value = self._call(route, message)
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is answered, and told to the log
             self._raised(route, id_, error)
         else:
             if id_:
                 self._pump.answer(lambda: self._reply(route, id_, value))
         finally:
-            if not id_:
-                with self._lock:
-                    self._oneway -= 1
+            with self._lock:
+                self.running -= 1
+                self._oneway -= not id_
+
+    def _call(self, route: Route, message: Any) -> Any:
+        if not RequestEnded.subscribers:
+            return route.call(message, self._pump.connection)
+        with measured(route.name, self._pump.connection.peer):
+            return route.call(message, self._pump.connection)
 
     def _raised(self, route: Route, id_: int, error: BaseException) -> None:
         peer = self._pump.connection.peer

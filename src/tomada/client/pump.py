@@ -15,11 +15,13 @@ from threading import Condition, Event, Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Any, Final
 
 from tomada.client.calls import Answer, Calls
+from tomada.client.lifetime import Lifetime
 from tomada.endpoint import SOFTWARE, log
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, TomadaError
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger, Repertoire, Route
 from tomada.protocol import Engine, GoodbyeCode, Hello, PeerLimits, Role, State, Welcome
 from tomada.protocol.state import FINAL
+from tomada.telemetry import late
 from tomada.transports import blocking, readiness
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 _READ_BYTES: Final = 65_536
 _QUIET_SECONDS: Final = 0.05
 _WATCH_SECONDS: Final = 0.25
+_LOOKS: Final = 16
+"""So often between two heartbeats, at least, the keeper looks whether something is late."""
 
 
 class Pump:
@@ -63,6 +67,7 @@ class Pump:
         "connection",
         "engine",
         "inbox",
+        "lifetime",
         "messenger",
         "opened",
         "ping_count",
@@ -88,6 +93,7 @@ class Pump:
         self.at_end: Callable[[], None] = lambda: None
         """Called once, in the keeper thread, when the connection has ended."""
         self.calls = Calls(self, limits)
+        self.lifetime = Lifetime(self.engine, connected, deadlines)
         self._connected = connected
         self._limits = limits
         self._deadlines = deadlines
@@ -107,9 +113,10 @@ class Pump:
         try:
             self.flush(deadline)
             if not self.until(self.opened.done, deadline):
-                late = f"no handshake within {self._deadlines.handshake:g} s"
-                self.opened.set_exception(HandshakeFailed(late))
-                self._end(late)
+                late("handshake", self._deadlines.handshake, self.lifetime.peer)
+                reason = f"no handshake within {self._deadlines.handshake:g} s"
+                self.opened.set_exception(HandshakeFailed(reason))
+                self._end(reason)
             self.opened.result()
         except BaseException:
             self._end("the program gave up connecting")
@@ -137,17 +144,13 @@ class Pump:
             while not done():
                 if deadline is None:
                     self._read(self._connected.recv)
-                elif self._wait(deadline):
+                elif (left := deadline - time.monotonic()) > 0 and readiness.wait(self._connected, left):
                     self._read(self._receive_some)
                 else:
                     return False
         finally:
             self._stop_reading()
         return True
-
-    def _wait(self, deadline: float) -> bool:
-        left = deadline - time.monotonic()
-        return left > 0 and readiness.wait(self._connected, left)
 
     def _follow(self, done: Callable[[], bool], deadline: float | None) -> bool:
         """Wait for the leader to deliver, or to give up the lead."""
@@ -173,14 +176,16 @@ class Pump:
         try:
             data = receive(_READ_BYTES)
         except (OSError, HandshakeFailed) as error:
-            self._end(f"the connection was lost: {error}", refused=isinstance(error, HandshakeFailed))
+            self._end(f"the connection was lost: {error}", refused=isinstance(error, HandshakeFailed), is_wrong=True)
             return
         if data is None:
             return
         try:
             with self.state:
                 if data:
-                    self.messenger.receive(data, time.monotonic())
+                    now = self.lifetime.heard_at = time.monotonic()
+                    self.lifetime.received_bytes += len(data)
+                    self.messenger.receive(data, now)
                 else:
                     self.engine.receive_end()
                 self._part_when_idle()
@@ -188,7 +193,7 @@ class Pump:
                     self._turn.notify_all()
         except Exception:  # noqa: BLE001 - told to the log
             log.exception("%s: this end failed", self.connection.peer)
-            self._end("this end failed; its log says more")
+            self._end("this end failed; its log says more", is_wrong=True)
         except BaseException:
             self.interrupted()
             raise
@@ -212,7 +217,7 @@ class Pump:
                 if not self._send(deadline, wait=wait):
                     return
             except OSError as error:
-                self._end(f"the connection was lost: {error}")
+                self._end(f"the connection was lost: {error}", is_wrong=True)
                 return
             except BaseException:
                 self.interrupted()
@@ -223,17 +228,17 @@ class Pump:
     def _acquire_sending(self, deadline: float | None, *, wait: bool) -> bool:
         if not wait:
             return self._sending.acquire(blocking=False)
-        if deadline is None:
-            return self._sending.acquire()
-        return self._sending.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        return self._sending.acquire(timeout=-1 if deadline is None else max(0.0, deadline - time.monotonic()))
 
     def _send(self, deadline: float | None, *, wait: bool) -> bool:
         if not self._rest:
             with self.state:
                 self._rest = memoryview(self.engine.take())
+            self.lifetime.taken_bytes += len(self._rest)
         while self._rest:
             sent = blocking.send_some(self._connected, self._rest)
             self._rest = self._rest[sent:]
+            self.lifetime.sent_bytes += sent
             if not sent and not (wait and self._wait_to_send(deadline)):
                 return False
         return True
@@ -262,7 +267,7 @@ class Pump:
         try:
             self._watch()
         finally:
-            self._end("this end failed")  # without effect where the connection is over, as it should be
+            self._end("this end failed", is_wrong=True)  # without effect where the connection is over, as it should be
             # `_end` has woken all who used the socket; its number must not become another's while one still does.
             with self._sending, self._reading:
                 self._connected.close()
@@ -270,15 +275,19 @@ class Pump:
 
     def _watch(self) -> None:
         """Read while nobody waits. Not while calls come thick and fast: then it would only wake up for nothing."""
+        patience = min(_WATCH_SECONDS, self._deadlines.heartbeat / _LOOKS)
         while not self._over.wait(_QUIET_SECONDS):
             with self.state:
-                self.engine.expired(time.monotonic(), self._deadlines.handshake, self._deadlines.frame)
+                reason = self.lifetime.look(time.monotonic())
+            if reason:
+                self._end(reason, is_wrong=True)
+                return
             if self.engine.unsent or self._rest:
                 self.flush(wait=False)
             self.end_if_final()
             if time.monotonic() - self._active < _QUIET_SECONDS or self._reading.locked():
                 continue
-            if readiness.wait(self._connected, _WATCH_SECONDS) and self._reading.acquire(blocking=False):
+            if readiness.wait(self._connected, patience) and self._reading.acquire(blocking=False):
                 try:
                     self._read(self._receive_some)
                 finally:
@@ -286,7 +295,7 @@ class Pump:
 
     def interrupted(self) -> None:
         """Ctrl-C came in the middle of something: nobody knows what has been done, so nothing more can be said."""
-        self._end("interrupted")
+        self._end("interrupted", is_wrong=True)
 
     def end_if_final(self) -> None:
         """Take the consequences where the protocol has come to its end."""
@@ -298,7 +307,7 @@ class Pump:
         if self.engine.state is State.LEFT and self.engine.idle:
             self.engine.leave(GoodbyeCode.CLOSED, "")
 
-    def _end(self, reason: str, *, refused: bool = False) -> None:
+    def _end(self, reason: str, *, refused: bool = False, is_wrong: bool = False) -> None:
         """The connection is over: all that waits for it fails."""
         with self._turn:
             if self.is_over:
@@ -313,8 +322,7 @@ class Pump:
                 kind = HandshakeFailed if self.engine.heard or refused else ConnectFailed
                 self.opened.set_exception(kind(self.engine.reason))
             self._turn.notify_all()
-        if self.engine.state is State.FAILED or self.engine.cut:
-            log.warning("%s: closed: %s", self.connection.peer, self.engine.reason)
+        self.lifetime.tell_end(is_wrong=is_wrong and not is_parting)
         # Closing would not wake the threads that wait on the socket.
         with suppress(OSError):
             self._connected.shutdown(socket.SHUT_RDWR)
@@ -331,8 +339,8 @@ class Pump:
         self.flush(deadline)
         self.end_if_final()
         if not self.until(self._over.is_set, deadline):
-            log.warning("%s: cut: not closed within %g s", self.connection.peer, self._deadlines.drain)
-            self._end(f"not closed within {self._deadlines.drain:g} s")
+            late("drain", self._deadlines.drain, self.lifetime.peer)
+            self._end(f"not closed within {self._deadlines.drain:g} s", is_wrong=True)
         if self._keeper is not None and self._keeper is not current_thread():
             self._keeper.join()
 
@@ -345,6 +353,7 @@ class Pump:
 
     def opened_by(self, peer: Hello | Welcome) -> None:
         """The handshake is complete."""
+        self.lifetime.tell_open()
         self.opened.set_result(peer)
 
     def handle(self, route: Route, message: Any, id_: int) -> None:

@@ -20,23 +20,14 @@ BACKLOG: Final = 1024
 class Inherited:
     """Bound sockets by the address that asks for them. Each is given out once, and then belongs to who took it."""
 
-    __slots__ = ("_all", "_waiting")
+    __slots__ = ("_waiting",)
 
     def __init__(self) -> None:
-        self._all: list[socket.socket] = []
         self._waiting: dict[Address, deque[tuple[socket.socket, ...]]] = {}
 
     def add(self, address: Address, sockets: tuple[socket.socket, ...]) -> None:
         """Keep these for who asks for `address`; none at all: it is served by another process, and not here."""
-        if not self._all:
-            os.register_at_fork(after_in_child=self._let_go)
-        self._all += sockets
         self._waiting.setdefault(address, deque()).append(sockets)
-
-    def _let_go(self) -> None:
-        """A process that is forked from this one accepts nothing, and must not keep a socket open."""
-        for own in self._all:
-            own.close()
 
     def take(self, address: Address) -> tuple[socket.socket, ...] | None:
         """Those for `address`, which listen from now on; ``None`` where it is to be bound here."""

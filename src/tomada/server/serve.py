@@ -98,7 +98,7 @@ class Serving(Opening[Server]):
         return [place for place in places if place[0].scheme != "memory"]
 
     def prepare(self, *, forget: Callable[[], None] | None = None) -> None:
-        """What is to be done before there is an event loop, in a process that is the server's own.
+        """Do what must be done before there is an event loop, in a process that is the server's own.
 
         Args:
             forget: Called in processes that are forked from this one: closes what is not theirs.
@@ -115,6 +115,7 @@ class Serving(Opening[Server]):
                 if forget is not None:
                     forget()
 
+            # What forks the children is itself forked, from a process that has no loop.
             self._app.check(Connection)
             self._template = template_of(self._app, self._plan(), forget_all)
 
@@ -153,6 +154,7 @@ class Serving(Opening[Server]):
             from tomada.server.children.front import Front  # noqa: PLC0415 - as above
 
             front = Front(app, self._plan(), self._template)
+            self._template = None
         has_datagrams = app.datagram_handlers or len(Datagrams.left(self._addresses)) < len(self._addresses)
         started = app if front is None or has_datagrams else None  # else only the children start it
         endpoint = Endpoint(Role.ACCEPTING, started, self._limits, self._deadlines, Connection)

@@ -13,7 +13,7 @@ from tomada.endpoint import SUBPROTOCOL
 from tomada.link import Link
 from tomada.server.connection_threads import ConnectionThreads, Place
 from tomada.server.datagrams import Datagrams
-from tomada.server.statistics import ServerStatistics
+from tomada.server.statistics import ServerStatistics, counted
 from tomada.server.streams import streams_of
 from tomada.watchdog import Watchdog
 
@@ -133,25 +133,12 @@ class Server:
 
     def statistics(self) -> ServerStatistics:
         """What the server has done so far; also when it is closed."""
-        endpoint, admission = self._endpoint, self._options.admission
-        tally = endpoint.tally
-        return ServerStatistics(
-            addresses=tuple(map(str, self.addresses)),
-            seconds=endpoint.loop.time() - self._started_at,
-            connections=tally.messages,
-            streams=tally.streams,
-            handshakes=0 if admission is None else admission.greeting,
-            handlers=len(endpoint.tasks),
-            accepted=0 if admission is None else admission.accepted,
-            opened=tally.opened,
-            failed=tally.failed,
-            turned_away={} if admission is None else dict(admission.turned_away),
-            datagrams={str(address): counted for address, counted in self.datagram_statistics.items()},
-        )
+        seconds = self._endpoint.loop.time() - self._started_at
+        return counted(self._endpoint, self._options.admission, self._datagrams, self.addresses, seconds)
 
     @property
     def failed(self) -> asyncio.Future[ChildrenFailed] | None:
-        """Done when connections cannot be served any more, and why; with ``isolation="process"`` alone."""
+        """Where connections are served in child processes: done when there can be none any more, and why."""
         return None if self._front is None else self._front.failed
 
     def reload_certificates(self) -> None:

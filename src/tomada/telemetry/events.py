@@ -98,7 +98,8 @@ class ConnectionEnded(Event, frozen=True, kw_only=True):
     """How long it was open."""
     reason: str
     is_wrong: bool
-    """Whether it ended otherwise than by a goodbye or an orderly end."""
+    """Whether it ended by a fault: of the peer, of the network, of this end, or by a deadline. Where a peer has only
+    closed its end, there is none."""
     received_bytes: int
     sent_bytes: int
     received_messages: int = 0

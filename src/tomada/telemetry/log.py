@@ -107,7 +107,10 @@ _LINES: Final[dict[type[Event], tuple[Callable[..., int], Callable[..., str]]]] 
 
 
 def _tell(event: Event) -> None:
-    how_loud, _ = _LINES[type(event)]
+    line = _LINES.get(type(event))
+    if line is None:
+        return  # a class of somebody else, below one of these
+    how_loud, _ = line
     level = how_loud(event)
     if not _log.isEnabledFor(level):
         return

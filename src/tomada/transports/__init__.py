@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import sys
-from array import array
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -27,6 +25,7 @@ from tomada.transports.admission import Admission, Admitted, Ticket
 from tomada.transports.credentials import Credentials
 from tomada.transports.credentials import credentials as credentials_of
 from tomada.transports.datagrams.transport import DatagramStatistics
+from tomada.transports.held import held_by_kernel
 from tomada.transports.keepalive import keep_alive
 from tomada.transports.layer import End
 from tomada.transports.listener import Listener
@@ -234,12 +233,4 @@ def reset(transport: asyncio.Transport) -> None:
 def unacknowledged(transport: asyncio.BaseTransport) -> int:
     """Bytes that the kernel holds for the peer, which has not confirmed them; 0 where the system does not tell."""
     own = transport.get_extra_info("socket")
-    if own is None or sys.platform != "linux":
-        return 0
-    import termios  # noqa: PLC0415 - there is none on Windows
-    from fcntl import ioctl  # noqa: PLC0415 - as above
-
-    left = array("i", [0])
-    with suppress(OSError, ValueError):  # it is gone
-        ioctl(own.fileno(), termios.TIOCOUTQ, left)
-    return left[0]
+    return 0 if own is None else held_by_kernel(own.fileno())

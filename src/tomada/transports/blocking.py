@@ -12,6 +12,7 @@ from tomada.telemetry import late
 from tomada.transports import happy_eyeballs, stack, tcp, unix
 from tomada.transports.credentials import Credentials
 from tomada.transports.credentials import credentials as credentials_of
+from tomada.transports.held import held_by_kernel
 from tomada.transports.readiness import AT_ONCE
 from tomada.transports.tls.blocking import TLSSocket
 from tomada.transports.tls.identity import Identity, identity_of
@@ -141,6 +142,11 @@ def alpn(connected: Connected) -> str | None:
 
 def _carrier(connected: Connected) -> Carrier:
     return connected if isinstance(connected, socket.socket | TLSSocket) else connected.below
+
+
+def unacknowledged(connected: Connected) -> int:
+    """Bytes that the kernel holds for the peer, which has not confirmed them; 0 where the system does not tell."""
+    return held_by_kernel(connected.fileno())
 
 
 def send_some(to: Connected, data: memoryview) -> int:

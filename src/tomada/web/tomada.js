@@ -45,6 +45,9 @@ const BUFFERED_BYTES = 1_048_576;
 const BUFFER_CHECK = 10;
 const HANDSHAKE_TIME = 5_000;
 const DRAIN_TIME = 10_000;
+const HEARTBEAT = 30_000;
+/** A timer that is so late, in milliseconds, was held back, and so may be what has come meanwhile. */
+const HELD_BACK = 1_000;
 const FIRST_PAUSE = 250;
 const LONGEST_PAUSE = 30_000;
 const DEEPEST_TYPE = 32;
@@ -640,6 +643,9 @@ class Link {
   #queued = 0;
   #isScheduled = false;
   #check = 0;
+  #heardAt = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #beat;
   #rest = new Uint8Array(0);
   #nextId = 1;
   #pingCount = 0;
@@ -671,6 +677,38 @@ class Link {
         else reject(new ConnectFailed(`could not connect to ${url}: ${this.reason}`));
       };
     });
+  }
+
+  /**
+   * Asks a server that is silent for `interval` milliseconds for a sign, and gives it up where it gives none for as long
+   * again.
+   *
+   * @param {number} interval
+   */
+  watch(interval) {
+    if (!(interval < Infinity)) return;
+    let isAsked = false;
+    let due = 0;
+    /** @param {number} pause */
+    const lookIn = (pause) => {
+      due = performance.now() + pause;
+      this.#beat = setTimeout(look, pause);
+    };
+    const look = () => {
+      const now = performance.now();
+      const left = this.#heardAt + interval - now;
+      if (left > 0) {
+        isAsked = false;
+        lookIn(left);
+      } else if (!isAsked) {
+        isAsked = true;
+        this.#control(Kind.PING);
+        lookIn(interval);
+      } else if (now - due > HELD_BACK) lookIn(HELD_BACK);
+      else this.#fail(`the server gave no sign of life for ${2 * interval} ms`);
+    };
+    this.#heardAt = performance.now();
+    lookIn(interval);
   }
 
   #hello() {
@@ -938,6 +976,7 @@ class Link {
     for (const controller of this.#answering.values()) controller.abort(new ConnectionLost(this.reason));
     for (const pong of this.#pings.values()) pong();
     clearTimeout(this.#check);
+    clearTimeout(this.#beat);
     this.#letStart();
     this.#opened();
     if (wasOpen) this.#owner.lost(this, this.reason, isOrderly);
@@ -951,6 +990,7 @@ class Link {
       this.#fail("the server sent text, and this protocol is binary");
       return;
     }
+    this.#heardAt = performance.now();
     let bytes = new Uint8Array(data);
     if (this.#rest.length > 0) bytes = joined([this.#rest, bytes]);
     try {
@@ -1205,6 +1245,8 @@ function joined(parts) {
  * @typedef {object} ConnectOptions
  * @property {boolean} [reconnect] Connect again when the connection is lost, until `close`; by default it stays lost.
  * @property {number} [timeout] Milliseconds that one attempt may take; 5,000 by default.
+ * @property {number} [heartbeat] After so many milliseconds of silence the server is asked for a sign, and after twice as
+ *   many the connection is lost; 30,000 by default, `Infinity` is never.
  * @property {typeof WebSocket} [WebSocket] The class to use where the platform has none, such as that of the package ws.
  */
 
@@ -1258,6 +1300,7 @@ export class Connection extends EventTarget {
     await link.open(this.#url, this.#options.timeout ?? HANDSHAKE_TIME);
     this.#link = link;
     this.#reason = "";
+    link.watch(this.#options.heartbeat ?? HEARTBEAT);
     if (this.#isClosing) link.leave();
   }
 
