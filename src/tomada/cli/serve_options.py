@@ -70,6 +70,8 @@ def _marks(text: str) -> tuple[int, int]:
     start, colon, full = text.partition(":")
     if not colon:
         raise typer.BadParameter(f"{text!r} has no two numbers: write START:FULL, as 512:1024")
+    if count(start) > count(full):
+        raise typer.BadParameter(f"{text!r} drops all before it drops some: START must not be above FULL")
     return count(start), count(full)
 
 
@@ -148,9 +150,16 @@ LIMITS = Group(
 )
 """What `Limits` has."""
 
+
+def _workers(**values: Any) -> Workers:
+    if values and "workers" not in values:
+        raise ValueError("--placement and --worker-timeout are about workers: add --workers, and how many")
+    return Workers(**values)
+
+
 WORKERS = Group(
     "Workers",
-    Workers,
+    _workers,
     {
         "workers": Choice(
             "--workers",
