@@ -111,7 +111,9 @@ DEADLINES = Group(
         "heartbeat": _deadline(
             "--heartbeat", "heartbeat", "A silent peer is asked for a sign; after twice as long it is dead."
         ),
-        "idle": _deadline("--idle-timeout", "idle", "A connection on which nothing was exchanged."),
+        "idle": _deadline(
+            "--idle-timeout", "idle", "A connection on which nothing was exchanged, not even heartbeats."
+        ),
         "progress": _deadline("--write-timeout", "progress", "A peer that takes nothing of what waits to be sent."),
         "drain": _deadline("--drain", "drain", "What is under way when the server stops."),
         "turn": _deadline("--turn", "turn", "A handler that keeps the event loop to itself for longer is reported."),
