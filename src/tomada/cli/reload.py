@@ -26,7 +26,7 @@ def reload(
     server: Annotated[
         str,
         typer.Argument(
-            metavar="[PID_OR_NAME]",
+            metavar="PID_OR_NAME",
             help="Which server, where several run: its process id, the name of its application or of its file.",
             show_default=False,
         ),
