@@ -60,7 +60,7 @@ class Serving(Opening[Server]):
         if isolation not in get_args(Isolation):
             raise ValueError(f"isolation is {isolation!r}, it must be one of {', '.join(get_args(Isolation))}")
         if children is not None and isolation != "process":
-            raise ValueError(f"children are there with isolation='process', not with {isolation!r}; leave one away")
+            raise ValueError(f"isolation is {isolation!r}, and children are of 'process': change it, or leave them out")
         if not (addresses or app.has_addresses):
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
         super().__init__(self._serve)
