@@ -428,10 +428,10 @@ def test_a_loop_that_a_program_runs_by_itself(told: Told) -> None:
     loop = uvloop.new_event_loop()
 
     async def main() -> None:
-        dog = Watchdog(loop, TURN, {}, lambda: True)
+        dog = Watchdog(loop, LONG / 2, {}, lambda: True)
         dog.start()
         await asyncio.sleep(TURN / 2)
-        for _ in range(40):
+        for _ in range(60):
             loop.call_soon(busy, 0.005)
         await asyncio.sleep(TURN)
         time.sleep(LONG)  # noqa: ASYNC251 - that is what it is about

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 import tomada
+from benchmarks.faults.table import Row, show
 
 _APP = """
 import asyncio, tomada
@@ -123,13 +124,19 @@ async def one_each(load: Load) -> None:
         await load.ask(connection)
 
 
-async def reload_often(reloads: int, workers: int, placement: str = "spread") -> tuple[list[float], list[Load]]:
-    """Reload a server with that many workers so often under load: the seconds that each took, and the clients."""
+async def reload_often(reloads: int, workers: int, *words: str) -> tuple[list[float], list[Load]]:
+    """Reload a server with that many workers so often under load: the seconds that each took, and the clients.
+
+    Args:
+        reloads: How often.
+        workers: Of the server.
+        words: Further options of ``tomada serve``.
+    """
     with tempfile.TemporaryDirectory(prefix="tomada-") as name:
         folder = Path(name)
         app = folder / "reloaded.py"
         app.write_text(_APP)
-        command = ["-m", "tomada", "serve", str(app), "--workers", str(workers), "--placement", placement, "--json"]
+        command = ["-m", "tomada", "serve", str(app), "--workers", str(workers), *words, "--json"]
         binds = ["--bind", "tcp://127.0.0.1:0", "--bind", f"unix://{folder}/reloaded.sock"]
         server = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -178,8 +185,8 @@ def _loads(tcp: str, unix: str) -> list[Load]:
     ]
 
 
-def show(seconds: list[float], loads: list[Load]) -> None:
-    """Print the table."""
+def describe(seconds: list[float], loads: list[Load]) -> None:
+    """Print what each kind of clients has seen."""
     table = Table(title=f"{len(seconds)} reloads under load, {sum(seconds) / len(seconds):.2f} s each")
     for column in ("clients", "answered", "failed", "connections", "refused", "slowest answer", "versions seen"):
         table.add_column(column, justify="left" if column == "clients" else "right")
@@ -207,11 +214,20 @@ def main() -> int:
     parser.add_argument("--reloads", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--placement", choices=("spread", "shared"), default="spread")
+    parser.add_argument("--isolation", choices=("task", "thread", "process"), default="task")
     arguments = parser.parse_args()
+    words = ("--placement", arguments.placement, "--isolation", arguments.isolation)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        seconds, loads = runner.run(reload_often(arguments.reloads, arguments.workers, arguments.placement))
-    show(seconds, loads)
-    return int(any(load.counts.failed or load.counts.refused for load in loads))
+        seconds, loads = runner.run(reload_often(arguments.reloads, arguments.workers, *words))
+    describe(seconds, loads)
+    answered = sum(load.counts.answered for load in loads)
+    print(f"{answered:,} requests answered, {sum(load.counts.connections for load in loads):,} connections")
+    return show(
+        [
+            Row("requests that failed", 0, sum(load.counts.failed for load in loads)),
+            Row("connections refused", 0, sum(load.counts.refused for load in loads)),
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -88,9 +88,6 @@ class Places:
                 who.in_line = True
                 self._line.append(who)
         self.is_full = bool(self._line) or self.taken >= self._most
-        self._serve_again()
-
-    def _serve_again(self) -> None:
         if self._line:
             self._serve_soon()
 
@@ -129,7 +126,7 @@ class Room:
         self._is_over = False
         """Whether connections wait until there is room again."""
         self.total = 0
-        """Bytes that wait, as counted last."""
+        """Bytes that wait, as counted last: never fewer than there are but for a portion in each, perhaps more."""
 
     def weigh(self, holder: Holder) -> None:
         """Count what `holder` holds by now."""
@@ -166,6 +163,7 @@ class Room:
         for holder in tuple(self._held):
             holder.squeeze(squeezed=True)
         self._cut_largest()
+        self._relax()
 
     def _go_on(self, holder: Holder) -> None:
         holder.squeeze(squeezed=holder in self._held)

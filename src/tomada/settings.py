@@ -65,10 +65,12 @@ class Limits(_Settings, frozen=True, kw_only=True):
     """How many connections have a thread of their own at once, where the server is so asked; further callers wait to be
     accepted."""
     all_handlers: int = 65_536
-    """How many handlers run at once for all connections of a server; further messages wait."""
+    """How many handlers run at once for all connections of a server; further messages wait, and the connections take
+    turns."""
     all_buffer_bytes: int = 268_435_456
-    """How much may wait to be sent in all connections of a server; above it each is read no more until it has sent what
-    waits."""
+    """How much may wait in all connections of a server: to be sent, for the rest of its message, or to be received from
+    byte streams. Above it no connection in which something waits is read; at twice as much the one in which the most
+    waits is cut, and so on."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,15 +1,14 @@
 """Finds out which handler keeps the event loop to itself.
 
-The loop notes the time about every quarter of a turn, by a timer of its own; where two notes are more than a turn
-apart, somebody has blocked it. A thread looks meanwhile where the loop's thread stands: who stood there for all that
-time it was. So one long step is told from many short ones, of which each for itself blocks nobody.
+A thread looks about four times per turn where the loop's thread stands. Who stands there, and still does when it looks
+again, and meanwhile the loop has not done what the thread has asked of it, is in one long step. So it is told from many
+short ones, of which each for itself blocks nobody; and a loop that sleeps is left to sleep.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections import deque
 from math import inf
 from threading import Event, Thread, get_ident
 from time import monotonic, process_time
@@ -22,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import CodeType, FrameType
 
-_STEPS: Final = 4
-"""So many times per turn the loop notes the time, and the thread looks."""
+_LOOKS: Final = 4
+"""So many times per turn the thread looks."""
 _CLOSER: Final = 5
-"""Where the loop is late the thread looks so many times as often."""
+"""Where it has found the same twice it looks so many times as often."""
 _REST: Final = 1.0
-"""Where nothing could run the thread looks so often, in seconds, and the loop notes nothing."""
+"""Where nothing could run it asks so often whether that is still so, in seconds."""
 _STILL: Final = 5.0
 """A block that lasts is reported after so many seconds, and then whenever it has lasted twice as long."""
 _QUIET: Final = 10.0
@@ -61,28 +60,25 @@ class Watchdog:
         seconds: Whoever keeps the loop for longer is reported; `inf`: nobody is. What takes less than three quarters of
             it never is, unless the machine is too busy to look.
         names: What handlers are called, by their code. Whatever else blocks is told by the function that the loop ran.
-        is_needed: Whether anything could run at present; asked in the loop's thread and in the watchdog's. While
-            nothing could the loop is left to sleep, and `wake` must be called before the first thing does.
+        is_needed: Whether anything could run at present; asked from the watchdog's thread. While nothing could it
+            looks nowhere, and `wake` must be called before the first thing runs.
     """
 
     __slots__ = (
+        "_answered",
         "_base",
-        "_best",
         "_current",
-        "_gaps",
         "_ident",
+        "_is_asking",
         "_is_resting",
         "_is_stopped",
         "_looked",
         "_loop",
         "_needed_at",
         "_seconds",
-        "_seen",
         "_step",
         "_stirred",
         "_thread",
-        "_ticked",
-        "_timer",
         "_told",
         "is_needed",
         "names",
@@ -97,26 +93,22 @@ class Watchdog:
     ) -> None:
         self._loop = loop
         self._seconds = seconds
-        self._step = seconds / _STEPS
+        self._step = seconds / _LOOKS
         self.names = names
         self.is_needed = is_needed
         self._stirred = Event()
         self._told: dict[tuple[str, str], _Told] = {}
         self._thread: Thread | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._is_stopped = False
         self._is_resting = False
-        self._forget()
-
-    def _forget(self) -> None:
+        self._is_asking = False
+        """Whether the loop has been asked for a sign, and has not given it."""
+        self._answered = self._looked = self._needed_at = 0.0
         self._ident: int | None = None
+        """Of the loop's thread; known with its first sign."""
         self._base: FrameType | None = None
-        """Who runs the loop, where that is not asyncio: all above it in the stack is the loop's work."""
-        self._gaps: deque[tuple[float, float]] = deque(maxlen=_MOST)
-        """When the loop was late: from one note to the next."""
-        self._ticked = self._seen = self._looked = self._needed_at = 0.0
+        """Who runs the loop, where that is not asyncio: what is above it in the stack is the loop's work."""
         self._current: _Span | None = None
-        self._best: tuple[_Span, float] | None = None
 
     def start(self) -> None:
         """Begin to watch; in the loop's thread."""
@@ -138,11 +130,9 @@ class Watchdog:
             return
         self._is_stopped = True
         self._stirred.set()
-        if self._timer is not None:
-            self._timer.cancel()
         if self._thread is not None:
             self._thread.join(_REST)
-        self._forget()
+        self._base = self._current = None
         if company:
             company[0]._lead()  # noqa: SLF001 - its own class
         else:
@@ -151,53 +141,49 @@ class Watchdog:
     def wake(self) -> None:
         """Something is about to run; in the loop's thread."""
         for first in _company.get(id(self._loop), ())[:1]:
-            first._rise()  # noqa: SLF001 - its own class
+            if first._is_resting:  # noqa: SLF001 - its own class
+                first._rise()  # noqa: SLF001 - as above
 
     def _lead(self) -> None:
-        self._ticked = self._needed_at = monotonic()
-        self._timer = self._loop.call_later(0, self._tick)
+        self._rise()
+        self._is_asking = True
+        self._loop.call_soon(self._sign)
         self._thread = Thread(target=self._watch, name="tomada watchdog", daemon=True)
         self._thread.start()
 
-    # In the loop's thread.
-
     def _rise(self) -> None:
-        if self._is_resting:
-            self._ticked = self._needed_at = monotonic()
-            self._timer = self._loop.call_later(self._step, self._tick)
-            self._is_resting = False
-            self._stirred.set()
+        self._looked = self._needed_at = monotonic()
+        self._is_resting = False
+        self._stirred.set()
 
-    def _tick(self) -> None:
-        now = monotonic()
+    def _sign(self) -> None:
+        """The loop goes on: the step that was under way has ended."""
+        if self._is_stopped:
+            return
         self._ident = get_ident()
         caller = sys._getframe(1)  # noqa: SLF001 - documented, and there is no other way
         self._base = None if _package(caller) == "asyncio" else caller
-        if now - self._ticked > self._seconds:
-            self._gaps.append((self._ticked, now))
-        self._ticked = now
-        if self._is_any_needed():
-            self._needed_at = now
-        elif now - self._needed_at > _REST:
-            self._is_resting = True
-            return
-        self._timer = self._loop.call_later(self._step, self._tick)
+        self._answered = monotonic()
+        self._is_asking = False
 
-    def _is_any_needed(self) -> bool:
-        return any(each.is_needed() for each in _company.get(id(self._loop), ()))
-
-    # In the watchdog's.
+    # In the watchdog's thread.
 
     def _watch(self) -> None:
         while not (self._is_stopped or self._loop.is_closed()):
             if self._is_resting or not self._loop.is_running():
                 self._stirred.wait(_REST)
                 self._stirred.clear()
-                if self._is_resting and self._is_any_needed() and not self._loop.is_closed():
-                    self._loop.call_soon_threadsafe(self._rise)
+                if self._is_resting and self._is_any_needed():
+                    self._rise()
                 continue
-            is_late = monotonic() - self._ticked > 1.5 * self._step
-            self._look(self._pause(self._step / _CLOSER if is_late else self._step))
+            current = self._current
+            is_same = current is not None and current.last > current.first
+            at = self._pause(self._step / _CLOSER if is_same else self._step)
+            if not self._is_stopped:
+                self._look(at)
+
+    def _is_any_needed(self) -> bool:
+        return any(each.is_needed() for each in _company.get(id(self._loop), ()))
 
     def _pause(self, seconds: float) -> float:
         """Sleep; the time since when what is found now may have been there.
@@ -213,19 +199,34 @@ class Watchdog:
         return begun + seconds if late > self._step and process_time() - used > late / 2 else now
 
     def _look(self, at: float) -> None:
-        if self._is_stopped:
-            return
+        """Note who runs. Where the loop has given its sign since, who ran before has ended: this is another step."""
         found = self._find()
-        self._note(found, at)
-        while self._gaps:
-            self._judge(*self._gaps.popleft())
-        if self._ticked != self._seen:
-            self._seen = self._ticked
-            self._best = None
+        is_asking, answered, now = self._is_asking, self._answered, monotonic()
         current = self._current
-        if current is not None and monotonic() - current.first > current.told:
-            self._tell(current, monotonic() - current.first, is_over=False)
-            current.told *= 2
+        if current is not None and not (is_asking and found is not None and found.frame is current.frame):
+            self._judge(current, at if is_asking else answered)
+            current = None
+        if found is not None:
+            if current is None:
+                current = found
+                current.before, current.first = max(self._looked, answered), at
+                self._ask()
+            current.last, current.place = now, found.place
+            if now - current.first > current.told:
+                self._tell(current, now - current.first, is_over=False)
+                current.told *= 2
+        self._current = current
+        self._looked = at
+        if current is not None or self._is_any_needed():
+            self._needed_at = now
+        elif now - self._needed_at > _REST:
+            self._is_resting = True
+
+    def _ask(self) -> None:
+        """Let the loop give a sign when it is free."""
+        if not self._is_asking and not self._loop.is_closed():
+            self._is_asking = True
+            self._loop.call_soon_threadsafe(self._sign)
 
     def _find(self) -> _Span | None:
         """Where the loop's thread stands: the outermost function that is neither tomada's nor the loop's."""
@@ -248,35 +249,11 @@ class Watchdog:
     def _name(self, code: CodeType) -> str:
         return next((each.names[code] for each in _company.get(id(self._loop), ()) if code in each.names), "")
 
-    def _note(self, found: _Span | None, at: float) -> None:
-        """Keep who runs since when. Where the loop has noted the time since, it is another step."""
-        current, ticked = self._current, self._ticked
-        if current is not None and (found is None or found.frame is not current.frame or ticked > current.last):
-            if self._best is None or at - current.before > self._best[1] - self._best[0].before:
-                self._best = current, at
-            current = None
-        if found is not None:
-            if current is None:
-                current = found
-                current.before, current.first = max(self._looked, ticked), at
-            current.last, current.place = at, found.place
-        self._current = current
-        self._looked = at
-
-    def _judge(self, begin: float, end: float) -> None:
-        """Report who ran for all, or most, of the time between two notes of the loop."""
-        candidates = [self._best] if self._best is not None else []
-        if self._current is not None:
-            candidates.append((self._current, end))
-        for span, until in candidates:
-            most = min(until, end) - max(span.before, begin)
-            least = min(until, end) - max(span.first, begin)
-            if most >= self._seconds and least >= self._seconds / 2:
-                self._tell(span, (most + least) / 2, is_over=True)
-                break
-        self._best = None
-        if self._current is not None and self._current.first < end:
-            self._current = None
+    def _judge(self, span: _Span, end: float) -> None:
+        """Report who ran for too long: surely for half of it, and by the looks before and after for all of it."""
+        most, least = end - span.before, min(span.last, end) - span.first
+        if most > self._seconds and least >= self._seconds / 2:
+            self._tell(span, (most + end - span.first) / 2, is_over=True)
 
     def _tell(self, span: _Span, seconds: float, *, is_over: bool) -> None:
         now = monotonic()
@@ -305,9 +282,8 @@ class _Span:
         self.place = place
         self.before = 0.0
         """When it did not run yet."""
-        self.first = 0.0
-        """When it was found first."""
-        self.last = 0.0
+        self.first = self.last = 0.0
+        """When it was found."""
         self.told = _STILL
         """When it is reported although it goes on, in seconds."""
 

@@ -5,10 +5,11 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from tomada import Deadlines, Limits
+from tomada import Children, Deadlines, Limits
 from tomada.cli.groups import count, grouped, seconds, size
 from tomada.cli.serve_options import (
     ACCESS,
+    CHILDREN,
     DEADLINES,
     LIMITS,
     Access,
@@ -91,6 +92,13 @@ def test_who_may_connect() -> None:
     assert ACCESS.build("a", values) == Access(unix_mode=0o660, allow_users=("ana", "rui"), unix_owner=":bank")
     with pytest.raises(typer.BadParameter, match="is no mode of a file"):
         ACCESS.choices["unix_mode"].read("rw")  # type: ignore[misc] # it has one
+
+
+def test_children_have_their_options() -> None:
+    assert CHILDREN.build("c", {f"c_{name}": None for name in CHILDREN.choices}) is None
+    assert set(CHILDREN.choices) == set(Children.__struct_fields__)
+    values = {**{f"c_{name}": None for name in CHILDREN.choices}, "c_memory_bytes": 1 << 28, "c_sandbox": True}
+    assert CHILDREN.build("c", values) == Children(memory_bytes=1 << 28, sandbox=True)
 
 
 def test_values_are_read() -> None:

@@ -102,7 +102,7 @@ def test_a_start_function_that_raises_shows_its_author_where(tmp_path: Path) -> 
         _, errors = server.communicate(timeout=20)
     assert server.returncode == 3
     assert "RuntimeError: no database" in errors
-    assert errors.rstrip().endswith("late_shop.py could not be started: its own error is above")
+    assert errors.rstrip().endswith("late_shop.py could not be started: RuntimeError: no database")
 
 
 def test_windows_has_no_workers(tomada: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:

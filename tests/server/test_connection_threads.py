@@ -12,7 +12,7 @@ import tomada.sync
 from tests.authority import Authority
 from tests.integration.conftest import Run
 from tests.integration.house import HERE
-from tomada.server.serve import Server
+from tomada.server.server import Server
 from tomada.telemetry import LimitStruck, Outcome
 
 LONGEST = 30

@@ -228,7 +228,7 @@ def test_who_is_not_admitted_is_told(run: Run, told: Told) -> None:
     async def main() -> None:
         limits = tomada.Limits(connections=1)
         async with tomada.serve(house(Stage()), HERE, limits=limits) as server, tomada.connect(server.addresses[0]):
-            with pytest.raises(tomada.HandshakeFailed, match="has 1 connections"):
+            with pytest.raises(tomada.HandshakeFailed, match="has 1 connection, "):
                 await tomada.connect(server.addresses[0])
             counted = server.statistics()
             assert (counted.accepted, counted.opened, counted.connections) == (2, 1, 1)
@@ -237,7 +237,7 @@ def test_who_is_not_admitted_is_told(run: Run, told: Told) -> None:
         (struck,) = told.of(LimitStruck)
         assert (struck.limit, struck.allowed, struck.outcome) == ("connections", 1, Outcome.REFUSED)
         refused = [event for event in told.of(HandshakeEnded) if event.reason]
-        assert [("has 1 connections" in event.reason, event.is_wrong) for event in refused] == [(True, True)]
+        assert [("has 1 connection, " in event.reason, event.is_wrong) for event in refused] == [(True, True)]
 
     run(main())
 

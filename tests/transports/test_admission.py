@@ -143,7 +143,7 @@ def test_connections_of_one_host(struck: list[LimitStruck]) -> None:
     admission = Admission(Limits(connections_per_host=1))
     opened(admission)
     assert admitted(admission).why_not() == (
-        "the server has 1 connections of 192.0.2.1, and takes no more of it; close one of them"
+        "the server has 1 connection of 192.0.2.1, and takes no more of it; close one of them"
     )
     opened(admission, HOSTS[1])
     called = admitted(admission)

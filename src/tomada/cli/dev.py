@@ -20,6 +20,7 @@ from tomada.cli.job import Job, be_quiet_at_a_terminal, check_system, log_to_sta
 from tomada.cli.output import Json, UsageError, errors_told
 from tomada.cli.serve_options import (
     AccessOptions,
+    ChildOptions,
     DeadlineOptions,
     IsolationChoice,
     IsolationOption,
@@ -58,6 +59,7 @@ def dev(
     authority: Authority = "",
     development: Development = False,
     isolation: IsolationOption = IsolationChoice.TASK,
+    children: ChildOptions,
     deadlines: DeadlineOptions,
     limits: LimitOptions,
     access: AccessOptions,
@@ -86,6 +88,7 @@ def dev(
             limits=limits,
             deadlines=deadlines,
             isolation=isolation.value,
+            children=children,
             access=access,
         )
         shown = Shown(as_json=as_json, option=" --tls-dev" if development else "", develops=True)

@@ -36,7 +36,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         limits: Of each process.
         deadlines: Of each connection.
         isolation: Where each connection is served.
-        children: How many child processes there are, and within what bounds.
+        children: The processes of connections, where they have some.
         access: Who may connect.
     """
 
@@ -48,7 +48,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     deadlines: Deadlines = Deadlines()
     isolation: Isolation = "task"
-    children: Children = Children()
+    children: Children | None = None
     access: Access = Access()
 
     def serving(self, app: App) -> Serving:
@@ -69,7 +69,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
                 limits=self.limits,
                 deadlines=self.deadlines,
                 isolation=self.isolation,
-                children=None if self.isolation != "process" and self.children == Children() else self.children,
+                children=self.children,
                 **msgspec.structs.asdict(self.access),
             )
         except ValueError as error:

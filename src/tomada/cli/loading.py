@@ -15,6 +15,7 @@ from tomada.cli.output import UsageError
 if TYPE_CHECKING:
     from types import ModuleType
 
+_LONGEST_SUMMARY = 300
 _LIBRARY = str(Path(asyncio.__file__).parents[1])
 """Where Python's own modules are, and, below, what is installed."""
 
@@ -69,3 +70,9 @@ def print_own(error: Exception) -> None:
     if at is None and not isinstance(error, SyntaxError):  # which names its place by itself
         at = error.__traceback__
     traceback.print_exception(type(error), error, at)
+
+
+def summary(error: Exception) -> str:
+    """An application's own error in one line."""
+    said = " ".join(str(error).split())[:_LONGEST_SUMMARY]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -13,6 +13,7 @@ import typer
 
 from tomada.errors import (
     AddressError,
+    ChildrenFailed,
     ConnectFailed,
     ConnectionLost,
     DeclarationError,
@@ -51,7 +52,7 @@ class UsageError(TomadaError):
 
 _CODES: tuple[tuple[tuple[type[TomadaError], ...], ExitCode], ...] = (
     ((UsageError, AddressError, DeclarationError), ExitCode.USAGE),
-    ((ConnectFailed, HandshakeFailed, ConnectionLost, ListenFailed), ExitCode.UNREACHED),
+    ((ConnectFailed, HandshakeFailed, ConnectionLost, ListenFailed, ChildrenFailed), ExitCode.UNREACHED),
     ((TimedOut,), ExitCode.TIMED_OUT),
 )
 

@@ -12,10 +12,11 @@ from tomada.cli.certificates import Authority, Certificate, Development, Key, se
 from tomada.cli.groups import grouped
 from tomada.cli.job import Job, be_quiet_at_a_terminal, check_system, log_to_standard_error, take_over
 from tomada.cli.listening import about, tell_listening
-from tomada.cli.loading import load_app, print_own
+from tomada.cli.loading import load_app, print_own, summary
 from tomada.cli.output import ExitCode, Json, errors_told, print_json
 from tomada.cli.serve_options import (
     AccessOptions,
+    ChildOptions,
     DeadlineOptions,
     IsolationChoice,
     IsolationOption,
@@ -56,6 +57,7 @@ def serve(
     authority: Authority = "",
     development: Development = False,
     isolation: IsolationOption = IsolationChoice.TASK,
+    children: ChildOptions,
     workers: WorkerOptions,
     deadlines: DeadlineOptions,
     limits: LimitOptions,
@@ -74,6 +76,7 @@ def serve(
             limits=limits,
             deadlines=deadlines,
             isolation=isolation.value,
+            children=children,
             access=access,
         )
         option = " --tls-dev" if development else ""
@@ -118,5 +121,5 @@ def serve_here(job: Job, option: str, *, as_json: bool) -> None:
         if has_started:
             raise
         print_own(error)
-        typer.echo(f"error: {job.target} could not be started: its own error is above", err=True)
+        typer.echo(f"error: {job.target} could not be started: {summary(error)}", err=True)
         raise typer.Exit(ExitCode.UNREACHED) from None

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from tomada.cli.groups import Choice, Group, count, seconds, size
-from tomada.settings import Deadlines, Limits
+from tomada.settings import Children, Deadlines, Limits
 from tomada.transports.rights import LARGEST_MODE
 
 
@@ -26,6 +26,7 @@ class IsolationChoice(StrEnum):
 
     TASK = "task"
     THREAD = "thread"
+    PROCESS = "process"
 
 
 class Workers(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,8 +183,8 @@ IsolationOption = Annotated[
     IsolationChoice,
     typer.Option(
         "--isolation",
-        help="Where each connection is served: on the event loop, with all others (task), or in a thread of its own, "
-        "for handlers that block. Default: task.",
+        help="Where each connection is served: on the event loop, with all others (task); in a thread of its own, for "
+        "handlers that block; in a process of its own, which takes nobody else along. Default: task.",
         show_default=False,
     ),
 ]
@@ -222,6 +223,40 @@ ACCESS = Group(
 )
 """What `Access` has."""
 
+
+def _of_child(name: str, field: str, text: str) -> Choice:
+    return Choice(name, text, count, "NUMBER", int, f"{getattr(Children(), field):,}")
+
+
+def _children(**values: Any) -> Children | None:
+    return Children(**values) if values else None
+
+
+CHILDREN = Group(
+    "Children (--isolation process)",
+    _children,
+    {
+        "connections": _of_child("--connections-per-child", "connections", "Connections that one serves, one by one."),
+        "spare": _of_child("--spare-children", "spare", "Those that wait for a connection, forked ahead."),
+        "most": _of_child("--most-children", "most", "Those that there are at once."),
+        "memory_bytes": Choice(
+            "--child-memory", "Memory of each, beyond the application's own.", size, "SIZE", int, "no limit"
+        ),
+        "processor_seconds": Choice(
+            "--child-cpu", "Processor time of each, in seconds.", count, "SECONDS", int, "no limit"
+        ),
+        "files": Choice(
+            "--child-files", "Files and sockets that each may have open.", count, "NUMBER", int, "as many as the server"
+        ),
+        "user": Choice(
+            "--child-user", "The system's user that each becomes.", metavar="NAME", shown="the server's own"
+        ),
+        "sandbox": Choice("--sandbox", "Each gives up the right to open files and sockets.", annotation=bool),
+    },
+)
+"""What `Children` has."""
+
+ChildOptions = Annotated[Children | None, CHILDREN]
 AccessOptions = Annotated[Access, ACCESS]
 DeadlineOptions = Annotated[Deadlines, DEADLINES]
 LimitOptions = Annotated[Limits, LIMITS]

@@ -8,7 +8,7 @@ import msgspec
 
 from tomada.cli.job import Job, be_quiet_at_a_terminal, log_to_standard_error
 from tomada.cli.listening import about
-from tomada.cli.loading import load_app, print_own
+from tomada.cli.loading import load_app, print_own, summary
 from tomada.cli.output import ExitCode, exit_code
 from tomada.errors import TomadaError
 from tomada.server.workers.member import Member, SupervisorGone
@@ -36,7 +36,7 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 - whatever the application raises: its author sees where
         print_own(error)
         what = "raised when it was to end" if member.has_served else "could not be started"
-        member.fail(f"{job.target} {what}: its own error is above", ExitCode.UNREACHED)
+        member.fail(f"{job.target} {what}: {summary(error)}", ExitCode.UNREACHED)
         return ExitCode.UNREACHED
     return ExitCode.FINE
 

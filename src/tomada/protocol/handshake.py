@@ -297,6 +297,8 @@ _FOREIGN: Final = (
     (b"SSH-", "an SSH banner"),
     (b"220", "the greeting of a mail or FTP server"),
     (b"EHLO ", "a mail client's greeting"),
+    (b"PROXY", "a proxy's header: serve with proxied_by=('its network',)"),
+    (b"\r\n\r\n\0", "a proxy's header: serve with proxied_by=('its network',)"),
 )
 
 

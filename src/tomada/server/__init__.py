@@ -3,7 +3,8 @@
 May import: everything but `tomada.client` and `tomada.cli`. Read `serve.py` first.
 """
 
-from tomada.server.serve import Server, Serving, serve
+from tomada.server.serve import Serving, serve
+from tomada.server.server import Server
 from tomada.server.statistics import ServerStatistics
 from tomada.server.stream_listener import StreamListener, listen_stream
 

@@ -7,8 +7,11 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 if TYPE_CHECKING:
     from tomada.address import Address
+    from tomada.transports import Options
 
 BACKLOG: Final = 1024
 """Callers that may wait to be accepted; the system may lower it."""
@@ -41,6 +44,13 @@ class Inherited:
                     own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is accepted inherits it
                 own.listen(BACKLOG)
         return sockets
+
+    def options(self, address: Address, options: Options) -> Options | None:
+        """`options`, with the sockets for `address` where there are some; ``None``: another process serves it."""
+        sockets = self.take(address)
+        if sockets == ():
+            return None
+        return options if sockets is None else msgspec.structs.replace(options, inherited=sockets)
 
     def close(self) -> None:
         """Close what nobody has taken."""

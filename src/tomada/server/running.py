@@ -14,7 +14,7 @@ from tomada.server.terminal import has_terminal
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tomada.server.serve import Server
+    from tomada.server.server import Server
 
 _LONGEST_BEAT = 10.0
 
@@ -28,6 +28,8 @@ async def run_until_signal(serving: Awaitable[Server], ready: Callable[[Server],
     manager = notifier()
     server = await serving
     stop = asyncio.Event()
+    if server.failed is not None:
+        server.failed.add_done_callback(lambda _: stop.set())
     had_terminal = has_terminal()
 
     def stop_or_cut() -> None:
@@ -42,9 +44,6 @@ async def run_until_signal(serving: Awaitable[Server], ready: Callable[[Server],
         else:
             _reload_certificates(server, manager)
 
-    failed = server.failed
-    if failed is not None:
-        failed.add_done_callback(lambda _: stop.set())
     _on_signals(stop_or_cut, hung_up)
     beats = asyncio.get_running_loop().create_task(_beat(manager))
     try:
@@ -56,8 +55,8 @@ async def run_until_signal(serving: Awaitable[Server], ready: Callable[[Server],
         manager.stopping()
         await server.close()
         beats.cancel()
-    if failed is not None and failed.done():
-        raise failed.result()
+    if server.failed is not None and server.failed.done():
+        raise server.failed.result()
 
 
 def _status(server: Server) -> str:

@@ -118,6 +118,7 @@ async def bind(address: Address, *, backlog: int = BACKLOG, options: Options | N
 
 
 async def _listen(accepting: Accepting) -> Listener:
+    accepting = accepting.ready()
     address, inherited = accepting.address, accepting.options.inherited
     if inherited:
         listener = Listener([(accepting.at_socket(one), _listening_address(one, address)) for one in inherited])

@@ -40,6 +40,12 @@ class Accepting(msgspec.Struct, frozen=True, kw_only=True):
     """Gives the protocol of a connection that is served on this loop."""
     take: Callable[[socket.socket, Ticket | None], None] | None = None
     """Takes a connection that is served elsewhere."""
+    callers: Callers = Callers()
+    """Says who they are."""
+
+    def ready(self) -> Accepting:
+        """The same, with what `options` say of callers. Raises `ListenFailed`: a user that may connect is not known."""
+        return msgspec.structs.replace(self, callers=Callers.at(self.address, self.options))
 
     async def at_port(self, host: str, port: int) -> AbstractServer | Acceptor | Bound:
         """Listen at a TCP port of a numeric host."""
@@ -49,12 +55,14 @@ class Accepting(msgspec.Struct, frozen=True, kw_only=True):
         return self.at_socket(_bound_to_port(host, port, self.backlog, reuse=self.options.reuse_port))
 
     def at_socket(self, listening: socket.socket) -> Acceptor | Bound:
-        """Accept at a socket that listens. Raises `ListenFailed`: a user that may connect is not known."""
+        """Accept at a socket that listens."""
         take = self.take or (None if self.make is None else self._adopt)
         if take is None:
             return Bound(listening)
-        callers = Callers.at(self.address, self.options)
-        return Acceptor(listening, self.address, take, self.options.admission, callers)
+        address, name = self.address, listening.getsockname()
+        if isinstance(name, tuple):
+            address = msgspec.structs.replace(address, host=name[0], port=name[1])
+        return Acceptor(listening, address, take, self.options.admission, self.callers)
 
     def admitting(self) -> Callable[[], asyncio.Protocol]:
         """`make`, for those who accept otherwise than by an `Acceptor`: each caller is asked for when it is there."""

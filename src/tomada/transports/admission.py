@@ -94,9 +94,10 @@ class Admission:
             return ""
         self._turn_away(limit, host, Outcome.REFUSED)
         allowed = getattr(self._limits, limit)
+        has = f"the server has {allowed:,} connection{'' if allowed == 1 else 's'}"
         if limit == "connections":
-            return f"the server has {allowed:,} connections, and takes no more; try again later"
-        return f"the server has {allowed:,} connections of {host}, and takes no more of it; close one of them"
+            return f"{has}, and takes no more; try again later"
+        return f"{has} of {host}, and takes no more of it; close one of them"
 
     def _turn_away(self, limit: str, host: str, outcome: Outcome) -> None:
         with self._lock:

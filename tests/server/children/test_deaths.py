@@ -134,11 +134,12 @@ def test_nothing_is_said_in_the_middle_of_a_frame(run: Run) -> None:
             for address in server.addresses[:2]:
                 async with tomada.connect(address, limits=limits) as connection:
                     pid, *_ = await connection.ask(Who())
+                    before = data_bytes(pid)
                     link = connection._link
                     assert link.transport is not None
                     link.transport.pause_reading()
                     calls = [asyncio.ensure_future(connection.ask(Make(16 * MIB))) for _ in range(2)]
-                    await until(partial(_sleeps_with_much_unsent, pid))
+                    await until(partial(sleeps_with_more_than, pid, before + 24 * MIB))
                     os.kill(pid, 9)
                     await until(partial(is_dead, pid))
                     link.transport.resume_reading()
@@ -153,11 +154,13 @@ def is_dead(pid: int) -> bool:
     return not is_alive(pid)
 
 
-def _sleeps_with_much_unsent(pid: int) -> bool:
+def data_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[5]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def sleeps_with_more_than(pid: int, size: int) -> bool:
     """Its memory holds the replies, and it waits."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    pages = Path(f"/proc/{pid}/statm").read_text().split()
-    return "State:\tS" in status and int(pages[5]) * os.sysconf("SC_PAGE_SIZE") > 32 * MIB
+    return "State:\tS" in Path(f"/proc/{pid}/status").read_text() and data_bytes(pid) > size
 
 
 def test_a_child_that_is_killed_while_it_waits_is_replaced(run: Run) -> None:

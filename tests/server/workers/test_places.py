@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 
 import tomada
 import tomada.sync
-from tests.server.workers.farm import Pid
-from tests.server.workers.supervised import HERE, Supervised, farm
+from tests.server.workers.farm import Pid, Version
+from tests.server.workers.supervised import HERE, Supervised, change, farm
 from tomada.errors import AddressInUse, ListenFailed
 from tomada.server.activation import Activation
 from tomada.server.workers.holder import Holder
@@ -211,3 +212,23 @@ def test_the_port_is_free_again_at_once(place: Path) -> None:
         again = server.said("listening")
         assert again["addresses"] == told["addresses"]
         assert asked(again["addresses"][0], 40) == set(again["workers"])
+
+
+def test_workers_may_serve_each_connection_in_a_child(place: Path) -> None:
+    children = ("--isolation", "process", "--spare-children", "1", "--most-children", "4")
+    words = ("--workers", "2", "--bind", HERE, *children)
+    with Supervised(place, str(farm(place)), *words) as server:
+        told = server.said("listening")
+        found = asked(told["addresses"][0], 5)
+        assert len(found) == 5
+        assert not found & set(told["workers"])
+        os.kill(told["workers"][0], signal.SIGKILL)
+        server.said("worker_started", number=1)
+        assert len(asked(told["addresses"][0], 5)) == 5
+        change(place / "farm.py", VERSION=2)
+        server.signal(signal.SIGHUP)
+        server.said("reloaded")
+        with tomada.sync.connect(told["addresses"][0]) as client:
+            assert client.ask(Version()) == 2
+        server.signal(signal.SIGTERM)
+        assert server.end() == 0

@@ -71,8 +71,9 @@ def test_a_version_that_cannot_start_changes_nothing(place: Path) -> None:
         done = reload(place)
         assert (done.returncode, done.stdout) == (1, "")
         assert "not reloaded: " in done.stderr
-        assert f"{file} could not be started: its own error is above; the old version goes on" in done.stderr
-        assert "could not be started" in server.said("not_reloaded")["reason"]
+        why = "could not be started: ModuleNotFoundError: No module named 'no_such_module_here'"
+        assert f"{file} {why}; the old version goes on" in done.stderr
+        assert why in server.said("not_reloaded")["reason"]
         assert server.errors.count("Traceback") == 1
         assert version(told["addresses"][0]) == 1
         assert server.children() == told["workers"]

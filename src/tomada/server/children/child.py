@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 _STOPS: Final = "the server stops"
 _LONGEST: Final = 500
+_QUIET: Final = 0.001
+"""A child that has had nothing to do for so many seconds rehearses; under load it has better things to do."""
 
 
 class Child:
@@ -77,11 +79,12 @@ class Child:
         "_loop",
         "_page",
         "_pending",
+        "_rehearsal",
         "_seed",
         "_serving",
     )
 
-    def __init__(self, seed: Seed, channel: Channel[ToChild], page: mmap) -> None:
+    def __init__(self, seed: Seed, channel: Channel[ToChild], page: mmap | bytearray) -> None:
         plan = seed.plan
         self._seed = seed
         self._channel = channel
@@ -93,6 +96,7 @@ class Child:
         self._factories: list[Callable[[], Any]] = []
         self._pending: set[stack.Layer] = set()
         self._serving: asyncio.Task[None] | None = None
+        self._rehearsal: asyncio.Task[None] | None = None
         self._left = plan.children.connections
         self._is_parting = False
         """Whether the server was asked for leave."""
@@ -112,6 +116,8 @@ class Child:
         self._loop.add_signal_handler(signal.SIGTERM, self._part)
         self._loop.add_reader(self._channel.fileno(), self._hear)
         self._say(Ready())
+        if not self._seed.plan.children.sandbox:
+            self._loop.call_later(_QUIET, self._rehearse)
         await self._done
         await self._endpoint.stop()
         return 0
@@ -128,9 +134,14 @@ class Child:
         ):
             layered = stack.accepting(address, make, options, self._pending, secured)
             self._factories.append(layered if layered is make else partial(self._noted, layered))
-        await rehearse()
         if seed.plan.children.sandbox:
+            await rehearse()  # it takes a socket
             sandbox.enter()
+
+    def _rehearse(self) -> None:
+        """With nothing to do: be prompt for what comes."""
+        if self._serving is None and not self._done.done():
+            self._rehearsal = self._loop.create_task(rehearse())
 
     def _link(self) -> NotingLink:
         return NotingLink(self._endpoint, self._page, self._opened)

@@ -68,6 +68,10 @@ class Front:
     async def open(self, options: transports.Options, inherited: Inherited) -> list[transports.Listener]:
         """Have children, and accept for them from now on.
 
+        Args:
+            options: Of the transports.
+            inherited: Sockets that are bound already.
+
         Raises:
             ListenFailed: An address cannot be listened on, or its certificate is not to be used.
             ChildrenFailed: There can be no children.
@@ -84,10 +88,9 @@ class Front:
         await pool.start()
         pool.failed.add_done_callback(self._failed)
         for place, address in enumerate(addresses):
-            sockets = inherited.take(address)
-            if sockets == ():
+            own = inherited.options(address, options)
+            if own is None:
                 continue  # another process serves it for all
-            own = options if sockets is None else replace(options, inherited=sockets)
             listener = await transports.accept(address, partial(pool.take, place), options=own)
             self._listeners.append(listener)
             pool.gate(listener)

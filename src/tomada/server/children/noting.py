@@ -63,7 +63,7 @@ class NotingLayer(Layer):
 
     __slots__ = ("_page", "ended")
 
-    def __init__(self, upper: asyncio.Protocol, page: mmap) -> None:
+    def __init__(self, upper: asyncio.Protocol, page: mmap | bytearray) -> None:
         super().__init__(upper, 0, None)
         self._page = page
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -64,7 +64,7 @@ class Pool:
         self._template = template
         self._children: dict[int, ChildProcess] = {}
         self._idle: list[ChildProcess] = []
-        """The one that waits for the shortest time is the next: what it needs is in the processor's caches."""
+        """The one that waits for the longest time is the next: it has rehearsed."""
         self._waiting: deque[Held] = deque()
         """Accepted before nobody waited any more; at most a batch of an acceptor."""
         self._listeners: list[Listener] = []
@@ -211,7 +211,7 @@ class Pool:
 
     def _thin(self) -> None:
         if len(self._idle) > self.settings.spare:
-            self._idle.pop(0).leave()
+            self._idle.pop().leave()
             self._after(_THINNING, "thin", self._thin)
 
     # Connections come.
@@ -226,7 +226,7 @@ class Pool:
         elif refusal:
             held.end(GoodbyeCode.REFUSED, refusal, may_speak=scheme != "ws")
         elif self._idle and not self._waiting:
-            self._give(held, self._idle.pop())
+            self._give(held, self._idle.pop(0))
         else:
             self._waiting.append(held)
         self._weigh()
@@ -237,7 +237,7 @@ class Pool:
             if not self._idle:
                 self._waiting.appendleft(held)
                 break
-            child = self._idle.pop()
+            child = self._idle.pop(0)
         if self._idle:
             # To fork takes a processor for a while, which who has just been connected should have.
             self._after(_BREATH, "refill", self._refill)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -29,24 +30,21 @@ from tomada.telemetry import Event
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_OFTEN: Final = 20
-"""In the template: the interpreter specialises what it has run a few times."""
-
 
 class _Rehearsed(Request[bytes]):
     data: bytes
 
 
-_app: Final = App("rehearsal")
+app: Final = App("rehearsal")
 
 
-@_app.on
+@app.on
 async def _echo(request: _Rehearsed) -> bytes:
     return request.data
 
 
 @cache
-def _words() -> bytes:
+def words() -> bytes:
     """What a client says."""
     catalogue = Catalogue((_Rehearsed,))
     hello = encode(Hello(catalogue=tuple(catalogue.entries)))
@@ -63,33 +61,30 @@ def _words() -> bytes:
 
 async def rehearse() -> None:
     """Serve the connection, without any of the application's own code, and without a word to subscribers."""
-    silenced = [(kind, kind.subscribers) for kind in _kinds(Event)]
-    for kind, _ in silenced:
-        kind.subscribers = ()
-    try:
-        endpoint = Endpoint(Role.ACCEPTING, _app, Limits(), Deadlines(), Connection)
+    with silence():
+        endpoint = Endpoint(Role.ACCEPTING, app, Limits(), Deadlines(), Connection)
         await endpoint.start()
         client, accepted = socket.socketpair()
         with client:
-            client.send(_words())
+            client.send(words())
             accepted.setblocking(False)  # noqa: FBT003 - a socket's own
             link = NotingLink(endpoint, bytearray(2), lambda: None)
             await asyncio.get_running_loop().connect_accepted_socket(lambda: link, accepted)
             await link.ended
         await endpoint.stop()
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Nobody is told of events."""
+    silenced = [(kind, kind.subscribers) for kind in _kinds(Event)]
+    for kind, _ in silenced:
+        kind.subscribers = ()
+    try:
+        yield
     finally:
         for kind, subscribers in silenced:
             kind.subscribers = subscribers
-
-
-def rehearse_often() -> None:
-    """`rehearse` on an event loop that is gone afterwards."""
-    loop = asyncio.new_event_loop()
-    try:
-        for _ in range(_OFTEN):
-            loop.run_until_complete(rehearse())
-    finally:
-        loop.close()
 
 
 def _kinds(kind: type[Event]) -> Iterator[type[Event]]:

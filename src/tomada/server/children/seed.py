@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from tomada.connection import Connection
 from tomada.endpoint import SUBPROTOCOL, log
 from tomada.server.children import limits, sandbox
-from tomada.server.children.rehearsal import rehearse_often
 from tomada.transports import stack
 from tomada.transports.tls.certificates import Unusable
 
@@ -84,7 +83,6 @@ def prepare(app: App, plan: Plan, pages: int) -> Seed:
         sandbox.check()
     seed = Seed(app, plan, pages, limits.bounds_of(plan.children))
     _import_all(app, plan)
-    rehearse_often()
     return seed
 
 

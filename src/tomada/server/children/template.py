@@ -7,7 +7,6 @@ with all its children when the server does.
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 import signal
@@ -34,8 +33,10 @@ from tomada.server.children.channel import (
     ToTemplate,
     decode_to_template,
 )
+from tomada.server.children.dress_rehearsal import rehearse_children
 from tomada.server.children.parentage import adopt_orphans, end_with_parent
 from tomada.server.children.seed import prepare
+from tomada.server.children.shared_memory import settle
 
 if TYPE_CHECKING:
     import socket
@@ -204,9 +205,9 @@ def run(control: socket.socket, app: App, plan: Plan, pages: int, server: int) -
         except (TomadaError, OSError, ValueError) as error:
             channel.send(Broken(str(error)[:1_000]))
         else:
+            rehearse_children()
             template = Template(channel, seed, server)
-            gc.collect()
-            gc.freeze()  # so that no child's collector writes to what it shares with the others
+            settle()
             template.run()
             status = 0
     except BaseException:  # noqa: BLE001 - told to the log: this process must not go on as the server that it was

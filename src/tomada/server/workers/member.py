@@ -17,7 +17,8 @@ from tomada.server.workers.messages import Beat, Cut, Deaf, Failed, Place, Ready
 from tomada.server.workers.worker import CHANNEL
 
 if TYPE_CHECKING:
-    from tomada.server.serve import Server, Serving
+    from tomada.server.serve import Serving
+    from tomada.server.server import Server
     from tomada.server.workers.messages import Message, ToWorker
 
 BEAT_SECONDS: Final = 1.0
@@ -43,6 +44,7 @@ class Member:
             raise SupervisorGone("this is a worker's own program: start it with `tomada serve FILE --workers 2`")
         os.set_inheritable(int(number), False)  # noqa: FBT003 - positional only
         self._channel = workers_end(socket.socket(fileno=int(number)))
+        os.register_at_fork(after_in_child=self._channel.close)
         # A handler, and not SIG_IGN, which programs that the application starts would inherit.
         for ignored in (signal.SIGINT, signal.SIGHUP):
             signal.signal(ignored, lambda *_: None)
@@ -99,15 +101,14 @@ class Member:
         loop = asyncio.get_running_loop()
         server = await serving
         stop = asyncio.Event()
+        if server.failed is not None:
+            server.failed.add_done_callback(lambda _: stop.set())
         own = self._channel.socket
         own.settimeout(0)
         loop.add_reader(own, self._obey, server, stop)
         loop.add_signal_handler(signal.SIGTERM, stop.set)
         self.has_served = True
         self._tell(Ready(serving.name, tuple(map(str, server.addresses)), about))
-        failed = server.failed
-        if failed is not None:
-            failed.add_done_callback(lambda _: stop.set())
         beats = loop.create_task(self._give_signs())
         try:
             await stop.wait()
@@ -115,8 +116,8 @@ class Member:
             await server.close(handover=self._handover)
             beats.cancel()
             loop.remove_reader(own)
-        if failed is not None and failed.done():
-            raise failed.result()
+        if server.failed is not None and server.failed.done():
+            raise server.failed.result()
 
     async def _give_signs(self) -> None:
         while True:

@@ -1,0 +1,213 @@
+"""A running server: where it listens, who is connected, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from tomada import transports
+from tomada.connection import Connection
+from tomada.endpoint import SUBPROTOCOL
+from tomada.link import Link
+from tomada.server.connection_threads import ConnectionThreads, Place
+from tomada.server.datagrams import Datagrams
+from tomada.server.statistics import ServerStatistics, counted
+from tomada.server.streams import streams_of
+from tomada.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    from tomada.address import Address
+    from tomada.app import App
+    from tomada.endpoint import Endpoint
+    from tomada.errors import ChildrenFailed
+    from tomada.server.children.front import Front
+    from tomada.server.inherited import Inherited
+    from tomada.settings import Isolation
+    from tomada.transports.datagrams.transport import DatagramStatistics
+
+HANDOVER: Final = 1.0
+"""Seconds in which who has just connected completes a handshake, asks, and is answered."""
+
+
+class Server:
+    """A running server. Got from `serve`."""
+
+    __slots__ = (
+        "_closed",
+        "_datagrams",
+        "_endpoint",
+        "_front",
+        "_inherited",
+        "_listeners",
+        "_options",
+        "_started_at",
+        "_threads",
+        "_watchdog",
+    )
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        options: transports.Options,
+        isolation: Isolation,
+        inherited: Inherited,
+        front: Front | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._front = front
+        """Where connections are served in processes of their own."""
+        self._threads = ConnectionThreads(endpoint) if isolation == "thread" else None
+        self._options = options
+        self._listeners: list[transports.Listener] = []
+        self._inherited = inherited
+        self._datagrams = Datagrams(endpoint, inherited)
+        self._started_at = endpoint.loop.time()
+        self._watchdog = Watchdog(endpoint.loop, endpoint.deadlines.turn, endpoint.handler_codes(), self._is_busy)
+        self._closed: asyncio.Task[None] | None = None
+
+    async def start(self, app: App, addresses: tuple[Address, ...]) -> None:
+        """Begin to serve; done once, by `Serving`."""
+        endpoint = self._endpoint
+        await endpoint.start()
+        self._watchdog.start()
+        agreed = msgspec.structs.replace(self._options, subprotocol=SUBPROTOCOL)
+        try:
+            await self._datagrams.open(app, addresses)
+            if self._front is not None:
+                self._listeners += await self._front.open(self._options, self._inherited)
+                return
+            for address in self._datagrams.left(addresses):
+                await self._listen(Place(address, _messages, agreed))
+            for handler in app.stream_handlers:
+                made = streams_of(handler, self._options)
+                await self._listen(Place(handler.address, made, self._options))
+        except BaseException:
+            await self.close()
+            raise
+        finally:
+            self._inherited.close()
+
+    async def _listen(self, place: Place) -> None:
+        options = self._inherited.options(place.address, place.options)
+        if options is None:
+            return  # another process serves it for all
+        place = place._replace(options=options)
+        listen = self._listen_for_tasks if self._threads is None else self._threads.listen
+        self._listeners.append(await listen(place))
+
+    async def _listen_for_tasks(self, place: Place) -> transports.Listener:
+        make = place.make(self._endpoint)
+
+        def woken() -> asyncio.Protocol:
+            self._watchdog.wake()
+            return make()
+
+        return await transports.listen(place.address, woken, options=place.options)
+
+    def _is_busy(self) -> bool:
+        """Whether any handler could run on the event loop just now."""
+        endpoint = self._endpoint
+        return bool(endpoint.connections or endpoint.flows or endpoint.tasks) or self._datagrams.is_open
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The addresses where the server listens, with the ports that the system chose in place of 0."""
+        listening = tuple(address for listener in self._listeners for address in listener.addresses)
+        return listening + self._datagrams.addresses
+
+    @property
+    def datagram_statistics(self) -> dict[Address, DatagramStatistics]:
+        """What became of the datagrams at each address that receives some."""
+        return self._datagrams.statistics
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """The connections of this moment, of those that are served on the server's own event loop."""
+        return tuple(link.connection for link in self._endpoint.connections)
+
+    def statistics(self) -> ServerStatistics:
+        """What the server has done so far; also when it is closed."""
+        seconds = self._endpoint.loop.time() - self._started_at
+        return counted(self._endpoint, self._options.admission, self._datagrams, self.addresses, seconds)
+
+    @property
+    def failed(self) -> asyncio.Future[ChildrenFailed] | None:
+        """Where connections are served in child processes: done when there can be none any more, and why."""
+        return None if self._front is None else self._front.failed
+
+    def reload_certificates(self) -> None:
+        """Read the files of `TLS` again now, not within the next seconds; open connections go on as they are.
+
+        Raises:
+            ListenFailed: They cannot be used; the old certificate stays.
+        """
+        for listener in self._listeners:
+            listener.reload_certificates()
+        if self._front is not None:
+            self._front.renew()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self, *, handover: bool = False) -> None:
+        """Stop listening, say goodbye to all, let what is under way end, up to the drain deadline; then cut the rest.
+
+        To call it again waits for the same end.
+
+        Args:
+            handover: Whether another process accepts at the same sockets. Then those that were accepted here a moment
+                ago are served for a second before they hear the goodbye, so that none is turned away.
+        """
+        if self._closed is None:
+            self._closed = asyncio.get_running_loop().create_task(self._close(handover=handover))
+        await asyncio.shield(self._closed)
+
+    def cut(self) -> None:
+        """End all connections and handlers at once; `close` then has little to wait for."""
+        self._endpoint.cut()
+        if self._threads is not None:
+            self._threads.cut()
+        if self._front is not None:
+            self._front.cut()
+
+    def stop_accepting(self) -> None:
+        """Accept nobody any more, and receive no datagrams; what has been accepted goes on. `close` is to follow."""
+        for listener in self._listeners:
+            listener.stop_accepting()
+        self._datagrams.stop_receiving()
+
+    async def _close(self, *, handover: bool) -> None:
+        self.stop_accepting()
+        if handover:
+            await asyncio.sleep(HANDOVER)
+        for listener in self._listeners:
+            listener.close()
+        self._endpoint.leave()
+        if self._threads is not None:
+            self._threads.leave()
+            await self._threads.wait_for_end()
+        if self._front is not None:
+            await self._front.close()
+        while self._endpoint.connections:
+            # All, and those that were accepted just now: they are cut when they come up.
+            await asyncio.wait([link.ended for link in self._endpoint.connections])
+        try:
+            await self._endpoint.stop()
+        finally:
+            self._datagrams.close()
+            self._watchdog.stop()
+
+
+def _messages(endpoint: Endpoint) -> Callable[[], Link]:
+    return lambda: Link(endpoint, Connection)
