@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from tomada.protocol import GoodbyeCode, State
 from tomada.protocol.state import FINAL
 from tomada.sweep import TICK
-from tomada.telemetry import ConnectionEnded, ConnectionOpened, ConnectionStatistics, emit, late
+from tomada.telemetry import ConnectionEnded, ConnectionOpened, emit, late
+from tomada.telemetry.statistics import ConnectionStatistics
 from tomada.transports import blocking
 
 if TYPE_CHECKING:
