@@ -46,7 +46,8 @@ from tomada.message import Message, Request
 from tomada.server import Server, ServerStatistics, StreamListener, listen_stream, serve
 from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
-from tomada.telemetry import ConnectionStatistics, StreamStatistics, subscribe
+from tomada.telemetry import subscribe
+from tomada.telemetry.statistics import ConnectionStatistics, StreamStatistics
 from tomada.transports import Credentials, DatagramStatistics, Identity
 from tomada.web import web_folder
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tomada.link import Link
     from tomada.message import Message, Request
     from tomada.protocol import TypeEntry
-    from tomada.telemetry import ConnectionStatistics
+    from tomada.telemetry.statistics import ConnectionStatistics
     from tomada.transports import Credentials, Identity
 
 ReplyT = TypeVar("ReplyT")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _LOOK: Final = 0.5
 """So long after something was sent it is looked whether the peer takes it, and then again and again."""
+_LOOKS: Final = 4
+"""So often in the time between two heartbeats, at least."""
 
 
 class Lifetime(Handling):
@@ -190,15 +192,17 @@ class Lifetime(Handling):
         if taken == self.sent_bytes:
             self._due_progress = inf  # its kernel has all: whether it lives, heartbeats tell
             return inf
-        if has_moved:
-            self.heard_at = now  # a ping waits behind what it has not taken yet
+        pause = min(_LOOK, self.endpoint.deadlines.heartbeat / _LOOKS)
+        if has_moved and self._due_progress != inf:
+            # It has taken some of what waited at the last look, since then: a ping would wait behind the rest.
+            self.heard_at = max(self.heard_at, now - pause - TICK)
         if has_moved or self._due_progress == inf:
             self._due_progress = now + progress
         elif now >= self._due_progress:
             self._struck("progress")
             self._give_up(f"the peer took nothing of what was sent for {progress:g} s")
             return inf
-        return min(now + _LOOK, self._due_progress)
+        return min(now + pause, self._due_progress)
 
     def _give_up(self, reason: str) -> None:
         """Cut it so that the kernel, too, forgets what the peer does not take."""

@@ -91,7 +91,7 @@ def test_hooks_run_and_a_server_that_stops_answers_first(run: Run, secured: Secu
         stage.open("work")
         assert await held == "work"
         await closing
-        assert stage.events[-1] == "disconnect the peer said goodbye (closed)"
+        assert stage.events[-1] == "disconnect the server stops"
         await client.close()
         assert client.end_reason.startswith("the peer said goodbye (going away)")
 

@@ -404,7 +404,7 @@ class TestParting:
         exchange(client, server)
 
         assert (client.state, server.state) == (State.CLOSED, State.CLOSED)
-        assert client.reason == "the peer said goodbye (closed)"
+        assert (client.reason, server.reason) == ("done", "the peer said goodbye (closed): done")
 
     def test_goodbyes_that_cross_are_enough(self) -> None:
         client, server = pair()

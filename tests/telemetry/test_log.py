@@ -27,6 +27,7 @@ from tomada.telemetry import (
     log,
 )
 
+ADVICE = ": let it wait with await, or make it a plain def, which runs in a thread"
 HERE, PEER = "tcp://127.0.0.1:4477", "tcp://192.0.2.1:9"
 
 LINES: list[tuple[Event, int, str]] = [
@@ -96,18 +97,12 @@ LINES: list[tuple[Event, int, str]] = [
     (
         LoopBlocked(handler="slow()", place="app.py:3", seconds=0.25, is_over=True),
         logging.WARNING,
-        (
-            "slow() kept the event loop to itself for 0.25 s, at app.py:3"
-            ": let it wait with await, or make it a plain def, which runs in a thread"
-        ),
+        f"slow() kept the event loop to itself for 0.25 s, at app.py:3{ADVICE}",
     ),
     (
         LoopBlocked(handler="slow()", place="app.py:3", seconds=1, is_over=False),
         logging.WARNING,
-        (
-            "slow() still keeps the event loop to itself for 1.00 s, at app.py:3"
-            ": let it wait with await, or make it a plain def, which runs in a thread"
-        ),
+        f"slow() still keeps the event loop to itself for 1.00 s, at app.py:3{ADVICE}",
     ),
     (ChildStarted(pid=7), logging.DEBUG, "child 7: ready"),
     (

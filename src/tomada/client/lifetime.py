@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from tomada.protocol import GoodbyeCode, State
 from tomada.protocol.state import FINAL
 from tomada.sweep import TICK
-from tomada.telemetry import ConnectionEnded, ConnectionOpened, ConnectionStatistics, emit, late
+from tomada.telemetry import ConnectionEnded, ConnectionOpened, emit, late
+from tomada.telemetry.statistics import ConnectionStatistics
 from tomada.transports import blocking
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Lifetime:
             late("drain", deadlines.drain, self.peer)
             return f"not closed within {deadlines.drain:g} s"
         self._look_for_idleness(now)
-        return self._look_for_progress(now) or self._look_for_silence(now)
+        return self._look_for_progress(now, looked_at) or self._look_for_silence(now)
 
     def _look_for_silence(self, now: float) -> str:
         """Ask a silent server for a sign; a little early, so that one that vanishes is found out in two intervals."""
@@ -116,7 +117,7 @@ class Lifetime:
             engine.leave(GoodbyeCode.DEADLINE, f"nothing was exchanged for {deadlines.idle:g} s")
             self._due_end = now + deadlines.drain
 
-    def _look_for_progress(self, now: float) -> str:
+    def _look_for_progress(self, now: float, looked_at: float) -> str:
         """Find out a server that takes nothing of what was sent."""
         held = blocking.unacknowledged(self._connected)
         taken, progress = self.sent_bytes - held, self._deadlines.progress
@@ -124,8 +125,9 @@ class Lifetime:
         if not held:
             self._due_progress = inf
         elif has_moved or self._due_progress == inf:
-            if has_moved:
-                self.heard_at = now  # a ping waits behind what it has not taken yet
+            if has_moved and self._due_progress != inf:
+                # It has taken some of what waited at the last look, since then: a ping would wait behind the rest.
+                self.heard_at = max(self.heard_at, looked_at)
             self._due_progress = now + progress
         elif now >= self._due_progress:
             late("progress", progress, self.peer)

@@ -347,7 +347,7 @@ class Engine(Outbound):
                 emit(Declared(types))
             case Kind.GOODBYE:
                 goodbye = handshake.decode_goodbye(payload)
-                self.reason = handshake.goodbye_text(goodbye)
+                self.reason = self.reason or handshake.goodbye_text(goodbye)
                 self.parted = True
                 self.farewell = goodbye.code
                 self._move(Step.RECEIVE_GOODBYE)

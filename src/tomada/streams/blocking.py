@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tomada.address import Address
     from tomada.settings import TLS
     from tomada.streams import framing, stream
-    from tomada.telemetry import StreamStatistics
+    from tomada.telemetry.statistics import StreamStatistics
     from tomada.transports import Credentials, Identity
 
 T = TypeVar("T")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, cast
 from tomada.errors import ConnectFailed, HandshakeFailed
 from tomada.streams.inflow import CLOSED, PARTS, Inflow
 from tomada.sweep import NOWHERE, sweep_of
-from tomada.telemetry import ConnectionEnded, ConnectionOpened, HandshakeEnded, StreamStatistics, emit, late
+from tomada.telemetry import ConnectionEnded, ConnectionOpened, HandshakeEnded, emit, late
+from tomada.telemetry.statistics import StreamStatistics
 from tomada.transports import (
     Admitted,
     Credentials,

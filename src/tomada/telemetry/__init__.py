@@ -1,10 +1,10 @@
 """What happens, as typed events: whoever wants to know subscribes.
 
-The classes of events stand here; `tomada.subscribe` takes a function and those that it wants to be told. Snapshots of
-what connections have done so far are here, too.
+The classes of events stand here; `tomada.subscribe` takes a function and those that it wants to be told.
 
 May import: nothing of the house. Read ``events.py`` first; ``hub.py`` carries the events to their subscribers, and
-``log.py``, which writes them to the log, is one of those; ``spans.py`` measures handlers.
+``log.py``, which writes them to the log, is one of those; ``spans.py`` measures
+handlers, ``statistics.py`` has the snapshots of what was counted.
 """
 
 from tomada.telemetry import log
@@ -29,7 +29,6 @@ from tomada.telemetry.events import (
     WorkerStarted,
 )
 from tomada.telemetry.hub import Subscription, emit, late, subscribe
-from tomada.telemetry.statistics import ConnectionStatistics, StreamStatistics
 
 __all__ = [
     "AcceptFailed",
@@ -38,7 +37,6 @@ __all__ = [
     "ChildStarted",
     "ConnectionEnded",
     "ConnectionOpened",
-    "ConnectionStatistics",
     "DeadlineStruck",
     "Event",
     "HandshakeEnded",
@@ -49,7 +47,6 @@ __all__ = [
     "Outcome",
     "Reloaded",
     "RequestEnded",
-    "StreamStatistics",
     "Subscription",
     "WorkerEnded",
     "WorkerStarted",

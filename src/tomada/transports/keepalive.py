@@ -23,7 +23,7 @@ def keep_alive(transport: asyncio.BaseTransport, deadlines: Deadlines) -> None:
     """Let the system find out within two intervals of `Deadlines.heartbeat` that the peer's system is gone.
 
     Without effect where there is no TCP; and where the system has no such options, its own defaults, of hours, hold. It
-    counts in whole seconds. What a peer does not take counts as silence, too, but not before `Deadlines.progress`.
+    counts in whole seconds.
     """
     own = transport.get_extra_info("socket")
     interval = deadlines.heartbeat
@@ -35,10 +35,10 @@ def keep_alive(transport: asyncio.BaseTransport, deadlines: Deadlines) -> None:
         "TCP_KEEPINTVL": max(1, first // _PROBES),
         "TCP_KEEPCNT": _PROBES,
     }
-    longest = max(2 * interval, deadlines.progress)
-    if longest != inf:
-        # While something is on its way nobody is asked: then it must be confirmed in time.
-        options["TCP_USER_TIMEOUT"] = min(int(1000 * longest), 2**31 - 1)
+    if 2 * interval >= deadlines.progress:
+        # While something is on its way nobody is asked: it must be confirmed in time. For Linux that is also said of a
+        # peer that takes nothing: by then it is to be cut anyway.
+        options["TCP_USER_TIMEOUT"] = min(int(2000 * interval), 2**31 - 1)
     with suppress(OSError, ValueError):  # it is gone already; uvloop says ValueError
         own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in options.items():
