@@ -175,6 +175,24 @@ def close_channel() -> None:
     time.sleep(600)
 
 
+def files_of_pages() -> list[int]:
+    """Descriptors of the file that has the pages of all children."""
+    found = []
+    for place in Path("/proc/self/fd").iterdir():
+        try:
+            if "tomada children" in str(place.readlink()):
+                found.append(int(place.name))
+        except OSError:  # the listing's own
+            continue
+    return found
+
+
+def cut_pages() -> None:
+    """Make the pages' file empty, with whatever descriptor there is of it."""
+    for file in files_of_pages():
+        os.ftruncate(file, 0)
+
+
 DEATHS: dict[str, Callable[[], object]] = {
     "abort": os.abort,
     "segmentation fault": lambda: ctypes.string_at(0),
@@ -219,6 +237,8 @@ TRIALS: dict[str, Callable[[Opened], object]] = {
     "read": lambda opened: os.pread(opened.first, 3, 0).decode(),
     "many files": lambda _: [os.open(os.devnull, os.O_RDONLY) for _ in range(200)],
     "numbers": lambda _: len(os.urandom(4)),
+    "pages of others": lambda _: len(files_of_pages()),
+    "cut pages": lambda _: cut_pages(),
 }
 
 
