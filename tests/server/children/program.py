@@ -23,6 +23,8 @@ import tomada
 
 HERE = "tcp://127.0.0.1:0"
 MIB = 1_048_576
+NEVER = "never"
+"""Where it is among the arguments of a process, that does not come to an end."""
 READY = os.environ.get("TOMADA_TEST_READY", "")
 """Where it is set, children start only while there is a file of that name."""
 
@@ -75,6 +77,12 @@ def start() -> Opened:
     if READY and Path(READY).read_text() == "leak":
         leak()
     return Opened()
+
+
+@app.on_stop
+async def stop() -> None:
+    if NEVER in sys.argv:
+        await asyncio.sleep(600)
 
 
 @app.on
@@ -217,6 +225,7 @@ DEATHS: dict[str, Callable[[], object]] = {
     "failed": lambda: say(b"\x92\x0c\xa3why"),
     "passes files": pass_files,
     "closes its channel": close_channel,
+    "never ends": lambda: sys.argv.append(NEVER),
     "leaves": lambda: os.kill(os.getpid(), signal.SIGTERM),
 }
 

@@ -17,6 +17,7 @@ from tests.server.children import program
 from tests.server.children.homes import bystander, is_alive, processes, serving, until
 from tests.server.children.program import Die, Echo, Hold, Who
 from tomada import Children, ChildrenFailed, ConnectionLost
+from tomada.server.children import pool as pool_module
 from tomada.server.children.pool import Pool
 from tomada.telemetry import ChildEnded, ChildStarted, subscribe
 
@@ -41,6 +42,25 @@ def test_each_connection_has_its_own_process_which_ends_with_it(run: Run) -> Non
             await until(lambda: not any(map(is_alive, pids)))
 
     run(main())
+
+
+def test_a_child_that_does_not_end_makes_room_for_others(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an application whose end hangs would use up all children, and nobody would know why none is served."""
+    monkeypatch.setattr(pool_module, "_LAST_WAIT", 0.3)
+    ended: list[ChildEnded] = []
+
+    async def main() -> None:
+        deadlines = tomada.Deadlines(drain=0.1)
+        async with serving(children=Children(spare=1, most=2), deadlines=deadlines) as server:
+            for _ in range(4):
+                async with tomada.connect(server.addresses[0]) as connection:
+                    await connection.ask(Die("never ends"))
+            await until(lambda: len(ended) >= 2)
+
+    with subscribe(ended.append, ChildEnded):
+        run(main())
+    reasons = {one.reason for one in ended if one.connections}
+    assert "had not ended 0.5 s after its last connection and was killed" in reasons
 
 
 def test_a_process_may_serve_several_connections_one_after_the_other(run: Run) -> None:
