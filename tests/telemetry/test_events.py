@@ -237,7 +237,7 @@ def test_who_is_not_admitted_is_told(run: Run, told: Told) -> None:
         (struck,) = told.of(LimitStruck)
         assert (struck.limit, struck.allowed, struck.outcome) == ("connections", 1, Outcome.REFUSED)
         refused = [event for event in told.of(HandshakeEnded) if event.reason]
-        assert [("has 1 connections" in event.reason, event.is_wrong) for event in refused] == [(True, True)]
+        assert [("has 1 connection, " in event.reason, event.is_wrong) for event in refused] == [(True, True)]
 
     run(main())
 

@@ -151,7 +151,7 @@ def test_nothing_is_said_in_the_middle_of_a_frame(run: Run) -> None:
                     assert link.transport is not None
                     link.transport.pause_reading()
                     calls = [asyncio.ensure_future(connection.ask(Make(16 * MIB))) for _ in range(2)]
-                    await until(partial(sleeps_with_more_than, pid, before + 24 * MIB))
+                    await until(partial(sleeps_with_more_than, pid, before + 8 * MIB))
                     os.kill(pid, 9)
                     await until(partial(is_dead, pid))
                     link.transport.resume_reading()

@@ -27,7 +27,6 @@ from tomada.server.children.channel import (
     ChannelBroken,
     Ended,
     Failed,
-    Opened,
     Parting,
     Ping,
     Pong,
@@ -144,10 +143,9 @@ class Child:
             self._rehearsal = self._loop.create_task(rehearse())
 
     def _link(self) -> NotingLink:
-        return NotingLink(self._endpoint, self._page, self._opened)
+        return NotingLink(self._endpoint, self._page)
 
     def _flow(self, server: StreamServer) -> Flow:
-        self._loop.call_soon(self._opened)
         return server.flow()
 
     def _noted(self, layered: Callable[[], asyncio.Protocol]) -> NotingLayer:
@@ -159,9 +157,6 @@ class Child:
         # There is room: the server reads, and what a child says of a connection is little.
         with suppress(ChannelBroken):
             self._channel.send(message)
-
-    def _opened(self) -> None:
-        self._say(Opened())
 
     def _hear(self) -> None:
         try:

@@ -120,6 +120,7 @@ class Pool:
                 child = self._children.get(message.number)
                 if child is not None:
                     child.pid = message.pid
+                    self._tell_started(child)
             case NotForked():
                 child = self._children[message.number]
                 child.failure = f"the system did not fork it: {message.reason}"
@@ -193,10 +194,15 @@ class Pool:
         """It has started."""
         self._starting -= 1
         self._stillborn = 0
-        if ChildStarted.subscribers:
-            emit(ChildStarted(pid=child.pid))
+        self._tell_started(child)
         if not self._first.done():
             self._first.set_result(None)
+
+    @staticmethod
+    def _tell_started(child: ChildProcess) -> None:
+        """Once it can serve, and who it is is known: it and the template tell their own parts, in any order."""
+        if child.pid and child.ready_at and ChildStarted.subscribers:
+            emit(ChildStarted(pid=child.pid))
 
     def is_idle(self, child: ChildProcess) -> None:
         """It waits for a connection."""

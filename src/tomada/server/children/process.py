@@ -15,7 +15,6 @@ from tomada.server.children.channel import (
     Failed,
     FromChild,
     Leave,
-    Opened,
     Parting,
     Ping,
     Pong,
@@ -67,7 +66,7 @@ class Held:
         is_stream: Whether it is a byte stream.
     """
 
-    __slots__ = ("_ticket", "is_open", "is_stream", "place", "scheme", "socket")
+    __slots__ = ("_ticket", "is_stream", "place", "scheme", "socket")
 
     def __init__(
         self, accepted: socket.socket, place: int, scheme: str, ticket: Ticket | None, *, is_stream: bool
@@ -77,8 +76,6 @@ class Held:
         self.scheme = scheme
         self.is_stream = is_stream
         self._ticket = ticket
-        self.is_open = False
-        """Whether its handshake is complete."""
 
     def end(self, code: GoodbyeCode, reason: str, *, may_speak: bool) -> None:
         """End it, and tell the peer why, where that can be told: not on a byte stream, and not inside of TLS."""
@@ -196,8 +193,6 @@ class ChildProcess:
                     self._pool.is_idle(self)
             case Failed() if not self.ready_at and not self.failure:
                 self.failure = message.reason or "it does not say why"
-            case Opened() if self.held is not None and not self.held.is_open:
-                self.held.is_open = True
             case Ended() if self.held is not None:
                 self._connection_ended()
             case Pong() if self._unanswered and message.number == self._pings:
