@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tests.server.children import program
 from tests.server.children.homes import bystander, is_alive, processes, serving, until
 from tests.server.children.program import Die, Echo, Hold, Who
 from tomada import Children, ChildrenFailed, ConnectionLost
+from tomada.server.children import pool as pool_module
+from tomada.server.children.channel import Fork, Kill, Serve
 from tomada.server.children.pool import Pool
 from tomada.telemetry import ChildEnded, ChildStarted, subscribe
 
@@ -41,6 +44,63 @@ def test_each_connection_has_its_own_process_which_ends_with_it(run: Run) -> Non
             await until(lambda: not any(map(is_alive, pids)))
 
     run(main())
+
+
+def test_a_child_without_a_descriptor_for_its_connection_ends(run: Run) -> None:
+    """It would live on, and its peer would wait, for ever."""
+    ended: list[ChildEnded] = []
+
+    async def main() -> None:
+        async with serving(children=Children(spare=1)) as server:
+            await until(lambda: pool(server)._idle)
+            assert pool(server)._idle[0].channel.send(Serve(0))  # as it comes where the system gives no descriptor
+            await until(lambda: ended)
+            assert "has as many files open as it may" in ended[0].reason
+            await child_of(server)
+
+    with subscribe(ended.append, ChildEnded):
+        run(main())
+
+
+def test_a_template_without_a_descriptor_for_a_channel_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with serving(children=Children(spare=1)) as server:
+            own = pool(server)
+            tell = own._tell
+
+            def tell_without(message: Fork | Kill, passed: socket.socket | None = None) -> None:
+                if passed is not None:
+                    passed.close()
+                tell(message)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(own, "_tell", tell_without)
+                own._fork()
+                (number,) = [number for number, child in own._children.items() if not child.ready_at]
+                await until(lambda: number not in own._children)
+            await child_of(server)
+            await child_of(server)
+
+    run(main())
+
+
+def test_a_child_that_does_not_end_makes_room_for_others(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an application whose end hangs would use up all children, and nobody would know why none is served."""
+    monkeypatch.setattr(pool_module, "_LAST_WAIT", 0.3)
+    ended: list[ChildEnded] = []
+
+    async def main() -> None:
+        deadlines = tomada.Deadlines(drain=0.1)
+        async with serving(children=Children(spare=1, most=2), deadlines=deadlines) as server:
+            for _ in range(4):
+                async with tomada.connect(server.addresses[0]) as connection:
+                    await connection.ask(Die("never ends"))
+            await until(lambda: len(ended) >= 2)
+
+    with subscribe(ended.append, ChildEnded):
+        run(main())
+    reasons = {one.reason for one in ended if one.connections}
+    assert "had not ended 0.5 s after its last connection and was killed" in reasons
 
 
 def test_a_process_may_serve_several_connections_one_after_the_other(run: Run) -> None:

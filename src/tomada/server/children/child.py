@@ -35,7 +35,7 @@ from tomada.server.children.channel import (
     ToChild,
     decode_to_child,
 )
-from tomada.server.children.last_words import CANNOT_START, OVER_MEMORY
+from tomada.server.children.last_words import CANNOT_START, OVER_MEMORY, WITHOUT_DESCRIPTOR
 from tomada.server.children.noting import NotingLayer, NotingLink
 from tomada.server.children.pages import own_page
 from tomada.server.children.parentage import end_with_parent
@@ -165,6 +165,8 @@ class Child:
                 if message is None:
                     return
                 if isinstance(message, Serve):
+                    if descriptor < 0:  # the system could not give it: its peer would wait for ever
+                        _exit(WITHOUT_DESCRIPTOR)
                     task = self._serve(message.place, socket.socket(fileno=descriptor))
                     self._serving = self._loop.create_task(task)
                 elif isinstance(message, Ping):

@@ -37,7 +37,7 @@ _BREATH: Final = 0.002
 _THINNING: Final = 1.0
 """So often one child is let go of those that wait and are more than `Children.spare`, in seconds."""
 _LAST_WAIT: Final = 5.0
-"""How long killed processes may take to be gone, in seconds."""
+"""How long killed processes may take to be gone, and ``on_stop`` functions to end, in seconds."""
 _AGES: Final = 1e8
 _FAILED: Final = 1 << 8
 """The status of a process that ended with exit status 1."""
@@ -112,6 +112,7 @@ class Pool:
             case Loaded():
                 self._refill()
                 self._after(self._plan.deadlines.heartbeat, "beat", self._beat)
+                self._after(self._patience, "hurry", self._hurry)
                 self._after(LOOK_SECONDS, "look", self._look)
             case Broken():
                 self._fail(message.reason)
@@ -332,6 +333,16 @@ class Pool:
         for child in tuple(self._children.values()):
             child.beat(seconds)
         self._after(seconds, "beat", self._beat)
+
+    @property
+    def _patience(self) -> float:
+        """How long a child may take to end: its handlers, those that were cancelled, and ``on_stop`` functions."""
+        return 2 * self._plan.deadlines.drain + _LAST_WAIT
+
+    def _hurry(self) -> None:
+        for child in tuple(self._children.values()):
+            child.hurry(self._patience)
+        self._after(self._patience, "hurry", self._hurry)
 
     def _look(self) -> None:
         """Where a certificate is renewed, those who wait have the old one: they go, and others come."""
