@@ -249,6 +249,35 @@ def test_children_that_cannot_start_later_on_are_tried_again_and_told_once(
     assert "the shop is shut" in told[0]
 
 
+def test_callers_that_say_nothing_have_no_children(run: Run) -> None:
+    async def main() -> None:
+        async with serving(children=Children(spare=1, most=2)) as server:
+            address = server.addresses[0]
+            silent = [socket.create_connection((address.host, address.port or 0)) for _ in range(10)]
+            await child_of(server)
+            for one in silent:
+                one.close()
+
+    run(main())
+
+
+def test_a_template_that_is_stopped_is_noticed(run: Run) -> None:
+    async def main() -> None:
+        async with serving(deadlines=tomada.Deadlines(heartbeat=0.2)) as server:
+            ((template, _),) = processes()
+            os.kill(template, signal.SIGSTOP)
+            try:
+                await child_of(server)
+                failed = server.failed
+                assert failed is not None
+                await until(failed.done)
+                assert f"forks children, {template}, has not answered for 0.4 s" in str(failed.result())
+            finally:
+                os.kill(template, signal.SIGCONT)
+
+    run(main())
+
+
 def test_without_its_template_a_server_serves_nobody_any_more(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with serving() as server:
@@ -328,7 +357,7 @@ def test_a_certificate_that_was_renewed_is_used_by_the_next_children(
 
 
 def test_what_can_not_be_set_is_told() -> None:
-    with pytest.raises(ValueError, match="children are there with isolation='process'"):
+    with pytest.raises(ValueError, match="isolation is 'task', and children are of 'process'"):
         tomada.serve(program.app, "tcp://:0", children=Children())
     with pytest.raises(ValueError, match="isolation is 'fork'"):
         tomada.serve(program.app, "tcp://:0", isolation="fork")  # type: ignore[arg-type] # that is the point

@@ -330,6 +330,12 @@ class Pool:
     def _beat(self) -> None:
         """Ask all for a sign."""
         seconds = self._plan.deadlines.heartbeat
+        long_ago = self.loop.time() - 2 * seconds
+        if any(not child.pid and child.started_at < long_ago for child in self._children.values()):
+            self._fail(
+                f"the process that forks children, {self._template.pid}, has not answered for {2 * seconds:g} s; "
+                "end it, and start the server anew"
+            )
         for child in tuple(self._children.values()):
             child.beat(seconds)
         self._after(seconds, "beat", self._beat)
