@@ -22,10 +22,22 @@ if TYPE_CHECKING:
     from tomada.protocol import Engine
 
 
+_EARLY_ACCEPTING: Final = 2 * TICK
+_EARLY_CONNECTING: Final = 5 * TICK
 _LOOK: Final = 0.5
 """So long after something was sent it is looked whether the peer takes it, and then again and again."""
 _LOOKS: Final = 4
 """So often in the time between two heartbeats, at least."""
+
+
+def patience(heartbeat: float, role: Role) -> float:
+    """How long a peer may be silent before it is asked, and then before it is dead.
+
+    A little less than a heartbeat, so that whoever vanishes is found out within two. The connecting end asks first, and
+    what it asks is a sign for the other, which so seldom has to ask itself.
+    """
+    early = _EARLY_ACCEPTING if role is Role.ACCEPTING else _EARLY_CONNECTING
+    return heartbeat - min(early, heartbeat / _LOOKS)
 
 
 class Lifetime(Handling):
@@ -104,7 +116,7 @@ class Lifetime(Handling):
         """There is a connection: from now on it may be late."""
         deadlines = self.endpoint.deadlines
         self.heard_at = self.loop.time()
-        self.look_at(self.heard_at + min(deadlines.handshake, deadlines.heartbeat - TICK, deadlines.idle))
+        self.look_at(self.heard_at + min(deadlines.handshake, self._patience, deadlines.idle))
 
     def end_in_time(self, grace: float = inf) -> None:
         """Let the connection be cut at the drain deadline, or sooner: a peer that does not read must not keep it."""
@@ -151,24 +163,25 @@ class Lifetime(Handling):
         return inf
 
     def _sweep_silence(self, now: float) -> float:
-        """Ask a silent peer for a sign; end the connection of one that gives none.
-
-        A tick early, so that whoever vanishes is found out within two intervals.
-        """
-        interval = self.endpoint.deadlines.heartbeat
+        """Ask a silent peer for a sign; end the connection of one that gives none."""
+        patience = self._patience
         if self.paused:
             self.heard_at = now  # this end does not listen
-        if now < self.heard_at + interval - TICK:
-            return self.heard_at + interval - TICK
+        if now < self.heard_at + patience:
+            return self.heard_at + patience
         if self._pinged_at <= self.heard_at:
             self._pinged_at = now
             self.engine.beat()
             self.write()
-        elif now >= self._pinged_at + interval - TICK:
+        elif now >= self._pinged_at + patience:
             self._struck("heartbeat")
-            self._give_up(f"the peer gave no sign of life for {2 * interval:g} s")
+            self._give_up(f"the peer gave no sign of life for {2 * self.endpoint.deadlines.heartbeat:g} s")
             return inf
-        return self._pinged_at + interval - TICK
+        return self._pinged_at + patience
+
+    @property
+    def _patience(self) -> float:
+        return patience(self.endpoint.deadlines.heartbeat, self.endpoint.role)
 
     def _sweep_idle(self, now: float) -> float:
         """Close a connection on which nothing was exchanged."""

@@ -97,12 +97,14 @@ class Deadlines(_Settings, frozen=True, kw_only=True):
     frame: float = 30.0
     """From the first byte of a frame to its last; on a byte stream, of what one call receives."""
     heartbeat: float = 30.0
-    """After so long a silence the peer of a message connection is asked for a sign; after twice as long it is dead."""
+    """After so long a silence the peer of a message connection is asked for a sign; after twice as long it is dead. On
+    a byte stream over TCP the system asks that of the peer, TCP's keepalive, in whole seconds."""
     idle: float = 300.0
     """A connection on which nothing was exchanged for so long is closed. Heartbeats count, so this is for byte streams,
-    and for connections whose heartbeats are further apart."""
+    and for connections whose heartbeats are further apart. On a byte stream it is for who waits to receive: `TimedOut`,
+    where nothing came and nothing was sent; where nobody receives, its handler is at work, and it is not idle."""
     progress: float = 30.0
-    """How long a peer may take nothing of what waits to be sent."""
+    """How long a peer may take nothing of what was sent."""
     drain: float = 10.0
     """What is under way when a connection or a server closes."""
     turn: float = 0.1

@@ -9,9 +9,9 @@ import time
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from tomada.protocol import GoodbyeCode, State
+from tomada.lifetime import patience
+from tomada.protocol import GoodbyeCode, Role, State
 from tomada.protocol.state import FINAL
-from tomada.sweep import TICK
 from tomada.telemetry import ConnectionEnded, ConnectionOpened, emit, late
 from tomada.telemetry.statistics import ConnectionStatistics
 from tomada.transports import blocking
@@ -94,14 +94,15 @@ class Lifetime:
         return self._look_for_progress(now, looked_at) or self._look_for_silence(now)
 
     def _look_for_silence(self, now: float) -> str:
-        """Ask a silent server for a sign; a little early, so that one that vanishes is found out in two intervals."""
+        """Ask a silent server for a sign; end the connection of one that gives none."""
         interval = self._deadlines.heartbeat
-        if now < self.heard_at + interval - TICK:
+        silence = patience(interval, Role.CONNECTING)
+        if now < self.heard_at + silence:
             return ""
         if self._pinged_at <= self.heard_at:
             self._pinged_at = now
             self._engine.beat()
-        elif now >= self._pinged_at + interval - TICK:
+        elif now >= self._pinged_at + silence:
             late("heartbeat", interval, self.peer)
             return f"the peer gave no sign of life for {2 * interval:g} s"
         return ""

@@ -22,17 +22,19 @@ _LONGEST: Final = 32_767
 def keep_alive(transport: asyncio.BaseTransport, deadlines: Deadlines) -> None:
     """Let the system find out within two intervals of `Deadlines.heartbeat` that the peer's system is gone.
 
-    Without effect where there is no TCP; and where the system has no such options, its own defaults, of hours, hold. It
-    counts in whole seconds.
+    Without effect where there is no TCP, and where the peer is on this machine: its end is always told. Where the
+    system has no such options its own defaults, of hours, hold. It counts in whole seconds.
     """
-    own = transport.get_extra_info("socket")
+    own, peer = transport.get_extra_info("socket"), transport.get_extra_info("peername")
     interval = deadlines.heartbeat
-    if own is None or own.family == getattr(socket, "AF_UNIX", None) or interval == inf:
+    if own is None or interval == inf or not isinstance(peer, tuple) or _is_here(peer[0]):
         return
-    first = min(_LONGEST, max(1, int(interval)))
+    longest = min(_LONGEST, max(1, int(interval)))
+    # Thousands that came together must not be asked together: systems have short queues, and drop what is too much.
+    first = longest - peer[1] % (longest // 2 + 1)
     options = {
         "TCP_KEEPALIVE" if sys.platform == "darwin" else "TCP_KEEPIDLE": first,
-        "TCP_KEEPINTVL": max(1, first // _PROBES),
+        "TCP_KEEPINTVL": max(1, longest // _PROBES),
         "TCP_KEEPCNT": _PROBES,
     }
     if 2 * interval >= deadlines.progress:
@@ -44,3 +46,7 @@ def keep_alive(transport: asyncio.BaseTransport, deadlines: Deadlines) -> None:
         for name, value in options.items():
             if hasattr(socket, name):
                 own.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _is_here(host: str) -> bool:
+    return host == "::1" or host.removeprefix("::ffff:").startswith("127.")
