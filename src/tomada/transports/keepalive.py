@@ -22,8 +22,8 @@ _LONGEST: Final = 32_767
 def keep_alive(transport: asyncio.BaseTransport, deadlines: Deadlines) -> None:
     """Let the system find out within two intervals of `Deadlines.heartbeat` that the peer's system is gone.
 
-    Without effect where there is no TCP, and where the peer is on this machine: its end is always told. Where the system
-    has no such options its own defaults, of hours, hold. It counts in whole seconds.
+    Without effect where there is no TCP, and where the peer is on this machine: its end is always told. Where the
+    system has no such options its own defaults, of hours, hold. It counts in whole seconds.
     """
     own, peer = transport.get_extra_info("socket"), transport.get_extra_info("peername")
     interval = deadlines.heartbeat
