@@ -71,12 +71,12 @@ class Side:
         return f"{said[-1].rstrip() if said else 'silent'} (exit status {status})"
 
 
-def measure(name: str, plan: Plan) -> float:
+def measure(name: str, plan: Plan, *, pinned: bool = True) -> float:
     """The rate of contender ``name``, with a server and a client started for this one measurement."""
-    with Side(SERVER_CORE, "serve", name) as server:
+    with Side(SERVER_CORE if pinned else None, "serve", name) as server:
         port = server.line(PATIENCE).strip()
         load = (f"--load={plan.load}", f"--warm-up={plan.warm_up}", f"--seconds={plan.seconds}")
-        with Side(CLIENT_CORE, "measure", name, port, *load) as client:
+        with Side(CLIENT_CORE if pinned else None, "measure", name, port, *load) as client:
             try:
                 return float(client.line(plan.warm_up + plan.seconds + PATIENCE))
             except ContenderFailed as error:

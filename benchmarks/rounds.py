@@ -25,6 +25,7 @@ class Series:
     suite: str
     contender: str
     load: int
+    pinned: bool = True
     rates: list[float] = field(default_factory=list)
     missing: tuple[str, ...] = ()
     failure: str = ""
@@ -38,7 +39,7 @@ class Series:
         """Measure once more and keep the rate, or the failure, after which nothing more is measured."""
         if self.usable:
             try:
-                self.rates.append(measure(self.contender, Plan(self.load, warm_up, seconds)))
+                self.rates.append(measure(self.contender, Plan(self.load, warm_up, seconds), pinned=self.pinned))
             except ContenderFailed as error:
                 self.failure = str(error)
 
@@ -55,7 +56,7 @@ def interleave(
 ) -> list[Series]:
     """All series of the suite's ``chosen`` contenders, by load; ``progress`` is told what is being measured."""
     everything = [
-        Series(suite.name, contender.name, load, missing=contender.missing())
+        Series(suite.name, contender.name, load, suite.pinned, missing=contender.missing())
         for load in suite.references
         for contender in suite.contenders
         if contender in chosen and suite.carries(contender, load)

@@ -51,6 +51,7 @@ class Suite:
         references: Per load, the contender whose rate is 1 in the report's ratios.
         contenders: In the report's order.
         targets: What tomada wants to reach.
+        pinned: Whether server and client have a core each; servers of several processes have the whole machine.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Suite:
     references: dict[int, str]
     contenders: tuple[Contender, ...]
     targets: tuple[Target, ...]
+    pinned: bool = True
 
     def carries(self, contender: Contender, load: int) -> bool:
         """Whether ``contender`` is measured at ``load``."""
@@ -123,6 +125,7 @@ SUITES: Final = (
         {1: "forking"},
         (*_FORKING, Contender("children-tomada-100", "children_tomada_100", ("tomada", "uvloop"))),
         (Target(1, "children-tomada", "forking", 1), Target(1, "children-tomada-100", "forking", 5)),
+        pinned=False,
     ),
     Suite(
         "promptness",
@@ -131,6 +134,7 @@ SUITES: Final = (
         {100: "forking"},
         _FORKING,
         (Target(100, "children-tomada", "forking", 3),),
+        pinned=False,
     ),
     Suite(
         "inside",

@@ -9,7 +9,7 @@ RUNS: Final = {
     "idle": ("--connections=1000", "--rounds=1", "--seconds=0.5"),
     "idle_cost": ("--connections=500", "--seconds=5"),
     "slow_peers": ("--peers=200",),
-    "vanished": (),
+    "vanished": ("--heartbeat=1", "--connections=5"),
     "child_deaths": ("--deaths=50",),
     "reload": ("--reloads=2",),
 }

@@ -84,7 +84,7 @@ class Places:
                 return
             who = self._line.popleft()
             who.in_line = False
-            if who.start_one():
+            if who.start_one() and not who.in_line:
                 who.in_line = True
                 self._line.append(who)
         self.is_full = bool(self._line) or self.taken >= self._most

@@ -75,9 +75,10 @@ def test_the_help_tells_the_defaults(parsed: Callable[..., Result]) -> None:
         (("--drain", "0"), "'0' is no time"),
         (("--message-bytes", "1X"), "'1X' is no size: write bytes, as 65536, or 64K, 16M, 1G"),
         (("--message-bytes", "10"), "message_bytes is 10"),
-        (("--workers", "0"), "'0' is no number of things"),
+        (("--workers", "0"), "'0' cannot be: write a whole number above 0"),
         (("--handshakes", "5"), "has no two numbers: write START:FULL"),
-        (("--handshakes", "9:5"), "handshakes_early is 9"),
+        (("--handshakes", "9:5"), "START must not be above FULL"),
+        (("--worker-timeout", "5"), "add --workers, and how many"),
         (("--placement", "random"), "'random' is not one of 'spread', 'shared'"),
     ],
 )

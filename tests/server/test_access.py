@@ -177,8 +177,11 @@ def test_the_file_has_its_mode(run: Run, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"unix_mode": 0o660}, "unix_mode and unix_owner: of use at unix addresses alone, and there is none in tcp://"),
-        ({"unix_owner": "ana"}, "unix_mode and unix_owner: of use at unix addresses alone"),
+        (
+            {"unix_mode": 0o660},
+            "unix_mode and unix_owner: of use at unix, unixgram addresses alone, and there is none in tcp",
+        ),
+        ({"unix_owner": "ana"}, "unix_mode and unix_owner: of use at unix, unixgram addresses alone"),
         ({"allow_users": ("ana",)}, "allow_users: of use at unix addresses alone"),
         ({"unix_mode": 0o7777}, "unix_mode is 4095, it must be from 0 to 0o777"),
         ({"allow_users": "ana"}, "allow_users is 'ana', it must be a tuple"),
@@ -187,6 +190,21 @@ def test_the_file_has_its_mode(run: Run, folder: Path) -> None:
 def test_what_would_guard_nothing_is_refused_at_once(options: dict[str, object], text: str) -> None:
     with pytest.raises(ValueError, match=f"^{text}"):
         tomada.serve(app([]), "tcp://127.0.0.1:0", **options)  # type: ignore[arg-type] # wrong ones among them
+
+
+def test_a_file_for_datagrams_has_its_mode_too(run: Run, folder: Path) -> None:
+    async def main() -> None:
+        server_app = app([])
+
+        @server_app.datagram(f"unixgram://{folder}/handler.sock")
+        async def take(datagram: bytes, peer: tomada.DatagramPeer) -> None:
+            assert datagram == b"never sent", peer
+
+        async with tomada.serve(server_app, f"unixgram://{folder}/messages.sock", unix_mode=0o620):
+            for name in ("handler.sock", "messages.sock"):
+                assert stat.S_IMODE((folder / name).stat().st_mode) == 0o620
+
+    run(main())
 
 
 def test_an_address_of_a_stream_s_handler_counts(folder: Path) -> None:

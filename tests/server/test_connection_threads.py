@@ -193,7 +193,7 @@ def test_over_the_limit_of_connections_a_caller_is_refused_with_the_reason(run: 
     async def main() -> None:
         async with threaded(Shared(), limits=tomada.Limits(connections=1)) as server:
             async with tomada.connect(server.addresses[0]) as one:
-                with pytest.raises(tomada.HandshakeFailed, match="the server has 1 connections, and takes no more"):
+                with pytest.raises(tomada.HandshakeFailed, match="the server has 1 connection, and takes no more"):
                     await tomada.connect(server.addresses[0])
                 assert await one.ask(Where())
             await until(lambda: not busy(server))

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Literal
 
 import pytest
 
@@ -48,12 +49,15 @@ async def serving(
     authority: Authority | None = None,
     limits: tomada.Limits | None = None,
     deadlines: tomada.Deadlines | None = None,
+    isolation: Literal["task", "thread"] = "task",
 ) -> AsyncIterator[tomada.Server]:
     """A server behind a proxy, and somebody who connects to it directly, and must not notice anything."""
     path = "/" if scheme in ("ws", "wss") else ""
     where = tomada.Address(scheme, "127.0.0.1", 0, path)
     tls = None if authority is None else authority.server
-    serving = tomada.serve(app(), where, tls=tls, limits=limits, deadlines=deadlines, proxied_by=TRUSTED)
+    serving = tomada.serve(
+        app(), where, tls=tls, limits=limits, deadlines=deadlines, proxied_by=TRUSTED, isolation=isolation
+    )
     trusting = None if authority is None else authority.client
     async with serving as server, tomada.connect(server.addresses[0], tls=trusting) as bystander:
         leaving = asyncio.Event()
@@ -213,11 +217,14 @@ def test_what_others_send_is_never_taken_for_a_header(run: Run) -> None:
     run(main())
 
 
-def test_a_host_s_connections_are_those_of_the_client_not_of_the_proxy(run: Run) -> None:
+@pytest.mark.parametrize("isolation", ["task", "thread"])
+def test_a_host_s_connections_are_those_of_the_client_not_of_the_proxy(
+    run: Run, isolation: Literal["task", "thread"]
+) -> None:
     async def main() -> None:
         limits = tomada.Limits(connections_per_host=1)
         told: list[LimitStruck] = []
-        async with serving(limits=limits) as server, subscribed(told):
+        async with serving(limits=limits, isolation=isolation) as server, subscribed(told):
             target = server.addresses[0]
             async with (
                 proxy(target, line(CLIENT, SERVER)) as first,

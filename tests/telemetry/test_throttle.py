@@ -6,7 +6,17 @@ import logging
 import pytest
 
 from tests.timeless import TimelessLoop
-from tomada.telemetry import ConnectionEnded, Event, HandshakeEnded, LimitStruck, Outcome, emit, subscribe, throttle
+from tomada.telemetry import (
+    ChildEnded,
+    ConnectionEnded,
+    Event,
+    HandshakeEnded,
+    LimitStruck,
+    Outcome,
+    emit,
+    subscribe,
+    throttle,
+)
 
 
 class Clock:
@@ -55,6 +65,16 @@ def test_one_line_for_each_limit_and_second(clock: Clock, caplog: pytest.LogCapt
         "192.0.2.3: dropped: the limit handshakes is 7; and 498 more like this within 2.5 s",
         "192.0.2.9: dropped: the limit handshakes is 7",
     ]
+
+
+def test_ten_lines_for_children_that_die_in_a_second(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """Who has found how to crash a child does not fill the disk with it."""
+    for pid in range(500):
+        emit(ChildEnded(pid=pid, seconds=0, reason="was killed", is_wrong=True, connections=1))
+    assert lines(caplog) == [f"child {pid}: was killed" for pid in range(10)]
+    clock.now += 2
+    emit(ChildEnded(pid=500, seconds=0, reason="was killed", is_wrong=True, connections=1))
+    assert lines(caplog)[10] == "child 499: was killed; and 489 more like this within 2.0 s"
 
 
 def test_in_a_loop_those_that_waited_are_told_when_the_second_is_over(

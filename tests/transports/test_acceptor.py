@@ -14,9 +14,10 @@ from tests.timeless import TimelessLoop
 from tests.transports.conftest import Run
 from tomada import transports
 from tomada.address import Address
+from tomada.errors import ListenFailed
 from tomada.settings import Limits
 from tomada.telemetry import AcceptFailed, AcceptResumed, Event, subscribe
-from tomada.transports import Admission, Options, Ticket, acceptor
+from tomada.transports import Admission, Options, Ticket, accepting, acceptor
 from tomada.transports.acceptor import Acceptor
 from tomada.transports.credentials import credentials
 
@@ -335,6 +336,61 @@ def test_a_factory_that_raises_costs_one_connection(run: Run, scheme: str, reque
         protocol.ticket.release()
         second.abort()
         listener.close()
+
+    run(main())
+
+
+def accepted_one(admission: Admission) -> tuple[socket.socket, Ticket]:
+    own, other = socket.socketpair()
+    other.close()
+    ticket = admission.admit("192.0.2.1")
+    assert ticket is not None
+    return own, ticket
+
+
+def test_one_that_is_cancelled_before_it_is_served_is_counted_no_more(run: Run) -> None:
+    async def main() -> None:
+        admission = Admission(Limits())
+        own, ticket = accepted_one(admission)
+        serving = accepting.Accepting(address=HERE, backlog=1, options=Options(), make=Dud)
+        serving._adopt(own, ticket)
+        (task,) = accepting._ADOPTING
+        task.cancel()
+        await asyncio.wait([task])
+        await asyncio.sleep(0)
+        assert (own.fileno(), admission.greeting) == (-1, 0)
+        assert not accepting._ADOPTING
+
+    run(main())
+
+
+def test_one_for_whom_there_is_no_layer_is_counted_no_more(run: Run) -> None:
+    async def main() -> None:
+        admission = Admission(Limits())
+        own, ticket = accepted_one(admission)
+        with pytest.raises(ListenFailed, match="certificate"):
+            await transports.adopt(own, Address("tls", "127.0.0.1", 1), Dud, Options(), ticket)
+        assert (own.fileno(), admission.greeting) == (-1, 0)
+
+    run(main())
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EBADF, "gone"), RuntimeError("no")])
+def test_one_around_whom_there_is_no_transport_is_counted_no_more(run: Run, error: Exception) -> None:
+    async def main() -> None:
+        async def refuse(*_: Any) -> None:
+            raise error
+
+        loop: Any = asyncio.get_running_loop()
+        loop.connect_accepted_socket = refuse
+        admission = Admission(Limits())
+        own, ticket = accepted_one(admission)
+        if isinstance(error, OSError):  # it has gone already
+            await accepting.adopt(own, Dud, ticket)
+        else:
+            with pytest.raises(RuntimeError):
+                await accepting.adopt(own, Dud, ticket)
+        assert (own.fileno(), admission.greeting) == (-1, 0)
 
     run(main())
 

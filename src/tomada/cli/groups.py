@@ -118,5 +118,5 @@ def size(text: str) -> int:
 def count(text: str) -> int:
     """Of things: a whole number above 0."""
     if not (text.isascii() and text.isdigit()) or not int(text):
-        raise typer.BadParameter(f"{text!r} is no number of things: write a whole number above 0")
+        raise typer.BadParameter(f"{text!r} cannot be: write a whole number above 0")
     return int(text)

@@ -26,7 +26,7 @@ def reload(
     server: Annotated[
         str,
         typer.Argument(
-            metavar="[PID_OR_NAME]",
+            metavar="PID_OR_NAME",
             help="Which server, where several run: its process id, the name of its application or of its file.",
             show_default=False,
         ),
@@ -42,8 +42,9 @@ def reload(
 ) -> None:
     """Let a server that runs with --workers load its application anew, and wait until it has.
 
-    New workers are started; when all of them accept, the old ones serve what is under way and end. Where a new one
-    cannot start the old ones go on, and this command fails.
+    New workers are started; when all of them accept, the old ones serve what is under way and end.
+
+    Where a new one cannot start the old ones go on, and this command fails.
     """
     with errors_told(as_json=as_json):
         found = _chosen(server, running(folder()))
@@ -102,4 +103,5 @@ def _names(status: Status) -> set[str]:
 
 def _line(status: Status) -> str:
     addresses = ", ".join(status.addresses) or "not listening yet"
-    return f"{status.pid:>7}  {status.app or status.name}  {addresses}  ({len(status.workers)} workers)"
+    workers = "1 worker" if len(status.workers) == 1 else f"{len(status.workers)} workers"
+    return f"{status.pid:>7}  {status.app or status.name}  {addresses}  ({workers})"

@@ -70,6 +70,8 @@ def _marks(text: str) -> tuple[int, int]:
     start, colon, full = text.partition(":")
     if not colon:
         raise typer.BadParameter(f"{text!r} has no two numbers: write START:FULL, as 512:1024")
+    if count(start) > count(full):
+        raise typer.BadParameter(f"{text!r} drops all before it drops some: START must not be above FULL")
     return count(start), count(full)
 
 
@@ -109,7 +111,9 @@ DEADLINES = Group(
         "heartbeat": _deadline(
             "--heartbeat", "heartbeat", "A silent peer is asked for a sign; after twice as long it is dead."
         ),
-        "idle": _deadline("--idle-timeout", "idle", "A connection on which nothing was exchanged."),
+        "idle": _deadline(
+            "--idle-timeout", "idle", "A connection on which nothing was exchanged, not even heartbeats."
+        ),
         "progress": _deadline("--write-timeout", "progress", "A peer that takes nothing of what waits to be sent."),
         "drain": _deadline("--drain", "drain", "What is under way when the server stops."),
         "turn": _deadline("--turn", "turn", "A handler that keeps the event loop to itself for longer is reported."),
@@ -148,9 +152,16 @@ LIMITS = Group(
 )
 """What `Limits` has."""
 
+
+def _workers(**values: Any) -> Workers:
+    if values and "workers" not in values:
+        raise ValueError("--placement and --worker-timeout are about workers: add --workers, and how many")
+    return Workers(**values)
+
+
 WORKERS = Group(
     "Workers",
-    Workers,
+    _workers,
     {
         "workers": Choice(
             "--workers",

@@ -62,12 +62,14 @@ class ConnectionThreads:
 
     def _take(self, place: Place, accepted: socket.socket, ticket: transports.Ticket | None) -> None:
         endpoint = self._endpoint
-        if ticket is not None and ticket.enter():
+        # Whom a proxy speaks for is known only once its header has come: such a caller enters later.
+        later = ticket if ticket is not None and place.options.proxied_by and not ticket.host else None
+        if ticket is not None and later is None and ticket.enter():
             # It is told why, and that costs no thread.
             make = place.make(endpoint)
             endpoint.spawn(transports.adopt(accepted, place.address, make, place.options, ticket))
             return
-        thread = _ConnectionThread(endpoint, place, accepted, partial(self._ended, ticket))
+        thread = _ConnectionThread(endpoint, place, accepted, later, partial(self._ended, ticket))
         try:
             thread.start()
         except RuntimeError as error:
@@ -115,14 +117,20 @@ class ConnectionThreads:
 class _ConnectionThread:
     """One thread, for one connection."""
 
-    __slots__ = ("_accepted", "_calls", "_endpoint", "_home", "_on_end", "_place", "ended")
+    __slots__ = ("_accepted", "_calls", "_endpoint", "_home", "_on_end", "_place", "_ticket", "ended")
 
     def __init__(
-        self, home: Endpoint, place: Place, accepted: socket.socket, on_end: Callable[[_ConnectionThread], None]
+        self,
+        home: Endpoint,
+        place: Place,
+        accepted: socket.socket,
+        ticket: transports.Ticket | None,
+        on_end: Callable[[_ConnectionThread], None],
     ) -> None:
         self._home = home
         self._place = place
         self._accepted = accepted
+        self._ticket = ticket
         self._on_end = on_end
         self._endpoint: Endpoint | None = None
         self._calls: list[Callable[[Endpoint], None]] = []
@@ -161,7 +169,7 @@ class _ConnectionThread:
     async def _serve(self) -> None:
         endpoint = self._endpoint = Endpoint.beside(self._home, replace(self._home.limits, threads=1))
         self._do_calls()  # what came before there was an endpoint
-        stay = _Stay(endpoint.loop.create_future())
+        stay = _Stay(endpoint.loop.create_future(), self._ticket)
         address, make, options = self._place
         await transports.adopt(self._accepted, address, make(endpoint), options, stay)
         await stay.over
@@ -169,25 +177,33 @@ class _ConnectionThread:
 
 
 class _Stay:
-    """Told by whatever protocol is the connection's lowest that it has ended."""
+    """Told by whatever protocol is the connection's lowest that it has ended.
 
-    __slots__ = ("over",)
+    Args:
+        over: Done then.
+        ticket: What it still has to enter with; ``None``: it has been counted.
+    """
 
-    def __init__(self, over: asyncio.Future[None]) -> None:
+    __slots__ = ("_ticket", "over")
+
+    def __init__(self, over: asyncio.Future[None], ticket: transports.Ticket | None) -> None:
+        self._ticket = ticket
         self.over = over
 
     def called(self, host: str) -> None:
-        """It has been counted by its proxy, whose header comes only now."""
+        """Whom its proxy speaks for."""
+        if self._ticket is not None:
+            self._ticket.called(host)
 
     def why_not(self) -> str:
-        """There is room: it has been counted."""
-        return ""
+        """Why there is no room."""
+        return "" if self._ticket is None else self._ticket.why_not()
 
     def enter(self) -> str:
-        """There is room."""
-        return ""
+        """Why there is no room."""
+        return "" if self._ticket is None else self._ticket.enter()
 
     def release(self) -> None:
-        """The connection has ended."""
+        """The connection has ended; the server's own loop is told when its thread has."""
         if not self.over.done():
             self.over.set_result(None)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tomada.protocol import Engine, TypeEntry
     from tomada.settings import Limits
     from tomada.transports.datagrams.transport import DatagramStatistics, DatagramTransport
+    from tomada.transports.rights import FileRights
 
 TOO_LONG: Final = "DatagramTooLong"
 """The name of the failure that stands for an answer which does not fit into a datagram."""
@@ -108,9 +109,9 @@ class MessageService:
         self._busy = 0
         self.transport: DatagramTransport
 
-    async def open(self, bound: socket.socket | None) -> None:
+    async def open(self, bound: socket.socket | None, rights: FileRights) -> None:
         """Begin to receive; at a socket that is bound already, where there is one."""
-        options = DatagramOptions(limits=limits_of(self._endpoint.limits))
+        options = DatagramOptions(limits=limits_of(self._endpoint.limits), rights=rights)
         if bound is not None:
             self.transport = await adopt_datagrams(bound, self.address, self, options)
         else:

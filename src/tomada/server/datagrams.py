@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tomada.endpoint import Endpoint
     from tomada.server.inherited import Inherited
     from tomada.transports.datagrams.transport import DatagramStatistics, DatagramTransport
+    from tomada.transports.rights import FileRights
 
 _SECRET_BYTES: Final = 32
 
@@ -70,10 +71,10 @@ class HandlerService:
         """Where it is to receive."""
         return self._handler.address
 
-    async def open(self, bound: socket.socket | None) -> None:
+    async def open(self, bound: socket.socket | None, rights: FileRights) -> None:
         """Begin to receive; at a socket that is bound already, where there is one."""
         limits = limits_of(self._endpoint.limits)
-        options = msgspec.structs.replace(self._handler.options, limits=limits)
+        options = msgspec.structs.replace(self._handler.options, limits=limits, rights=rights)
         if bound is not None:
             self.transport = await adopt_datagrams(bound, self.address, self, options)
         else:
@@ -162,11 +163,12 @@ class HandlerService:
 class Datagrams:
     """All sockets for datagrams of one server."""
 
-    __slots__ = ("_endpoint", "_inherited", "_services")
+    __slots__ = ("_endpoint", "_inherited", "_rights", "_services")
 
-    def __init__(self, endpoint: Endpoint, inherited: Inherited) -> None:
+    def __init__(self, endpoint: Endpoint, inherited: Inherited, rights: FileRights) -> None:
         self._endpoint = endpoint
         self._inherited = inherited
+        self._rights = rights
         self._services: list[HandlerService | MessageService] = []
 
     async def open(self, app: App, addresses: Sequence[Address]) -> None:
@@ -186,7 +188,7 @@ class Datagrams:
         sockets = self._inherited.take(service.address)
         if sockets == ():
             return  # another worker serves it for all
-        await service.open(sockets[0] if sockets else None)
+        await service.open(sockets[0] if sockets else None, self._rights)
         self._services.append(service)
 
     @property

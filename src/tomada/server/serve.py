@@ -60,7 +60,7 @@ class Serving(Opening[Server]):
         if isolation not in get_args(Isolation):
             raise ValueError(f"isolation is {isolation!r}, it must be one of {', '.join(get_args(Isolation))}")
         if children is not None and isolation != "process":
-            raise ValueError(f"children are there with isolation='process', not with {isolation!r}; leave one away")
+            raise ValueError(f"isolation is {isolation!r}, and children are of 'process': change it, or leave them out")
         if not (addresses or app.has_addresses):
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
         super().__init__(self._serve)
@@ -73,7 +73,8 @@ class Serving(Opening[Server]):
         self._children = children or Children()
         self._inherited = Inherited()
         self._template: Template | None = None
-        options.check([*self._addresses, *(handler.address for handler in app.stream_handlers)])
+        own = [handler.address for handler in app.stream_handlers]
+        options.check([*self._addresses, *own, *(handler.address for handler in app.datagram_handlers)])
 
     @property
     def name(self) -> str:
@@ -87,11 +88,13 @@ class Serving(Opening[Server]):
 
     def places(self) -> list[tuple[Address, DatagramOptions | None]]:
         """Where it is going to serve, and how the sockets for datagrams are opened; not inside this process."""
-        own = DatagramOptions(limits=limits_of(self._limits))
+        own = DatagramOptions(limits=limits_of(self._limits), rights=self.rights)
         places = [(address, own if address.scheme in SCHEMES else None) for address in self._addresses]
         places += [(handler.address, None) for handler in self._app.stream_handlers]
         for handler in self._app.datagram_handlers:
-            places.append((handler.address, msgspec.structs.replace(handler.options, limits=own.limits)))
+            places.append(
+                (handler.address, msgspec.structs.replace(handler.options, limits=own.limits, rights=own.rights))
+            )
         return [place for place in places if place[0].scheme != "memory"]
 
     def prepare(self, *, forget: Callable[[], None] | None = None) -> None:

@@ -66,7 +66,7 @@ class Server:
         self._options = options
         self._listeners: list[transports.Listener] = []
         self._inherited = inherited
-        self._datagrams = Datagrams(endpoint, inherited)
+        self._datagrams = Datagrams(endpoint, inherited, options.rights)
         self._started_at = endpoint.loop.time()
         self._watchdog = Watchdog(endpoint.loop, endpoint.deadlines.turn, endpoint.handler_codes(), self._is_busy)
         self._closed: asyncio.Task[None] | None = None

@@ -13,11 +13,13 @@ class ConnectionStatistics(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     """Since it was made."""
     received_bytes: int
+    """Taken from the system, or from TLS or WebSocket above it."""
     sent_bytes: int
-    """Handed to the system, or to TLS or WebSocket above it."""
+    """Handed to them."""
     received_messages: int
     """Requests, one-way messages and answers alike."""
     sent_messages: int
+    """The same."""
     waiting_bytes: int
     """Of what is to be sent: so much the system has not taken yet."""
     own_requests: int
@@ -34,7 +36,9 @@ class StreamStatistics(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     """Since it was opened."""
     received_bytes: int
+    """Taken from the system, or from TLS or WebSocket above it."""
     sent_bytes: int
+    """Handed to them."""
     waiting_bytes: int
     """Of what is to be sent: so much the system has not taken yet."""
     unread_bytes: int

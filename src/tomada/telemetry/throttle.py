@@ -11,14 +11,19 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from tomada.telemetry.events import ConnectionEnded, Event, HandshakeEnded, LimitStruck
+from tomada.telemetry.events import ChildEnded, ConnectionEnded, Event, HandshakeEnded, LimitStruck
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SECONDS: Final = 1.0
 """So long lines are counted together."""
-_MOST: Final[dict[type[Event], int]] = {LimitStruck: 1, HandshakeEnded: 10, ConnectionEnded: 100}
+_MOST: Final[dict[type[Event], int]] = {
+    LimitStruck: 1,
+    HandshakeEnded: 10,
+    ChildEnded: 10,
+    ConnectionEnded: 100,
+}
 """How many lines there are of one kind in that time; of limits, for each limit."""
 
 

@@ -157,8 +157,15 @@ async def adopt(
     Raises:
         ListenFailed: A layer of the address cannot be had.
     """
-    secured = stack.certificates(address, options)
-    await around(accepted, stack.accepting(address, factory, options, set(), secured), ticket)
+    try:
+        secured = stack.certificates(address, options)
+        make = stack.accepting(address, factory, options, set(), secured)
+    except BaseException:
+        accepted.close()
+        if ticket is not None:
+            ticket.release()
+        raise
+    await around(accepted, make, ticket)
 
 
 async def connect(

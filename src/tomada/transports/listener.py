@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Protocol
 
 from tomada.errors import ListenFailed
@@ -11,7 +12,6 @@ from tomada.transports.acceptor import Acceptor
 from tomada.transports.tls.certificates import Unusable
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from tomada.address import Address
@@ -73,6 +73,17 @@ class Listener:
         for server, _ in self._servers:
             if isinstance(server, Acceptor):
                 server.resume()
+
+    def defer(self, seconds: float) -> None:
+        """Accept no TCP caller before something has come from it, where the system can.
+
+        For protocols where callers speak first: one that says nothing costs no more than its place in the system's own
+        queue. After so many seconds it is accepted all the same, or dropped.
+        """
+        option = getattr(socket, "TCP_DEFER_ACCEPT", None)
+        for one in self.sockets:
+            if option is not None and one.family in (socket.AF_INET, socket.AF_INET6):
+                one.setsockopt(socket.IPPROTO_TCP, option, max(1, round(seconds)))
 
     def secure(self, secured: Certificates | None) -> None:
         """The certificates it accepts with are these: their files are looked at until it closes."""

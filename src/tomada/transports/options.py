@@ -54,7 +54,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         if self.allow_users:
             _find(addresses, ("unix",), "allow_users")
         if self.rights != FileRights():
-            _find(addresses, ("unix",), "unix_mode and unix_owner")
+            _find(addresses, ("unix", "unixgram"), "unix_mode and unix_owner")
 
 
 def _find(addresses: list[Address], schemes: tuple[str, ...], option: str) -> None:

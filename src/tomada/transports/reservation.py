@@ -249,7 +249,7 @@ def _is_live(path: str) -> bool:
 
 def _reserve_datagrams(address: Address, options: DatagramOptions) -> Reservation:
     if address.scheme == "unixgram":
-        opened = open_unix(address, None)
+        opened = open_unix(address, None, options.rights)
         is_single = True  # who sends through a file reaches any of its readers: none could know what comes twice
     else:
         local = wanted(address, options)

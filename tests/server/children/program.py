@@ -23,6 +23,8 @@ import tomada
 
 HERE = "tcp://127.0.0.1:0"
 MIB = 1_048_576
+NEVER = "never"
+"""Where it is among the arguments of a process, that does not come to an end."""
 READY = os.environ.get("TOMADA_TEST_READY", "")
 """Where it is set, children start only while there is a file of that name."""
 
@@ -75,6 +77,12 @@ def start() -> Opened:
     if READY and Path(READY).read_text() == "leak":
         leak()
     return Opened()
+
+
+@app.on_stop
+async def stop() -> None:
+    if NEVER in sys.argv:
+        await asyncio.sleep(600)
 
 
 @app.on
@@ -175,6 +183,24 @@ def close_channel() -> None:
     time.sleep(600)
 
 
+def files_of_pages() -> list[int]:
+    """Descriptors of the file that has the pages of all children."""
+    found = []
+    for place in Path("/proc/self/fd").iterdir():
+        try:
+            if "tomada children" in str(place.readlink()):
+                found.append(int(place.name))
+        except OSError:  # the listing's own
+            continue
+    return found
+
+
+def cut_pages() -> None:
+    """Make the pages' file empty, with whatever descriptor there is of it."""
+    for file in files_of_pages():
+        os.ftruncate(file, 0)
+
+
 DEATHS: dict[str, Callable[[], object]] = {
     "abort": os.abort,
     "segmentation fault": lambda: ctypes.string_at(0),
@@ -193,12 +219,13 @@ DEATHS: dict[str, Callable[[], object]] = {
     "nothing": lambda: say(b""),
     "too much": lambda: say(bytes(5_000)),
     "ready again": lambda: say(b"\x91\x0b"),
-    "ends twice": lambda: say(b"\x91\x0e", b"\x91\x0e", b"\x91\x0e"),
-    "wrong pong": lambda: say(b"\x92\x0f\x07"),
-    "parts twice": lambda: say(b"\x91\x10", b"\x91\x10"),
+    "ends twice": lambda: say(b"\x91\x0d", b"\x91\x0d", b"\x91\x0d"),
+    "wrong pong": lambda: say(b"\x92\x0e\x07"),
+    "parts twice": lambda: say(b"\x91\x0f", b"\x91\x0f"),
     "failed": lambda: say(b"\x92\x0c\xa3why"),
     "passes files": pass_files,
     "closes its channel": close_channel,
+    "never ends": lambda: sys.argv.append(NEVER),
     "leaves": lambda: os.kill(os.getpid(), signal.SIGTERM),
 }
 
@@ -219,6 +246,8 @@ TRIALS: dict[str, Callable[[Opened], object]] = {
     "read": lambda opened: os.pread(opened.first, 3, 0).decode(),
     "many files": lambda _: [os.open(os.devnull, os.O_RDONLY) for _ in range(200)],
     "numbers": lambda _: len(os.urandom(4)),
+    "pages of others": lambda _: len(files_of_pages()),
+    "cut pages": lambda _: cut_pages(),
 }
 
 

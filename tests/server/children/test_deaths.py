@@ -11,7 +11,7 @@ import tomada
 from tests.authority import Authority
 from tests.integration.conftest import Run
 from tests.server.children.homes import bystander, is_alive, processes, serving, until
-from tests.server.children.program import HERE, MIB, Die, Echo, LeakInThread, Make, Who
+from tests.server.children.program import HERE, MIB, Die, Echo, LeakInThread, Make, Try, Who
 from tomada import ConnectionLost
 
 SOON = tomada.Deadlines(heartbeat=0.5)
@@ -111,6 +111,18 @@ def test_a_byte_stream_is_reset_and_does_not_end_in_order(run: Run) -> None:
     run(main())
 
 
+def test_a_child_that_somebody_has_taken_over_does_not_end_the_server(run: Run) -> None:
+    """With what it has of the file of all pages, where it has something."""
+
+    async def main() -> None:
+        async with serving() as server, bystander(server):
+            async with tomada.connect(server.addresses[0]) as connection:
+                assert await connection.ask(Try("cut pages")) in {"None", "PermissionError"}
+            assert "signal 9" in await last_words(server, Die("kill"))
+
+    run(main())
+
+
 def test_inside_of_tls_nothing_can_be_told(run: Run, authority: Authority) -> None:
     own, trust = authority.server, authority.client
 
@@ -139,7 +151,7 @@ def test_nothing_is_said_in_the_middle_of_a_frame(run: Run) -> None:
                     assert link.transport is not None
                     link.transport.pause_reading()
                     calls = [asyncio.ensure_future(connection.ask(Make(16 * MIB))) for _ in range(2)]
-                    await until(partial(sleeps_with_more_than, pid, before + 24 * MIB))
+                    await until(partial(sleeps_with_more_than, pid, before + 8 * MIB))
                     os.kill(pid, 9)
                     await until(partial(is_dead, pid))
                     link.transport.resume_reading()

@@ -27,7 +27,7 @@ from tomada.server.children.channel import (
     pair,
 )
 from tomada.server.children.last_words import OVER_MEMORY, cause, goodbye
-from tomada.server.children.pages import MIDST, OPEN, Pages, own_page
+from tomada.server.children.pages import MIDST, OPEN, PAGE, Pages, own_page
 from tomada.settings import Children
 
 DECODERS: tuple[Any, ...] = (decode_from_child, decode_to_child, decode_from_template)
@@ -92,6 +92,17 @@ def test_a_child_has_its_own_page_and_no_other() -> None:
         assert pages.take() == slots[1]
         assert mine[:2] == b"\0\0"
         mine.close()
+    finally:
+        pages.close()
+
+
+def test_nobody_can_cut_the_pages_short() -> None:
+    """Who looks at a page that is not there any more is killed by SIGBUS."""
+    pages = Pages(2)
+    try:
+        for size in (0, 100 * PAGE):
+            with pytest.raises(PermissionError):
+                os.ftruncate(pages.file, size)
     finally:
         pages.close()
 

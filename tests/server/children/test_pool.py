@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tests.server.children import program
 from tests.server.children.homes import bystander, is_alive, processes, serving, until
 from tests.server.children.program import Die, Echo, Hold, Who
 from tomada import Children, ChildrenFailed, ConnectionLost
+from tomada.server.children import pool as pool_module
+from tomada.server.children.channel import Fork, Kill, Serve
 from tomada.server.children.pool import Pool
 from tomada.telemetry import ChildEnded, ChildStarted, subscribe
 
@@ -41,6 +44,63 @@ def test_each_connection_has_its_own_process_which_ends_with_it(run: Run) -> Non
             await until(lambda: not any(map(is_alive, pids)))
 
     run(main())
+
+
+def test_a_child_without_a_descriptor_for_its_connection_ends(run: Run) -> None:
+    """It would live on, and its peer would wait, for ever."""
+    ended: list[ChildEnded] = []
+
+    async def main() -> None:
+        async with serving(children=Children(spare=1)) as server:
+            await until(lambda: pool(server)._idle)
+            assert pool(server)._idle[0].channel.send(Serve(0))  # as it comes where the system gives no descriptor
+            await until(lambda: ended)
+            assert "has as many files open as it may" in ended[0].reason
+            await child_of(server)
+
+    with subscribe(ended.append, ChildEnded):
+        run(main())
+
+
+def test_a_template_without_a_descriptor_for_a_channel_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with serving(children=Children(spare=1)) as server:
+            own = pool(server)
+            tell = own._tell
+
+            def tell_without(message: Fork | Kill, passed: socket.socket | None = None) -> None:
+                if passed is not None:
+                    passed.close()
+                tell(message)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(own, "_tell", tell_without)
+                own._fork()
+                (number,) = [number for number, child in own._children.items() if not child.ready_at]
+                await until(lambda: number not in own._children)
+            await child_of(server)
+            await child_of(server)
+
+    run(main())
+
+
+def test_a_child_that_does_not_end_makes_room_for_others(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an application whose end hangs would use up all children, and nobody would know why none is served."""
+    monkeypatch.setattr(pool_module, "_LAST_WAIT", 0.3)
+    ended: list[ChildEnded] = []
+
+    async def main() -> None:
+        deadlines = tomada.Deadlines(drain=0.1)
+        async with serving(children=Children(spare=1, most=2), deadlines=deadlines) as server:
+            for _ in range(4):
+                async with tomada.connect(server.addresses[0]) as connection:
+                    await connection.ask(Die("never ends"))
+            await until(lambda: len(ended) >= 2)
+
+    with subscribe(ended.append, ChildEnded):
+        run(main())
+    reasons = {one.reason for one in ended if one.connections}
+    assert "had not ended 0.5 s after its last connection and was killed" in reasons
 
 
 def test_a_process_may_serve_several_connections_one_after_the_other(run: Run) -> None:
@@ -189,6 +249,35 @@ def test_children_that_cannot_start_later_on_are_tried_again_and_told_once(
     assert "the shop is shut" in told[0]
 
 
+def test_callers_that_say_nothing_have_no_children(run: Run) -> None:
+    async def main() -> None:
+        async with serving(children=Children(spare=1, most=2)) as server:
+            address = server.addresses[0]
+            silent = [socket.create_connection((address.host, address.port or 0)) for _ in range(10)]
+            await child_of(server)
+            for one in silent:
+                one.close()
+
+    run(main())
+
+
+def test_a_template_that_is_stopped_is_noticed(run: Run) -> None:
+    async def main() -> None:
+        async with serving(deadlines=tomada.Deadlines(heartbeat=0.2)) as server:
+            ((template, _),) = processes()
+            os.kill(template, signal.SIGSTOP)
+            try:
+                await child_of(server)
+                failed = server.failed
+                assert failed is not None
+                await until(failed.done)
+                assert f"forks children, {template}, has not answered for 0.4 s" in str(failed.result())
+            finally:
+                os.kill(template, signal.SIGCONT)
+
+    run(main())
+
+
 def test_without_its_template_a_server_serves_nobody_any_more(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with serving() as server:
@@ -235,7 +324,7 @@ def test_more_connections_than_the_server_may_have_are_refused_with_the_reason(r
     async def main() -> None:
         limits = tomada.Limits(connections=1)
         async with serving(limits=limits) as server, bystander(server):
-            with pytest.raises(tomada.HandshakeFailed, match="the server has 1 connections"):
+            with pytest.raises(tomada.HandshakeFailed, match="the server has 1 connection, and takes no more"):
                 await tomada.connect(server.addresses[0])
 
     run(main())
@@ -268,7 +357,7 @@ def test_a_certificate_that_was_renewed_is_used_by_the_next_children(
 
 
 def test_what_can_not_be_set_is_told() -> None:
-    with pytest.raises(ValueError, match="children are there with isolation='process'"):
+    with pytest.raises(ValueError, match="isolation is 'task', and children are of 'process'"):
         tomada.serve(program.app, "tcp://:0", children=Children())
     with pytest.raises(ValueError, match="isolation is 'fork'"):
         tomada.serve(program.app, "tcp://:0", isolation="fork")  # type: ignore[arg-type] # that is the point

@@ -18,7 +18,7 @@ import tomada.sync
 from tests.integration.processes import environment, line
 from tests.server.children import program as program_module
 from tests.server.children.homes import is_alive, processes
-from tests.server.children.program import HERE, Die, Echo, Hold, Who
+from tests.server.children.program import HERE, Die, Echo, Hold, Try, Who
 from tests.server.test_run import Call
 from tomada import ConnectionLost
 
@@ -58,6 +58,12 @@ def until_gone(*pids: int) -> None:
     while any(map(is_alive, pids)):
         assert monotonic() < give_up, "they still live"
         sleep(0.01)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="a page keeps a descriptor of the file")
+def test_a_child_has_nothing_of_the_other_childrens_pages() -> None:
+    with program(HERE) as server, tomada.sync.connect(first(server)) as client:
+        assert client.ask(Try("pages of others")) == "0"
 
 
 def test_connections_are_served_and_a_signal_ends_all_in_order() -> None:

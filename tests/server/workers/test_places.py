@@ -81,7 +81,7 @@ def test_what_guards_nothing_is_wrong_usage(place: Path) -> None:
     with Supervised(place, str(farm(place)), "--workers", "2", "--bind", HERE, "--unix-mode", "600") as server:
         assert server.end() == 2
         (said,) = [line for line in server.rest() if "event" not in line]
-        assert "unix_mode and unix_owner: of use at unix addresses alone" in said["message"]
+        assert "unix_mode and unix_owner: of use at unix, unixgram addresses alone" in said["message"]
 
 
 def test_the_default_address_is_the_applications_affair(place: Path) -> None:

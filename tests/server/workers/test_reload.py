@@ -108,8 +108,8 @@ def test_of_several_servers_one_must_be_named(place: Path) -> None:
         done = reload(place)
         assert done.returncode == 2
         assert "several servers run: say which" in done.stderr
-        assert f"{one.process.pid}  farm  {first}  (1 workers)" in done.stderr
-        assert f"{two.process.pid}  farm  {second}  (1 workers)" in done.stderr
+        assert f"{one.process.pid}  farm  {first}  (1 worker)" in done.stderr
+        assert f"{two.process.pid}  farm  {second}  (1 worker)" in done.stderr
         assert "no server is called inn; these run" in reload(place, "inn").stderr
         assert reload(place, str(two.process.pid)).returncode == 0
         two.said("reloaded")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from array import array
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Final, Generic, TypeVar
 
@@ -128,28 +129,24 @@ class Failed(_Message, frozen=True, tag=12):
     reason: _Reason
 
 
-class Opened(_Message, frozen=True, tag=13):
-    """Child to server: the handshake of its connection is complete."""
-
-
-class Ended(_Message, frozen=True, tag=14):
+class Ended(_Message, frozen=True, tag=13):
     """Child to server: its connection has ended in order."""
 
 
-class Pong(_Message, frozen=True, tag=15):
+class Pong(_Message, frozen=True, tag=14):
     """Child to server: it is there."""
 
     number: _Number
 
 
-class Parting(_Message, frozen=True, tag=16):
+class Parting(_Message, frozen=True, tag=15):
     """Child to server: it takes no further connection, and ends soon."""
 
 
 ToTemplate = Fork | Kill
 FromTemplate = Loaded | Broken | Forked | NotForked | Exited
 ToChild = Serve | Ping | Leave
-FromChild = Ready | Failed | Opened | Ended | Pong | Parting
+FromChild = Ready | Failed | Ended | Pong | Parting
 Received = TypeVar("Received")
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -204,7 +201,8 @@ class Channel(Generic[Received]):
         """
         try:
             if descriptors:
-                socket.send_fds(self.socket, [_encode(message)], list(descriptors))
+                passed = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))
+                self.socket.sendmsg([_encode(message)], [passed])
             else:
                 self.socket.send(_encode(message))
         except BlockingIOError:

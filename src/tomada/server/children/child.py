@@ -27,7 +27,6 @@ from tomada.server.children.channel import (
     ChannelBroken,
     Ended,
     Failed,
-    Opened,
     Parting,
     Ping,
     Pong,
@@ -36,7 +35,7 @@ from tomada.server.children.channel import (
     ToChild,
     decode_to_child,
 )
-from tomada.server.children.last_words import CANNOT_START, OVER_MEMORY
+from tomada.server.children.last_words import CANNOT_START, OVER_MEMORY, WITHOUT_DESCRIPTOR
 from tomada.server.children.noting import NotingLayer, NotingLink
 from tomada.server.children.pages import own_page
 from tomada.server.children.parentage import end_with_parent
@@ -144,10 +143,9 @@ class Child:
             self._rehearsal = self._loop.create_task(rehearse())
 
     def _link(self) -> NotingLink:
-        return NotingLink(self._endpoint, self._page, self._opened)
+        return NotingLink(self._endpoint, self._page)
 
     def _flow(self, server: StreamServer) -> Flow:
-        self._loop.call_soon(self._opened)
         return server.flow()
 
     def _noted(self, layered: Callable[[], asyncio.Protocol]) -> NotingLayer:
@@ -160,9 +158,6 @@ class Child:
         with suppress(ChannelBroken):
             self._channel.send(message)
 
-    def _opened(self) -> None:
-        self._say(Opened())
-
     def _hear(self) -> None:
         try:
             while True:
@@ -170,6 +165,8 @@ class Child:
                 if message is None:
                     return
                 if isinstance(message, Serve):
+                    if descriptor < 0:  # the system could not give it: its peer would wait for ever
+                        _exit(WITHOUT_DESCRIPTOR)
                     task = self._serve(message.place, socket.socket(fileno=descriptor))
                     self._serving = self._loop.create_task(task)
                 elif isinstance(message, Ping):

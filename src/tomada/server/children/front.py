@@ -92,6 +92,9 @@ class Front:
             if own is None:
                 continue  # another process serves it for all
             listener = await transports.accept(address, partial(pool.take, place), options=own)
+            if place < len(self._plan.addresses):
+                # Else a few hundred callers that say nothing would have all the children there may be.
+                listener.defer(self._plan.deadlines.handshake)
             self._listeners.append(listener)
             pool.gate(listener)
         return self._listeners

@@ -15,6 +15,8 @@ from tomada.protocol.handshake import GoodbyeCode, encode_goodbye
 if TYPE_CHECKING:
     from tomada.settings import Children
 
+WITHOUT_DESCRIPTOR: Final = 96
+"""The exit status of a child that could not take the connection it was given."""
 OVER_MEMORY: Final = 97
 """The exit status of a child whose memory was used up."""
 CANNOT_START: Final = 98
@@ -43,6 +45,8 @@ def cause(status: int, children: Children) -> str:
         if children.memory_bytes is None:
             return "used more memory than there is"
         return f"used more than its {_amount(children.memory_bytes)} of memory"
+    if code == WITHOUT_DESCRIPTOR:
+        return "has as many files open as it may, and none was left for this connection"
     return f"ended with exit status {code}"
 
 

@@ -12,11 +12,9 @@ from tomada.server.children.pages import MIDST, OPEN
 from tomada.transports.layer import Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from mmap import mmap
 
     from tomada.endpoint import Endpoint
-    from tomada.protocol import Hello, Welcome
 
 _SPOKEN: Final = frozenset({State.LEAVING, State.CLOSED, State.FAILED})
 """This end has said its last word, or its goodbye, of which there is only one."""
@@ -28,15 +26,13 @@ class NotingLink(Link):
     Args:
         endpoint: As of `Link`.
         page: The child's.
-        opened: Called when the handshake is complete.
     """
 
-    __slots__ = ("_page", "_tell_opened")
+    __slots__ = ("_page",)
 
-    def __init__(self, endpoint: Endpoint, page: mmap | bytearray, opened: Callable[[], None]) -> None:
+    def __init__(self, endpoint: Endpoint, page: mmap | bytearray) -> None:
         super().__init__(endpoint, Connection)
         self._page = page
-        self._tell_opened = opened
 
     def write(self) -> None:
         """As `Link.write`."""
@@ -46,11 +42,6 @@ class NotingLink(Link):
         transport = self.transport
         page[MIDST] = transport is None or transport.get_write_buffer_size() > 0
         page[OPEN] = self.engine.state not in _SPOKEN
-
-    def opened_by(self, peer: Hello | Welcome) -> None:
-        """As `Link.opened_by`."""
-        super().opened_by(peer)
-        self._tell_opened()
 
 
 class NotingLayer(Layer):

@@ -128,6 +128,7 @@ def _forked(app: App, plan: Plan, forget: Callable[[], None] | None) -> Template
     pid = os.fork()
     if not pid:
         own.close()
+        pages.forget()
         if forget is not None:
             forget()
         template.run(other, app, plan, pages.file, server)

@@ -37,7 +37,7 @@ _BREATH: Final = 0.002
 _THINNING: Final = 1.0
 """So often one child is let go of those that wait and are more than `Children.spare`, in seconds."""
 _LAST_WAIT: Final = 5.0
-"""How long killed processes may take to be gone, in seconds."""
+"""How long killed processes may take to be gone, and ``on_stop`` functions to end, in seconds."""
 _AGES: Final = 1e8
 _FAILED: Final = 1 << 8
 """The status of a process that ended with exit status 1."""
@@ -112,6 +112,7 @@ class Pool:
             case Loaded():
                 self._refill()
                 self._after(self._plan.deadlines.heartbeat, "beat", self._beat)
+                self._after(self._patience, "hurry", self._hurry)
                 self._after(LOOK_SECONDS, "look", self._look)
             case Broken():
                 self._fail(message.reason)
@@ -119,6 +120,7 @@ class Pool:
                 child = self._children.get(message.number)
                 if child is not None:
                     child.pid = message.pid
+                    self._tell_started(child)
             case NotForked():
                 child = self._children[message.number]
                 child.failure = f"the system did not fork it: {message.reason}"
@@ -192,10 +194,15 @@ class Pool:
         """It has started."""
         self._starting -= 1
         self._stillborn = 0
-        if ChildStarted.subscribers:
-            emit(ChildStarted(pid=child.pid))
+        self._tell_started(child)
         if not self._first.done():
             self._first.set_result(None)
+
+    @staticmethod
+    def _tell_started(child: ChildProcess) -> None:
+        """Once it can serve, and who it is is known: it and the template tell their own parts, in any order."""
+        if child.pid and child.ready_at and ChildStarted.subscribers:
+            emit(ChildStarted(pid=child.pid))
 
     def is_idle(self, child: ChildProcess) -> None:
         """It waits for a connection."""
@@ -323,9 +330,25 @@ class Pool:
     def _beat(self) -> None:
         """Ask all for a sign."""
         seconds = self._plan.deadlines.heartbeat
+        long_ago = self.loop.time() - 2 * seconds
+        if any(not child.pid and child.started_at < long_ago for child in self._children.values()):
+            self._fail(
+                f"the process that forks children, {self._template.pid}, has not answered for {2 * seconds:g} s; "
+                "end it, and start the server anew"
+            )
         for child in tuple(self._children.values()):
             child.beat(seconds)
         self._after(seconds, "beat", self._beat)
+
+    @property
+    def _patience(self) -> float:
+        """How long a child may take to end: its handlers, those that were cancelled, and ``on_stop`` functions."""
+        return 2 * self._plan.deadlines.drain + _LAST_WAIT
+
+    def _hurry(self) -> None:
+        for child in tuple(self._children.values()):
+            child.hurry(self._patience)
+        self._after(self._patience, "hurry", self._hurry)
 
     def _look(self) -> None:
         """Where a certificate is renewed, those who wait have the old one: they go, and others come."""

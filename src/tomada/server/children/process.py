@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from enum import Enum
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from tomada.server.children.channel import (
@@ -14,7 +15,6 @@ from tomada.server.children.channel import (
     Failed,
     FromChild,
     Leave,
-    Opened,
     Parting,
     Ping,
     Pong,
@@ -66,7 +66,7 @@ class Held:
         is_stream: Whether it is a byte stream.
     """
 
-    __slots__ = ("_ticket", "is_open", "is_stream", "place", "scheme", "socket")
+    __slots__ = ("_ticket", "is_stream", "place", "scheme", "socket")
 
     def __init__(
         self, accepted: socket.socket, place: int, scheme: str, ticket: Ticket | None, *, is_stream: bool
@@ -76,8 +76,6 @@ class Held:
         self.scheme = scheme
         self.is_stream = is_stream
         self._ticket = ticket
-        self.is_open = False
-        """Whether its handshake is complete."""
 
     def end(self, code: GoodbyeCode, reason: str, *, may_speak: bool) -> None:
         """End it, and tell the peer why, where that can be told: not on a byte stream, and not inside of TLS."""
@@ -118,6 +116,7 @@ class ChildProcess:
         "channel",
         "doom",
         "failure",
+        "free_at",
         "held",
         "number",
         "pid",
@@ -140,6 +139,8 @@ class ChildProcess:
         self.started_at = pool.loop.time()
         self.ready_at = 0.0
         """When it could serve; 0: it cannot yet."""
+        self.free_at = inf
+        """Since when it has had no connection, once it has had one or was told to go."""
         self.doom = ""
         """Why this end has killed it, as what follows "the process"; empty: it has not."""
         self.failure = ""
@@ -192,8 +193,6 @@ class ChildProcess:
                     self._pool.is_idle(self)
             case Failed() if not self.ready_at and not self.failure:
                 self.failure = message.reason or "it does not say why"
-            case Opened() if self.held is not None and not self.held.is_open:
-                self.held.is_open = True
             case Ended() if self.held is not None:
                 self._connection_ended()
             case Pong() if self._unanswered and message.number == self._pings:
@@ -210,6 +209,7 @@ class ChildProcess:
         held, self.held = self.held, None
         if held is not None:
             held.close()
+        self.free_at = self._pool.loop.time()
         if self.stage is Stage.SERVING:
             if self.served >= self._pool.settings.connections:
                 self.stage = Stage.LEAVING
@@ -234,6 +234,8 @@ class ChildProcess:
     def leave(self) -> None:
         """Tell it to go, when what it has has ended."""
         self.stage = Stage.LEAVING
+        if self.held is None:
+            self.free_at = self._pool.loop.time()
         try:
             done = self.channel.send(Leave())
         except ChannelBroken:
@@ -253,6 +255,12 @@ class ChildProcess:
             with suppress(ChannelBroken):
                 self.channel.send(Ping(self._pings))
         self._unanswered += 1
+
+    def hurry(self, seconds: float) -> None:
+        """Kill it where it should have gone `seconds` ago: there are only so many children, and it is one of them."""
+        is_free = self.stage is Stage.LEAVING and self.held is None and not self.doom
+        if is_free and self._pool.loop.time() >= self.free_at + seconds:
+            self.kill(f"had not ended {seconds:g} s after its last connection and was killed")
 
     def kill(self, doom: str) -> None:
         """End it at once; `doom` is what is told of it."""

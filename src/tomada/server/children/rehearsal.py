@@ -68,7 +68,7 @@ async def rehearse() -> None:
         with client:
             client.send(words())
             accepted.setblocking(False)  # noqa: FBT003 - a socket's own
-            link = NotingLink(endpoint, bytearray(2), lambda: None)
+            link = NotingLink(endpoint, bytearray(2))
             await asyncio.get_running_loop().connect_accepted_socket(lambda: link, accepted)
             await link.ended
         await endpoint.stop()

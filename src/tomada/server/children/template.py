@@ -110,6 +110,9 @@ class Template:
                 self._kill(self._children.get(message.number))
 
     def _fork(self, message: Fork, descriptor: int) -> None:
+        if descriptor < 0:
+            self._outbox.append(NotForked(message.number, "the process that forks has as many files open as it may"))
+            return
         try:
             self._seed.renew()
             pid = os.fork()

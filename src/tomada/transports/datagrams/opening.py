@@ -76,7 +76,7 @@ async def _open(
     if type(loop).__module__ not in _REAL:
         return await over_loop(address, peer, receiver, options.limits)
     if address.scheme == "unixgram":
-        opened = open_unix(address if address.path else None, peer)
+        opened = open_unix(address if address.path else None, peer, options.rights)
         batches = True  # uvloop's endpoints know no socket files
     else:
         opened = await _open_udp(address, peer, options)

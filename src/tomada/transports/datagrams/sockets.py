@@ -18,6 +18,7 @@ from tomada.errors import AddressInUse, ConnectFailed, ListenFailed, TransportEr
 from tomada.transports import tcp, unix
 from tomada.transports.datagrams.names import Names, is_number, same_family, socket_name
 from tomada.transports.datagrams.transport import MAX_UDP_DATAGRAM, MAX_UNIX_DATAGRAM
+from tomada.transports.rights import FileRights, bind
 from tomada.transports.system.port_holder import port_holder
 
 if TYPE_CHECKING:
@@ -238,8 +239,8 @@ def _connect(opened: socket.socket, peer: Address, remote: Candidates) -> None:
         raise send_error(peer, error) from error
 
 
-def open_unix(address: Address | None, peer: Address | None) -> Opened:
-    """An open socket at a socket file; without an address one that the system names, where it can.
+def open_unix(address: Address | None, peer: Address | None, rights: FileRights | None = None) -> Opened:
+    """An open socket at a socket file with these rights; without an address one that the system names, where it can.
 
     Raises:
         AddressInUse: Somebody receives there.
@@ -255,7 +256,7 @@ def open_unix(address: Address | None, peer: Address | None) -> Opened:
         if address is None:
             opened.bind("")  # on Linux it gives itself a name in no file system: unix(7), autobind
         else:
-            forget = _bind_file(opened, address)
+            forget = _bind_file(opened, address, rights or FileRights())
         if peer is not None:
             _connect_file(opened, peer)
         return Opened(opened, "unixgram", forget)
@@ -268,7 +269,7 @@ def open_unix(address: Address | None, peer: Address | None) -> Opened:
         raise unix.listen_error(address, error) from error
 
 
-def _bind_file(opened: socket.socket, address: Address) -> Callable[[], None]:
+def _bind_file(opened: socket.socket, address: Address, rights: FileRights) -> Callable[[], None]:
     path = address.path
     known = unix.look(path)
     if known is not None:
@@ -278,7 +279,7 @@ def _bind_file(opened: socket.socket, address: Address) -> Callable[[], None]:
             text = f"cannot listen on {address}: another process receives there; stop it, or take another path"
             raise AddressInUse(text)
         unix.remove(path, known)
-    opened.bind(path)
+    bind(opened, address, rights)
     return partial(unix.remove_own, path, unix.look(path))
 
 

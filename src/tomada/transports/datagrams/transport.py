@@ -14,6 +14,7 @@ import msgspec
 from tomada.errors import ConnectFailed
 from tomada.settings import DatagramLimits, Multicast
 from tomada.telemetry import ListenerClosed, ListenerOpened, emit
+from tomada.transports.rights import FileRights
 
 if TYPE_CHECKING:
     import asyncio
@@ -68,6 +69,8 @@ class DatagramOptions(msgspec.Struct, frozen=True, kw_only=True):
     multicast: Multicast | None = None
     broadcast: bool = False
     limits: DatagramLimits = DatagramLimits()
+    rights: FileRights = FileRights()
+    """What a socket file is made with."""
 
 
 class Receiver(Protocol):
