@@ -98,7 +98,8 @@ class Deadlines(_Settings, frozen=True, kw_only=True):
     """From the first byte of a frame to its last; on a byte stream, of what one call receives."""
     heartbeat: float = 30.0
     """After so long a silence the peer of a message connection is asked for a sign; after twice as long it is dead. On
-    a byte stream over TCP the system asks that of the peer, TCP's keepalive, in whole seconds."""
+    a byte stream over TCP the system asks that of the peer's system (TCP's keepalive), in whole seconds, unless that is
+    this machine."""
     idle: float = 300.0
     """A connection on which nothing was exchanged for so long is closed. Heartbeats count, so this is for byte streams,
     and for connections whose heartbeats are further apart. On a byte stream it is for who waits to receive: `TimedOut`,
