@@ -133,10 +133,8 @@ class Lifetime(Handling):
     def sweep(self, now: float) -> float:
         """End what is late; when to look again."""
         deadlines, engine = self.endpoint.deadlines, self.engine
-        _ = (
-            engine.sent_messages,
-            engine.received_messages,
-        )  # asked now and then, they notice when a sequence begins anew
+        # Asked now and then, they notice when a sequence begins anew.
+        _ = engine.sent_messages, engine.received_messages
         if self.transport is None or self.transport.is_closing() or engine.state in FINAL:
             return self._sweep_end(now)
         if engine.expired(now, deadlines.handshake, deadlines.frame):
