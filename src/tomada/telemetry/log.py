@@ -43,6 +43,12 @@ def _if_wrong(otherwise: int = logging.DEBUG) -> Callable[[Any], int]:
     return lambda event: logging.WARNING if event.is_wrong else otherwise
 
 
+def _connection_level(event: ConnectionEnded) -> int:
+    """Who connected, and lost the connection, hears of it by the errors of its calls."""
+    is_news = event.accepted or not event.reason.startswith("the connection was lost")
+    return logging.WARNING if event.is_wrong and is_news else logging.DEBUG
+
+
 def _connection_ended(event: ConnectionEnded) -> str:
     had = f"{event.received_bytes:,} bytes in, {event.sent_bytes:,} out"
     if event.received_messages or event.sent_messages:
@@ -81,7 +87,7 @@ _LINES: Final[dict[type[Event], tuple[Callable[..., int], Callable[..., str]]]] 
         ),
     ),
     HandshakeEnded: (_if_wrong(), _handshake_ended),
-    ConnectionEnded: (_if_wrong(), _connection_ended),
+    ConnectionEnded: (_connection_level, _connection_ended),
     LimitStruck: (
         _at(logging.WARNING),
         lambda event: f"{event.where}: {event.outcome.value}: the limit {event.limit} is {event.allowed:,}",

@@ -1159,7 +1159,7 @@ class Link {
     answer
       .then((reply) => this.#reply(id, entry, reply))
       .catch((error) => {
-        if (controller.signal.reason === late) this.#refuse(id, ["deadline", "", late.message]);
+        if (late && controller.signal.reason === late) this.#refuse(id, ["deadline", "", late.message]);
         else if (controller.signal.aborted) this.#refuse(id, ["cancelled", "", ""]);
         else this.#refuse(id, ["raised", error?.name ?? "Error", error?.message ?? String(error)]);
       })

@@ -48,14 +48,18 @@ async def _keep_asking(connection: tomada.Connection, leaving: asyncio.Event) ->
         await asyncio.sleep(0.002)  # a person's pace, so that it does not take the processor
 
 
+others: set[int] = set()
+"""Children of this process that other tests have, and keep."""
+
+
 def processes(parent: int | None = None) -> list[tuple[int, str]]:
-    """The children of a process, by default of this one and of theirs, each with its state: Z is a zombie."""
+    """The children of a process, each with its state: Z is a zombie. By default those that this test has."""
     found = []
     for place in Path("/proc").iterdir():
         if place.name.isdecimal():
             with suppress(OSError):
                 state, above = (place / "stat").read_text().rpartition(")")[2].split()[:2]
-                if int(above) == (parent or os.getpid()):
+                if int(above) == (parent or os.getpid()) and int(place.name) not in others:
                     found.append((int(place.name), state))
     return found
 
