@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -15,6 +14,12 @@ if TYPE_CHECKING:
 
 _LEAST_CHANCE: Final = 0.3
 """How likely a caller is dropped at the lower mark of handshakes; OpenSSH's own setting."""
+
+
+def _chance() -> float:
+    from random import random  # noqa: PLC0415 - it brings much along, and most programs are never flooded
+
+    return random()  # noqa: S311 - it guards no secret
 
 
 class Admission:
@@ -30,9 +35,9 @@ class Admission:
 
     __slots__ = ("_chance", "_hosts", "_limits", "_lock", "accepted", "greeting", "open", "turned_away")
 
-    def __init__(self, limits: Limits, chance: Callable[[], float] = random.random) -> None:
+    def __init__(self, limits: Limits, chance: Callable[[], float] | None = None) -> None:
         self._limits = limits
-        self._chance = chance
+        self._chance = chance or _chance
         self._hosts: dict[str, int] = {}
         self._lock = Lock()
         self.accepted = 0
