@@ -8,6 +8,7 @@ end says) and `engine.py`, which puts them together. `datagram.py` is messages i
 the types. The specification is `docs/reference/protocol.md`.
 """
 
+from tomada.protocol.admission import Admission
 from tomada.protocol.engine import Engine
 from tomada.protocol.events import (
     Answered,
@@ -43,6 +44,7 @@ __all__ = [
     "HEADER_BYTES",
     "MAXIMUM_TYPES",
     "VERSION",
+    "Admission",
     "Answered",
     "Asked",
     "Cancelled",
