@@ -78,7 +78,7 @@ class Model:
     def check(self) -> None:
         assert (self.admission.greeting, self.admission.open) == (len(self.greeting), len(self.open))
         hosts = Counter(self.open.values())
-        assert all(self.admission.of_host(host) == hosts[host] for host in HOSTS if host)
+        assert all(self.admission._hosts.get(host, 0) == hosts[host] for host in HOSTS if host)
 
 
 step = st.tuples(st.sampled_from(["admit", "enter", "release", "called"]), st.integers(0, 30), st.sampled_from(HOSTS))
@@ -150,7 +150,7 @@ def test_connections_of_one_host(struck: list[LimitStruck]) -> None:
     called.called("192.0.2.3")
     assert called.enter() == ""
     called.called(HOSTS[0])
-    assert (admission.of_host("192.0.2.3"), admission.of_host(HOSTS[0])) == (1, 1)
+    assert (admission._hosts.get("192.0.2.3", 0), admission._hosts.get(HOSTS[0], 0)) == (1, 1)
     for _ in range(3):
         opened(admission, "").release()  # nobody knows whose they are
         opened(admission, "")

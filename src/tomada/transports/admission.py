@@ -49,10 +49,6 @@ class Admission:
         self.open = 0
         """How many are open."""
 
-    def of_host(self, host: str) -> int:
-        """How many of the open ones are of one host."""
-        return self._hosts.get(host, 0)
-
     def admit(self, host: str) -> Ticket | None:
         """What a caller that has just been accepted gets; ``None``: it is to be dropped, before it costs anything."""
         limits = self._limits
