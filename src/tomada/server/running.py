@@ -37,7 +37,7 @@ async def run_until_signal(serving: Awaitable[Server], ready: Callable[[Server],
             _on_signals(None, None)
             server.cut()
         elif handlers := server.statistics().handlers:
-            log.warning("stops when what is under way has ended (%d handlers); a second signal ends it at once", handlers)
+            log.warning("stopping: handlers under way: %d; a second signal ends them at once", handlers)
         stop.set()
 
     def hung_up() -> None:
