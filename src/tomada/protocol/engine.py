@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from tomada.protocol.admission import Admission
 
 _HOT: Final = frozenset({SEND, ASK, REPLY, ERROR})
-_TLS: Final = (handshake.TLS_HELLO, handshake.TLS_ALERT)
+_TLS: Final = (handshake.TLS_HELLO, handshake.TLS_ALERT)  # as a header a record may look like a kind, and 350 MB
 _UNKNOWN: Final = object()
 _OPEN: Final = State.OPEN
 _UNASKED: Final = "an answer came to request {}, which nobody asked"
