@@ -50,6 +50,7 @@ class App:
         self.start_hooks: list[Hook] = []
         self.stop_hooks: list[Hook] = []
         self.connect_hooks: list[Hook] = []
+        self.reconnect_hooks: list[Hook] = []
         self.disconnect_hooks: list[Hook] = []
         self._catalogue: Catalogue | None = None
 
@@ -157,8 +158,13 @@ class App:
         self.connect_hooks.append(Hook(function, "on_connect"))
         return function
 
+    def on_reconnect(self, function: F) -> F:
+        """Call `function` for each connection that was lost and goes on, its session resumed."""
+        self.reconnect_hooks.append(Hook(function, "on_reconnect"))
+        return function
+
     def on_disconnect(self, function: F) -> F:
-        """Call `function` for each such connection when it has ended."""
+        """Call `function` for each such connection when it has ended, and its session with it."""
         self.disconnect_hooks.append(Hook(function, "on_disconnect"))
         return function
 
@@ -188,7 +194,7 @@ class App:
             states: What the ``on_start`` functions have returned; where they have not run, their annotations tell.
         """
         given = [hook.returns for hook in self.start_hooks] if states is None else [type(state) for state in states]
-        hooks = [*self.connect_hooks, *self.disconnect_hooks, *self.stop_hooks]
+        hooks = [*self.connect_hooks, *self.reconnect_hooks, *self.disconnect_hooks, *self.stop_hooks]
         functions: list[Handler | StreamHandler | Hook] = [*self.handlers.values(), *hooks]
         for handler in self.datagram_handlers:
             handler.check(connection_type, given, sure=states is not None)

@@ -14,7 +14,9 @@
     ├── ProtocolError           the peer broke the protocol; its connection is closed
     │   └── HandshakeFailed     the two ends could not agree to talk
     ├── ConnectionLost          the connection ended while something was still expected of it
-    │                           (also a ConnectionError)
+    │   │                       (also a ConnectionError)
+    │   ├── SessionLost         its session cannot go on; what this is raised for has not left this end
+    │   └── OutcomeUnknown      its session cannot go on, and the request may or may not have been carried out
     ├── StreamEnded             the peer ended its stream before all that was waited for had come (also an EOFError)
     ├── StreamBusy              two tasks receive from one stream at once (also a RuntimeError)
     ├── LimitExceeded           more than a limit allows, sent or received (also a ValueError)
@@ -92,6 +94,20 @@ class ConnectionLost(TomadaError, ConnectionError):
     """The connection ended, and with it every call that waited for an answer.
 
     Whether the other end has executed the request is not known.
+    """
+
+
+class SessionLost(ConnectionLost):
+    """The session cannot go on: it has ended, or the server does not know it any more.
+
+    What this is raised for has not reached the other end.
+    """
+
+
+class OutcomeUnknown(ConnectionLost):
+    """The session cannot go on, and the request had been sent: it may or may not have been carried out.
+
+    Where its handler heeds `Request.key`, it can be asked again with the same key.
     """
 
 

@@ -53,10 +53,11 @@ class Limits(_Settings, frozen=True, kw_only=True):
     """How many requests of the peer may be open at once; its further calls wait at its own end."""
     handlers: int = 1_024
     """How many handlers run at once for one connection; further messages wait."""
-    waiting: int = 4_096
-    """How many one-way messages may wait, for a handler or to be received, before reading pauses."""
     buffer_bytes: int = 1_048_576
-    """How much may wait to be sent before `Connection.send` and `Connection.ask` wait."""
+    """How much of messages may be held in each direction: here before `Connection.send` and `Connection.ask` wait, until
+    the peer has handled it; and of the peer's, until it is handled here. Urgent messages have a quarter of it beside."""
+    stream_bytes: int = 262_144
+    """How much of one stream of items may wait here to be taken."""
     receive_bytes: int = 262_144
     """How much of a byte stream may wait to be received before reading pauses."""
     threads: int = 32
@@ -85,6 +86,17 @@ class Limits(_Settings, frozen=True, kw_only=True):
             )
         if self.message_bytes < SMALLEST:
             raise ValueError(f"message_bytes is {self.message_bytes}, it must be at least {SMALLEST}")
+
+
+class Sessions(_Settings, frozen=True, kw_only=True):
+    """How a server keeps the sessions of connections that are lost, until their peers come back."""
+
+    keep: float = 120.0
+    """For how long, in seconds."""
+    most: int = 10_000
+    """How many at once; of more the longest lost ends."""
+    most_bytes: int = 268_435_456
+    """How many bytes they may hold together; with more the longest lost ends."""
 
 
 class Deadlines(_Settings, frozen=True, kw_only=True):

@@ -35,6 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("app", "compatibility", "generation", "repertoire"),
     ("binding", "failure"),
     ("messenger",),
+    ("registry",),
     ("endpoint",),
     ("handling",),
     ("lifetime",),

@@ -78,6 +78,40 @@ class HandshakeEnded(Event, frozen=True, kw_only=True):
     """Whether it failed otherwise than by a caller, or a server, that went away."""
 
 
+class ConnectionInterrupted(Event, frozen=True, kw_only=True):
+    """A connection is lost; its session is kept, and goes on when the client comes back."""
+
+    peer: str
+    reason: str
+
+
+class SessionResumed(Event, frozen=True, kw_only=True):
+    """A session goes on over a new connection."""
+
+    peer: str
+    seconds: float
+    """For how long it had none."""
+    epoch: int
+    """How often it has gone on by now."""
+
+
+class SessionRefused(Event, frozen=True, kw_only=True):
+    """A caller wanted to go on with a session, and was refused."""
+
+    peer: str
+    reason: str
+    """Not what the caller was told, who learns less."""
+
+
+class SessionEnded(Event, frozen=True, kw_only=True):
+    """A session has ended, and the fate of messages of this end is not known."""
+
+    peer: str
+    reason: str
+    undelivered: int
+    """How many: `Connection.undelivered` has them."""
+
+
 class ConnectionOpened(Event, frozen=True, kw_only=True):
     """A connection, or a byte stream, is open: its handshake is complete, and there was room for it."""
 
