@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.testing.proxied import Proxied, piece_sizes, proxied
@@ -150,6 +150,7 @@ FAULTS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(
     chunks=st.lists(st.binary(min_size=1, max_size=400), max_size=20),
     changes=st.lists(st.tuples(st.floats(0, 0.05), FAULTS, st.booleans()), min_size=1, max_size=6),

@@ -79,7 +79,7 @@ class Pair:
         number: Of the connection, from 1.
     """
 
-    __slots__ = ("_is_over", "_opening", "_relay", "_timer", "client", "gone", "number", "pipes", "server")
+    __slots__ = ("_opening", "_relay", "_timer", "client", "gone", "is_over", "number", "pipes", "server")
 
     def __init__(self, relay: Relay, number: int) -> None:
         self._relay = relay
@@ -96,7 +96,8 @@ class Pair:
         self._opening: asyncio.Task[None] | None = None
         self._timer: asyncio.Handle | None = None
         """Of a reset that waits for the last bytes to arrive."""
-        self._is_over = False
+        self.is_over = False
+        """Both ends have been reset, or will be as soon as they are there."""
 
     # From the ends.
 
@@ -104,13 +105,13 @@ class Pair:
         """One is there; the server's follows when it can be reached."""
         if end is self.client:
             self._relay.arrived(self)
-        if self._is_over and end.transport is not None:
+        if self.is_over and end.transport is not None:
             transports.reset(end.transport)
         self._open()
 
     def _open(self) -> None:
         """Connect to the server, unless nothing gets there just now."""
-        if self._opening is None and not self._is_over and not self.pipes["to_server"].is_held:
+        if self._opening is None and not self.is_over and not self.pipes["to_server"].is_held:
             self._opening = self._relay.connect(self)
             self._opening.add_done_callback(lambda _: self._look_if_gone())
 
@@ -119,21 +120,23 @@ class Pair:
         if self._timer is not None:
             self.reset()
         elif self.server.transport is None:  # the client has gone before the server was there
-            self._is_over = True
+            self.is_over = True
             self._cancel_opening()
-        elif not self._is_over:
+        elif not self.is_over:
             end.gives.finish(Mark.RESET)
         self._look_if_gone()
 
     def _look_if_gone(self) -> None:
         is_opening = self._opening is not None and not self._opening.done()
-        is_server_there = self.server.transport is not None and not self.server.is_lost
+        # A loop that was told to connect no more closes what it has, and uvloop does not always say so.
+        was_given_up = self._opening is None or self._opening.cancelled()
+        is_server_there = self.server.transport is not None and not self.server.is_lost and not was_given_up
         if self.client.is_lost and not is_opening and not is_server_there and not self.gone.done():
             self.gone.set_result(None)
             self._relay.forget(self)
 
     def _cancel_opening(self) -> None:
-        if self._opening is not None:
+        if self._opening is not None and self.server.transport is None:
             self._opening.cancel()
 
     # From the pipes.
@@ -152,7 +155,7 @@ class Pair:
 
     def reset_behind(self, pipe: Pipe) -> None:
         """Reset the connection when all that came through this pipe has arrived; nothing more passes meanwhile."""
-        if self._timer is None and not self._is_over:
+        if self._timer is None and not self.is_over:
             for one in self.pipes.values():
                 one.stop()
             loop = asyncio.get_running_loop()
@@ -186,13 +189,13 @@ class Pair:
 
     def reset(self) -> None:
         """Reset both ends now, and count it."""
-        if not self._is_over:
+        if not self.is_over:
             self._relay.resets += 1
             self.end()
 
     def end(self) -> None:
         """Reset both ends now."""
-        self._is_over = True
+        self.is_over = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -91,9 +91,10 @@ class Relay:
         try:
             await transports.connect(self.to, lambda: pair.server, timeout=self._timeout)
         except ConnectFailed as error:
-            self._unreached += 1
-            self._unreached_why = str(error)
-            pair.end()
+            if not pair.is_over:  # or it was reset meanwhile
+                self._unreached += 1
+                self._unreached_why = str(error)
+                pair.end()
         except BaseException:
             pair.end()
             raise
