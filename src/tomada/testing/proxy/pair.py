@@ -147,7 +147,11 @@ class Pair:
         if mark is Mark.RESET:
             transports.reset(pipe.target)
             return
-        pipe.target.write_eof()
+        try:
+            pipe.target.write_eof()
+        except OSError:  # it was reset by its other end, and the loop had not looked yet; now it is told of the loss
+            pipe.target.abort()
+            return
         if all(one.has_ended for one in self.pipes.values()):
             for end in (self.client, self.server):
                 if end.transport is not None:
