@@ -95,7 +95,7 @@ def test_the_type_of_a_reply(request_type: type[Message], expected: object) -> N
     assert reply_type(request_type) == expected
 
 
-@pytest.mark.parametrize("request_type", [Unparametrised, Get, GetAgain, Receipt])
+@pytest.mark.parametrize("request_type", [Unparametrised, Get, GetAgain])
 def test_a_request_that_does_not_name_its_reply(request_type: type[Message]) -> None:
     name = request_type.__name__
     with pytest.raises(DeclarationError, match=rf"^{name} does not name its reply: write `class {name}\(tomada\.Req"):
