@@ -42,7 +42,7 @@ from tomada.errors import (
     UnknownType,
     UnverifiedPeer,
 )
-from tomada.message import Message, Request
+from tomada.message import DuplexRequest, Message, Request, StreamRequest, UploadRequest
 from tomada.server import Server, ServerStatistics, StreamListener, listen_stream, serve
 from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
@@ -75,6 +75,7 @@ __all__ = [
     "DatagramTooLong",
     "Deadlines",
     "DeclarationError",
+    "DuplexRequest",
     "FileChanged",
     "Frames",
     "HandshakeFailed",
@@ -97,6 +98,7 @@ __all__ = [
     "StreamBusy",
     "StreamEnded",
     "StreamListener",
+    "StreamRequest",
     "StreamStatistics",
     "SystemPort",
     "TimedOut",
@@ -105,6 +107,7 @@ __all__ = [
     "TypeMismatch",
     "UnknownType",
     "UnverifiedPeer",
+    "UploadRequest",
     "bind",
     "connect",
     "connect_datagram",

@@ -294,6 +294,10 @@ def connect(
 
 
 def _bind(app: App) -> Binding:
+    for handler in app.handlers.values():
+        if handler.items is not None or handler.parts is not None:
+            text = f"{handler.where} handles streams, which needs an event loop: leave it out, or use tomada.connect"
+            raise DeclarationError(text)
     hooks = (*app.start_hooks, *app.connect_hooks, *app.disconnect_hooks, *app.stop_hooks)
     declared: list[Handler | Hook] = [*app.handlers.values(), *hooks]
     for one in declared:

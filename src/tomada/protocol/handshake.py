@@ -65,7 +65,7 @@ class TypeEntry(_Payload, frozen=True):
     kind: TypeKind
     fields: tuple[Field, ...] = ()
     reply: _Expression | None = None
-    """Of a request: the type of its reply, as an expression."""
+    """Of a request that has one reply: its type, as an expression."""
     digest: Annotated[bytes, msgspec.Meta(max_length=32)] = b""
     """Two entries with the same digest are the same; others are compared field by field."""
     handled: bool = False
@@ -76,6 +76,10 @@ class TypeEntry(_Payload, frozen=True):
     """Written as a map of names, not as an array."""
     doc: _Text = ""
     """The first line of its documentation."""
+    items: _Expression | None = None
+    """Of a request that a stream of items answers, in place of a reply: their type."""
+    parts: _Expression | None = None
+    """Of a request that a stream of parts follows: their type."""
 
 
 _Catalogue = Annotated[tuple[TypeEntry, ...], msgspec.Meta(max_length=MAXIMUM_TYPES)]
