@@ -142,6 +142,26 @@ class Children(_Settings, frozen=True, kw_only=True):
                 raise ValueError(f"{name} is {value!r}, it must be a whole number above 0")
 
 
+class Sessions(_Settings, frozen=True, kw_only=True):
+    """How much of sessions a server keeps, and for how long.
+
+    What is too much is dropped, the longest untouched session first.
+    """
+
+    keep: float = 300.0
+    """For how many seconds after its last change; ``math.inf`` is for ever."""
+    most: int = 10_000
+    """How many sessions."""
+    most_bytes: int = 268_435_456
+    """How many bytes they may have together."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("most", "most_bytes"):
+            if not isinstance(getattr(self, name), int):
+                raise ValueError(f"{name} is {getattr(self, name)!r}, it must be a whole number")  # noqa: TRY004 - as the others
+
+
 class TLS(msgspec.Struct, frozen=True, kw_only=True):
     """Who this end is, and whom it trusts, on ``tls`` and ``wss`` addresses. All files are PEM."""
 
