@@ -48,10 +48,10 @@ class MemoryStore:
         self._sessions.clear()
         self._bytes = 0
 
-    async def load(self, id: bytes) -> Stored | None:  # noqa: A002 - the field's word
+    async def load(self, identity: bytes, /) -> Stored | None:
         """What it has of a session; None where it is not known, or has expired."""
         self._expect_open()
-        session = self._sessions.get(id)
+        session = self._sessions.get(identity)
         if session is None or session.touched <= self._clock() - self._bounds.keep:
             return None
         chunks = session.chunks

@@ -83,13 +83,13 @@ class SqliteStore:
         finally:
             thread.shutdown()
 
-    async def load(self, id: bytes) -> Stored | None:  # noqa: A002 - the field's word
+    async def load(self, identity: bytes, /) -> Stored | None:
         """What the file has of a session; None where it is not known, or has expired.
 
         Raises:
             StoreFailed: It could not be read.
         """
-        return await self._do(Tables.load, id)
+        return await self._do(Tables.load, identity)
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """Take all of these changes, in their order, or none; they are on the disk when it returns.

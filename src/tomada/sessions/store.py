@@ -102,7 +102,7 @@ class Store(Protocol):
     async def close(self) -> None:
         """Let go of files and connections. To close it again does nothing."""
 
-    async def load(self, id: bytes) -> Stored | None:  # noqa: A002 - the field's word
+    async def load(self, identity: bytes, /) -> Stored | None:
         """What it has of a session, as of the last commit; None where it is not known, or has expired.
 
         Raises:
