@@ -31,6 +31,7 @@ DOCUMENTS = [
     "docs/how-to/browser.md",
     "docs/how-to/test-without-sockets.md",
     "docs/how-to/add-a-transport.md",
+    "docs/how-to/write-a-session-store.md",
 ]
 PORT = "4477"
 
