@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -119,6 +121,36 @@ def test_the_changes_of_one_session_become_one(changes: list[Change], merged: Ch
         assert told == ["done"] * len(changes)
         assert journal.waiting_bytes == 0
         await journal.close()
+
+    run(main())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks begin at once from Python 3.12 on")
+def test_a_loop_whose_tasks_begin_at_once() -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().set_task_factory(vars(asyncio)["eager_task_factory"])
+        store, told = MemoryStore(Sessions()), list[str]()
+        await store.open()
+        journal = Journal(store, asyncio.get_running_loop())
+        for _ in range(2):
+            journal.record(Change(ONE, b"1", whole=True), partial(told.append, "a"))
+            journal.record(Change(TWO, b"2", whole=True), partial(told.append, "b"))
+            await journal.flush()
+        assert told == ["a", "b"] * 2
+        assert journal.commits == 2
+        await journal.close()
+
+    run(main())
+
+
+def test_who_records_first_does_not_lend_its_context() -> None:
+    async def main() -> None:
+        mark = ContextVar("mark", default="the journal's")
+        journal, _, told = await a_journal()
+        mark.set("a handler's")
+        journal.record(Change(ONE, b"1", whole=True), lambda: told.append(mark.get()))
+        await journal.close()
+        assert told == ["the journal's"]
 
     run(main())
 

@@ -349,6 +349,30 @@ def test_a_lock_for_which_sqlite_did_not_wait_is_waited_for(path: str, monkeypat
     assert failures == []
 
 
+def move(one: str, other: str) -> None:
+    Path(one).replace(other)
+
+
+def test_a_file_that_is_taken_away_is_missed(path: str) -> None:
+    async def main() -> None:
+        store = SqliteStore(path, Sessions())
+        await store.open()
+        await store.commit([begun(1)])
+        move(path, f"{path}.away")
+        with pytest.raises(StoreFailed, match=f"^{path} was taken away while it was open: put it back, or restart"):
+            await store.commit([begun(2)])
+        descriptor = os.open(path, os.O_CREAT)
+        with pytest.raises(StoreFailed, match="was taken away"):
+            await store.commit([begun(2)])
+        os.close(descriptor)
+        move(f"{path}.away", path)
+        await store.commit([begun(2)])
+        await store.close()
+
+    asyncio.run(main())
+    assert asyncio.run(everything(path, 3))[1:] == [Stored(b"head", (Chunk(1, 0, b"data"),))] * 2
+
+
 def test_what_is_no_file_cannot_be_opened(path: str) -> None:
     os.mkfifo(path)
     reason = why(path)

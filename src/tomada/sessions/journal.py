@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Final
 
 from tomada.errors import StoreFailed
@@ -50,6 +51,7 @@ class Journal:
         self._recorded = 0
         self._committed = 0
         self._is_closed = False
+        self._context = copy_context()  # not that of a handler that happens to record first
         self._failing_since = 0.0
         self.failure = ""
         """Why the last commit failed; empty when it did not."""
@@ -79,7 +81,7 @@ class Journal:
         self._recorded += 1
         self._next.take(change, done)
         if self._writing is None:
-            self._writing = self._loop.create_task(self._write_all(), name="tomada journal")
+            self._writing = self._loop.create_task(self._write_all(), name="tomada journal", context=self._context)
 
     async def flush(self) -> None:
         """Wait until all that has been recorded so far is committed; while the store fails, until it works again.
@@ -135,6 +137,7 @@ class Journal:
 
     async def _write_all(self) -> None:
         try:
+            await asyncio.sleep(0)  # what else is recorded in this turn of the loop comes with it
             while self._next.done:
                 self._current, self._next = self._next, _Batch()
                 changes = self._current.changes()

@@ -32,7 +32,7 @@ class SqliteStore:
     """A `tomada.sessions.Store` whose sessions survive a killed server. Several processes may use one file.
 
     Each commit is one transaction, on the disk when it returns (write-ahead log, ``synchronous=FULL``). The file and
-    those beside it are for its owner alone.
+    those beside it are for its owner alone. It is opened in the process that uses it, after any fork.
 
     Args:
         path: Of the file, absolute; it is made where there is none, its directory is not.

@@ -62,7 +62,9 @@ class Tables:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE))
         # One thread at a time uses it; on simulated time it is the loop's own.
         self._database = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
+        self._path = Path(path)
         try:
+            self._file = self._path.stat().st_ino
             self._prepare(path)
         except BaseException:
             self._database.close()
@@ -87,6 +89,7 @@ class Tables:
 
     def commit(self, changes: Sequence[Change]) -> Tally:
         """Take all changes, or raise and take none; what was dropped for it."""
+        self._expect_the_file()
         tally = Tally()
         with _Transaction(self._database, "IMMEDIATE"):
             self._sessions, self._bytes, self._turn = self._row("SELECT sessions, bytes, turn FROM held")
@@ -130,6 +133,15 @@ class Tables:
                 f"{path} was written by a newer tomada (its schema is {version}, this one knows {VERSION}): use that"
                 " version, or give the store another file"
             )
+
+    def _expect_the_file(self) -> None:
+        """What is written to a file that has no name any more is lost without a word."""
+        try:
+            is_there = self._path.stat().st_ino == self._file
+        except FileNotFoundError:
+            is_there = False
+        if not is_there:
+            raise StoreFailed(f"{self._path} was taken away while it was open: put it back, or restart the server")
 
     def _number_of(self, pragma: str) -> int:
         return int(self._row(f"PRAGMA {pragma}")[0])
