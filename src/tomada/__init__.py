@@ -32,6 +32,7 @@ from tomada.errors import (
     MessageError,
     ProtocolError,
     RemoteError,
+    StoreFailed,
     StreamBusy,
     StreamEnded,
     SystemPort,
@@ -44,7 +45,7 @@ from tomada.errors import (
 )
 from tomada.message import DuplexRequest, Message, Request, StreamRequest, UploadRequest
 from tomada.server import Server, ServerStatistics, StreamListener, listen_stream, serve
-from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast
+from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast, Sessions
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
 from tomada.telemetry import subscribe
 from tomada.telemetry.statistics import ConnectionStatistics, StreamStatistics
@@ -94,6 +95,8 @@ __all__ = [
     "Request",
     "Server",
     "ServerStatistics",
+    "Sessions",
+    "StoreFailed",
     "Stream",
     "StreamBusy",
     "StreamEnded",

@@ -11,6 +11,7 @@
     │       ├── AddressInUse    somebody else listens there
     │       └── SystemPort      a port below 1024, without the privilege it needs
     ├── ChildrenFailed          connections cannot be served in child processes
+    ├── StoreFailed             the store of sessions cannot be used
     ├── ProtocolError           the peer broke the protocol; its connection is closed
     │   └── HandshakeFailed     the two ends could not agree to talk
     ├── ConnectionLost          the connection ended while something was still expected of it
@@ -80,6 +81,10 @@ class SystemPort(ListenFailed):
 
 class ChildrenFailed(TomadaError):
     """Connections cannot be served in child processes, or not any more; the text says why, and what to do."""
+
+
+class StoreFailed(TomadaError):
+    """The store of sessions cannot be used, or not just now; the text names it, says why, and what to do."""
 
 
 class ProtocolError(TomadaError):

@@ -88,17 +88,6 @@ class Limits(_Settings, frozen=True, kw_only=True):
             raise ValueError(f"message_bytes is {self.message_bytes}, it must be at least {SMALLEST}")
 
 
-class Sessions(_Settings, frozen=True, kw_only=True):
-    """How a server keeps the sessions of connections that are lost, until their peers come back."""
-
-    keep: float = 120.0
-    """For how long, in seconds."""
-    most: int = 10_000
-    """How many at once; of more the longest lost ends."""
-    most_bytes: int = 268_435_456
-    """How many bytes they may hold together; with more the longest lost ends."""
-
-
 class Deadlines(_Settings, frozen=True, kw_only=True):
     """How long things may take, in seconds; ``math.inf`` is for ever."""
 
@@ -152,6 +141,26 @@ class Children(_Settings, frozen=True, kw_only=True):
                 continue
             if not isinstance(value, int) or not value > 0:
                 raise ValueError(f"{name} is {value!r}, it must be a whole number above 0")
+
+
+class Sessions(_Settings, frozen=True, kw_only=True):
+    """How much of sessions a server keeps, and for how long: those whose connection is lost, and those in a store.
+
+    What is too much is dropped, the longest untouched session first.
+    """
+
+    keep: float = 120.0
+    """For how many seconds after its last change, or without a connection; ``math.inf`` is for ever."""
+    most: int = 10_000
+    """How many sessions."""
+    most_bytes: int = 268_435_456
+    """How many bytes they may have together."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("most", "most_bytes"):
+            if not isinstance(getattr(self, name), int):
+                raise ValueError(f"{name} is {getattr(self, name)!r}, it must be a whole number")  # noqa: TRY004 - as the others
 
 
 class TLS(msgspec.Struct, frozen=True, kw_only=True):

@@ -232,3 +232,32 @@ class Reloaded(Event, frozen=True, kw_only=True):
     seconds: float
     reason: str = ""
     """Why it could not; empty where all is well."""
+
+
+class SessionEvicted(Event, frozen=True, kw_only=True):
+    """A store has dropped sessions for one of its bounds; their peers begin new ones."""
+
+    store: str
+    reason: str
+    """The bound's name in `Sessions`. For ``keep`` it was only their time: nobody had come back to them."""
+    sessions: int
+
+
+class CommitFailed(Event, frozen=True, kw_only=True):
+    """What has changed in sessions could not be stored. It is tried again; nothing is acknowledged until it goes well.
+
+    Told once for each reason in a row of failures.
+    """
+
+    store: str
+    reason: str
+    waiting_bytes: int
+    """That wait to be stored."""
+
+
+class CommitResumed(Event, frozen=True, kw_only=True):
+    """What changes in sessions is stored again."""
+
+    store: str
+    seconds: float
+    """Since it failed first."""
