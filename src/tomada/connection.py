@@ -164,7 +164,7 @@ class Connection:
     async def send(self, message: Message, *, urgent: bool = False) -> None:
         """Send a one-way message; waits only while as much is held for the peer as may be (`Limits.buffer_bytes`).
 
-        What has been accepted is kept until the peer has handled it, and sent again if the connection is lost meanwhile.
+        What has been accepted is kept until the peer has handled it, and sent again if the connection is lost before.
         While there is none messages are stored, up to the same bound. Tasks that wait go on in their order.
 
         Args:

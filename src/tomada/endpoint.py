@@ -15,7 +15,7 @@ from tomada.eager import Starter
 from tomada.messenger import Repertoire
 from tomada.protocol import Engine, GoodbyeCode, Hello, PeerLimits, Role, State, Welcome, encode
 from tomada.protocol.handshake import SESSION
-from tomada.registry import Registry
+from tomada.sessions.registry import Registry
 from tomada.sweep import sweep_of
 from tomada.telemetry import late
 from tomada.telemetry.statistics import Tally

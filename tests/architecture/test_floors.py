@@ -35,7 +35,6 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("app", "compatibility", "generation", "repertoire"),
     ("binding", "failure"),
     ("messenger",),
-    ("registry",),
     ("endpoint",),
     ("handling",),
     ("lifetime",),

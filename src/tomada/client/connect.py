@@ -83,7 +83,7 @@ class _Connecting(NamedTuple):
         return link
 
 
-def connect(
+def connect(  # noqa: PLR0913 - each option of a connection is a parameter
     address: str | Address,
     *,
     app: App | None = None,

@@ -1,4 +1,4 @@
-"""A lost connection is made again, by itself: with growing pauses, until the server would not know the session any more."""
+"""A lost connection is made again: with growing pauses, until the server would not know the session any more."""
 
 from __future__ import annotations
 

@@ -3,10 +3,11 @@
 May import: `tomada.errors` and msgspec. Never asyncio, socket, ssl, time, random or logging.
 
 Read `state.py` first (the life of a connection, as a table), then `frames.py` (the 16-byte header), `handshake.py`
-(what the two ends tell each other before anything else), `lanes.py` (sequences and fragments) and `engine.py`. The engine
-has parts, each on top of the one before: `outbound.py` (frames out, by lanes), `requests.py`, `streaming.py`,
-`continuity.py` (credit, acknowledgements, sessions), `inbound.py` (frames in) and `engine.py` itself. `datagram.py` is messages in datagrams, which have none of that but
-the types. The specification is `docs/reference/protocol.md`.
+(what the two ends tell each other before anything else), `lanes.py` and `outgoing.py` (sequences, fragments, what is
+kept) and the parts of the engine, each on top of the one before: `outbound.py` (frames out, by lanes), `requests.py`,
+`streaming.py` (items), `continuity.py` (credit, acknowledgements, how a session goes on), `inbound.py` (frames in) and
+`engine.py`, which is the whole. `datagram.py` is messages in datagrams, which have none of that but the types. The
+specification is `docs/reference/protocol.md`.
 """
 
 from tomada.protocol.admission import Admission

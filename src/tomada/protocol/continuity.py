@@ -1,8 +1,8 @@
 """The part of an engine that outlives a connection: credit, acknowledgements, and how a session goes on.
 
 What comes is *held* from its arrival until it has been handled; credit and acknowledgements follow from that. What
-goes is kept in its lane until it is acknowledged. When the connection is lost (`lose`) both ends keep all that, tell each
-other on the next one where they stand, and send again what the other lacks.
+goes is kept in its lane until it is acknowledged. When the connection is lost (`lose`) both ends keep all that, tell
+each other on the next one where they stand, and send again what the other lacks.
 """
 
 from __future__ import annotations

@@ -31,6 +31,8 @@ from tomada.protocol.state import FINAL, RECEIVABLE, Role, State, Step
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tomada.protocol.lanes import Incoming
+
 _HOT: Final = frozenset({SEND, ASK, REPLY, ERROR, ITEM})
 _ANSWERS: Final = frozenset({REPLY, ERROR, END})
 _TLS: Final = (handshake.TLS_HELLO, handshake.TLS_ALERT)  # as a header a record may look like a kind, and 350 MB
@@ -94,7 +96,7 @@ class Inbound(Continuity):
     def _in_fragments(self) -> bool:
         return self.normal_in.head is not None or self.urgent_in.head is not None
 
-    def _frames(self, data: bytes, emit: Callable[[Event], None]) -> int:
+    def _frames(self, data: bytes, emit: Callable[[Event], None]) -> int:  # noqa: C901, PLR0912 - calls cost in the hot loop
         """Read every complete frame of `data`; return where the first incomplete one begins. The hot loop."""
         size = len(data)
         position = 0
@@ -196,16 +198,9 @@ class Inbound(Continuity):
             incoming.dropped += 1
             self._aside += (stop - position) * is_normal
             return
-        came = incoming.received + (position - self._aside) * is_normal
-        if sequence in incoming.missing:
-            self._aside += (stop - position) * is_normal  # it was counted the other time
-        elif came >= incoming.granted and kind in (SEND, ASK) and incoming.head is None:
-            raise ProtocolError(f"a message was begun at {came} bytes, the credit is {incoming.granted}")
+        self._charge(incoming, kind, sequence, position, stop)
         more = bool(flags & frames.MORE)
         whole = incoming.add((kind, flags & ~frames.MORE, type_, id_), sequence, payload, more=more)
-        if not is_normal:
-            incoming.received += stop - position
-            self._is_due = True
         self._ready = self.state is _OPEN and self.normal_in.head is None
         if whole is None:
             return
@@ -217,6 +212,18 @@ class Inbound(Continuity):
             self._request(id_, type_, whole, origin, metadata or Metadata(), emit)
         else:
             self._message(kind, type_, id_, whole, origin, emit)
+
+    def _charge(self, incoming: Incoming, kind: int, sequence: int, position: int, stop: int) -> None:
+        """Count a frame; the peer may only begin a message where it has credit."""
+        is_normal = incoming is self.normal_in
+        came = incoming.received + (position - self._aside) * is_normal
+        if sequence in incoming.missing:
+            self._aside += (stop - position) * is_normal  # it was counted the other time
+        elif came >= incoming.granted and kind in (SEND, ASK) and incoming.head is None:
+            raise ProtocolError(f"a message was begun at {came} bytes, the credit is {incoming.granted}")
+        elif not is_normal:
+            incoming.received += stop - position
+            self._is_due = True
 
     def _request(
         self,

@@ -102,14 +102,7 @@ class Incoming:
 
     def add(self, head: tuple[int, int, int, int], sequence: int, payload: bytes, *, more: bool) -> bytes | None:
         """Take one frame; the whole message when it was the last, or the only one, of its message."""
-        if sequence == self.expected:
-            self.expected = sequence + 1 & U32
-            is_again = False
-        elif sequence in self.missing:
-            self.missing.remove(sequence)
-            is_again = True
-        else:
-            raise ProtocolError(f"sequence {sequence} came in the {self._name} lane where {self.expected} was due")
+        is_again = self._count(sequence)
         if self.head is not None and (head != self.head or is_again is not self._is_again):
             raise ProtocolError("a fragment of one message came in the middle of another")
         if len(self.body) + len(payload) > self._limit:
@@ -134,6 +127,16 @@ class Incoming:
         self.spans[sequence] = self._first
         self.clear()
         return whole
+
+    def _count(self, sequence: int) -> bool:
+        """Count the frame; whether it comes again."""
+        if sequence == self.expected:
+            self.expected = sequence + 1 & U32
+            return False
+        if sequence not in self.missing:
+            raise ProtocolError(f"sequence {sequence} came in the {self._name} lane where {self.expected} was due")
+        self.missing.remove(sequence)
+        return True
 
     def is_behind(self, sequence: int) -> bool:
         """Whether the frame has come before."""
