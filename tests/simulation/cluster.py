@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import tomada
-from tests.simulation import invariants
+from tests.simulation import face, invariants
 from tests.simulation.faults import Faults
 from tests.simulation.ledger import Ledger
 from tests.simulation.scenario import Scenario
 from tests.simulation.workload import Client, Program, Server
 from tests.simulation.world import World
-from tomada.telemetry import ConnectionEnded, DeadlineStruck, LimitStruck
 
 _LOOK: Final = 0.25
 """Seconds between two looks at what must hold at any time."""
@@ -52,6 +51,13 @@ class Cluster:
         """A client has connected."""
         self._joined[client] = connection
         self.ledger.connections += 1
+
+    def heard(self, event: object) -> None:
+        """The product tells what happens."""
+        kind = type(event).__name__
+        self.world.history.tell(f"{kind} {event}")
+        if kind == "SessionResumed" and self.server_host not in str(event):
+            self.ledger.resumes += 1
 
     def connections(self) -> Iterator[tomada.Connection]:
         """The ends of all connections, of programs that live."""
@@ -103,8 +109,9 @@ class Cluster:
     def stop_server(self) -> None:
         """Stop it in order; another begins when it has ended."""
         server = self.server
-        if server.stop.is_set() or server.process.is_dead:
+        if server.is_stopping or server.process.is_dead:
             return
+        server.is_stopping = True
         server.process.post(server.stop.set)
         self._succeed_when_stopped(server)
 
@@ -131,7 +138,7 @@ class Cluster:
             if self.world.now > end:
                 self.world.violate(f"clients have not come to their end within {_LAST:g} s")
                 break
-        while self.server.process.is_dead or self.server.stop.is_set():
+        while self.server.process.is_dead or self.server.is_stopping:
             await asyncio.sleep(0.1)
             if self.world.now > end + _LAST:
                 self.world.violate("the server has not come to its end")
@@ -195,9 +202,7 @@ def _run(seed: int, told: Callable[[str], object] | None) -> Outcome:
 
     async def direct() -> None:
         made.append(Cluster(world, Scenario.of(seed)))
-        with tomada.subscribe(
-            lambda event: world.history.tell(str(event)), ConnectionEnded, DeadlineStruck, LimitStruck
-        ):
+        with tomada.subscribe(made[0].heard, *face.EVENTS):
             await made[0].direct()
 
     try:

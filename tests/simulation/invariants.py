@@ -8,16 +8,23 @@ if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
 
 
+_BOUNDED = ("waiting_bytes", "unacknowledged_bytes", "held_bytes")
+"""What of a connection's statistics has a bound, as far as there is such a field."""
+
+
 def bounds(cluster: Cluster) -> None:
     """Buffers are bounded at every time."""
     limits = cluster.scenario.limits
-    # Beside what waits there is one message that has just been let through, and what handlers answer that had begun.
-    most = limits.buffer_bytes + (1 + min(limits.handlers, limits.requests)) * cluster.scenario.longest + 4_096
+    # Beside what may wait there is one message in each lane that has just been let through, and what handlers answer
+    # that had begun.
+    most = limits.buffer_bytes * 5 // 4 + (2 + min(limits.handlers, limits.requests)) * cluster.scenario.longest + 4_096
     for connection in cluster.connections():
-        waiting = connection.statistics().waiting_bytes
-        cluster.ledger.most_waiting = max(cluster.ledger.most_waiting, waiting)
-        if waiting > most:
-            cluster.world.violate(f"{waiting} bytes wait in {connection!r}, where {most} are allowed")
+        statistics = connection.statistics()
+        for name in _BOUNDED:
+            count = getattr(statistics, name, 0)
+            cluster.ledger.most_waiting = max(cluster.ledger.most_waiting, count)
+            if count > most:
+                cluster.world.violate(f"{name} is {count} in {connection!r}, where {most} are allowed")
 
 
 def calls_in_time(cluster: Cluster) -> None:
@@ -35,10 +42,9 @@ def drained(cluster: Cluster) -> None:
     """After the faults, and after all has been closed: nothing is lost in silence, and nothing is left."""
     world, ledger = cluster.world, cluster.ledger
     for flow in ledger.flows.values():
-        missing = flow.sent - flow.handled - len([one for one in flow.undelivered if one > flow.handled])
-        is_told = flow.is_told or (flow.connection and flow.connection not in ledger.whole)
-        if missing > 0 and not is_told and not flow.sender.is_dead:
-            world.violate(f"{flow.name}: {missing} of {flow.sent} messages are lost, and nobody was told")
+        lost = flow.lost(ledger.whole)
+        if lost:
+            world.violate(f"{flow.name}: {lost[:5]} of {flow.sent} messages are lost, {len(lost)}, and nobody was told")
     for key, asked in ledger.asked.items():
         if asked.running and not asked.process.is_dead:
             world.violate(f"{key}: its handler still runs in {asked.process.name}")

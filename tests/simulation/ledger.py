@@ -28,8 +28,21 @@ class Flow:
         """Whether the sender knows that what it sent may not have come."""
         self.connection = ""
         """What it was sent over, where the sender knows no more than whether that came to a whole end."""
+        self.in_session = False
+        """Whether it was sent in a session: then each message has been handled to the end, or was given back."""
+        self.done: set[int] = set()
+        """What was handled to the end."""
         self.undelivered: set[int] = set()
         """What the sender was given back, as its fate is unknown."""
+
+    def lost(self, whole: set[str]) -> list[int]:
+        """What was lost in silence. `whole`: the connections that came to a whole end."""
+        if self.sender.is_dead:
+            return []
+        if self.in_session:
+            return sorted(set(range(1, self.sent + 1)) - self.done - self.undelivered)
+        is_told = self.is_told or (self.connection and self.connection not in whole)
+        return [] if is_told else list(range(self.handled + 1, self.sent + 1))
 
 
 class Call(NamedTuple):
@@ -61,6 +74,8 @@ class Ledger:
         self.calls: dict[int, Call] = {}
         self.whole: set[str] = set()
         """The connections that both ends have closed in order: all that was sent over them has come."""
+        self.never: set[str] = set()
+        """Requests of which their callers know that they never left."""
         self._count = 0
         self.messages = 0
         """How many messages, requests and replies have come to where they were to come."""
@@ -93,12 +108,26 @@ class Ledger:
             self._world.violate(f"{name}: {number} was handled, and not sent")
         flow.handled = max(flow.handled, number)
 
+    def done(self, name: str, number: int) -> None:
+        """Its handler has ended."""
+        self.flows[name].done.add(number)
+
+    def give_back(self, name: str, number: int) -> None:
+        """The sender is told that nobody knows whether it was handled."""
+        flow = self.flows[name]
+        self._world.history.note(f"undelivered {name} {number}")
+        if number > flow.sent + 1:
+            self._world.violate(f"{name}: {number} was given back, and not sent")
+        flow.undelivered.add(number)
+
     # Requests.
 
     def begin(self, key: str, process: Process) -> None:
         """A handler was given a request. Once more is one too many."""
         asked = self.asked.get(key)
         self._world.history.note(f"begun {key}")
+        if key in self.never:
+            self._world.violate(f"{key} was begun, and its caller was told that it was not sent")
         if asked is None:
             self.asked[key] = Asked(process)
             return
@@ -109,6 +138,12 @@ class Ledger:
     def end(self, key: str) -> None:
         """Its handler has ended, in whatever way."""
         self.asked[key].running -= 1
+
+    def not_sent(self, key: str) -> None:
+        """Who asked was told that the other end has never seen it."""
+        if key in self.asked:
+            self._world.violate(f"{key} was begun, and its caller was told that it was not sent")
+        self.never.add(key)
 
     def answered(self, key: str, answer: str) -> None:
         """The reply has come to who asked."""

@@ -7,6 +7,7 @@ from math import inf
 from random import Random
 
 import tomada
+from tests.simulation import face
 from tests.simulation.kernel import Path
 
 LARGE_EVERY = 50
@@ -18,6 +19,10 @@ class Scenario:
     """All that is drawn once per world."""
 
     clients: int
+    sessions: bool
+    """Whether clients want sessions, where there are any."""
+    keep: float
+    """For how long the server keeps a session without a connection, in seconds."""
     messages: int
     """How many each client sends and asks, about."""
     pushes: int
@@ -48,13 +53,15 @@ class Scenario:
         buffer_bytes = chance.choice((4_096, 32_768, 1_048_576))
         return cls(
             clients=64 if is_large else chance.randint(1, 6),
+            sessions=chance.random() < 0.8,
+            keep=chance.choice((3.0, 20.0, 20.0)),
             messages=chance.randint(5, 25),
             pushes=chance.choice((0, 5, 15)),
             pause=chance.choice((0.01, 0.3, 1.0)),
             big=chance.choice((0.0, 0.05, 0.2)),
             longest=chance.choice((5_000, 200_000)),
             slow=chance.choice((0.0, 0.0, 0.5)),
-            limits=tomada.Limits(
+            limits=face.limits(
                 frame_bytes=chance.choice((1_024, 4_096, 65_536)),
                 buffer_bytes=buffer_bytes,
                 requests=chance.choice((2, 8, 4_096)),

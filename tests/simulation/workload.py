@@ -82,6 +82,8 @@ class Program:
             self.ledger.handled(message.flow, message.number)
             if message.pause:
                 await asyncio.sleep(message.pause)
+            if not process.is_dead:
+                self.ledger.done(message.flow, message.number)
 
         @self.app.on
         async def work(request: Work) -> Done:
@@ -137,9 +139,18 @@ class Program:
             except TimedOut:
                 if timeout is None:
                     self.world.violate(f"{key} timed out without a time-out")
+            except face.NOT_SENT:
+                self.ledger.not_sent(key)
+                raise
             except RemoteError as error:
                 # A server that stops cancels what it waits for.
                 self.world.history.note(f"refused {key}: {error}")
+
+    def take_back(self, connection: tomada.Connection) -> None:
+        """The connection is over: enter what it could not deliver."""
+        for message in face.undelivered(connection):
+            if isinstance(message, (Note, Tick)):
+                self.ledger.give_back(message.flow, message.number)
 
     async def _cancelled(self, call: face.Call, after: float) -> None:
         task = asyncio.create_task(call, name="a call that is cancelled")
@@ -155,6 +166,7 @@ class Server(Program):
     def __init__(self, cluster: Cluster, process: Process) -> None:
         super().__init__(cluster, process)
         self.stop = asyncio.Event()
+        self.is_stopping = False
         self.running: tomada.Server | None = None
         self.pushers: list[asyncio.Task[None]] = []
 
@@ -163,10 +175,20 @@ class Server(Program):
             self.pushers.append(asyncio.create_task(self.push(request, connection), name=f"pusher {request.name}"))
             return True
 
+        @self.app.on_disconnect
+        async def disconnect(connection: tomada.Connection) -> None:
+            self.take_back(connection)
+
     async def main(self) -> None:
         """Serve until `stop`."""
         scenario = self.scenario
-        async with tomada.serve(self.app, ADDRESS, limits=scenario.limits, deadlines=scenario.deadlines) as server:
+        async with tomada.serve(
+            self.app,
+            ADDRESS,
+            limits=scenario.limits,
+            deadlines=scenario.deadlines,
+            **face.serving(scenario.keep),
+        ) as server:
             self.running = server
             self.world.history.tell(f"{self.process.name} listens")
             await self.stop.wait()
@@ -179,11 +201,14 @@ class Server(Program):
     async def push(self, request: Subscribe, connection: tomada.Connection) -> None:
         """Send and ask on the server's own account."""
         name = f"{request.name} from {self.process.name}"
+        in_session = face.in_session(connection)
         flows = {
             (kind, urgent): self.ledger.flow(f"{name} {kind.__name__} {'urgent' if urgent else 'normal'}", self.process)
             for kind in (Note, Tick)
             for urgent in face.LANES
         }
+        for flow in flows.values():
+            flow.in_session = in_session
         asked = 0
         try:
             for _ in range(request.count):
@@ -221,7 +246,12 @@ class Client(Program):
             try:
                 with self.ledger.call("connect", self.process, scenario.patience):
                     connection = await tomada.connect(
-                        ADDRESS, app=self.app, wait=1.0, limits=scenario.limits, deadlines=scenario.deadlines
+                        ADDRESS,
+                        app=self.app,
+                        wait=1.0,
+                        limits=scenario.limits,
+                        deadlines=scenario.deadlines,
+                        **face.connecting(sessions=scenario.sessions),
                     )
             except (ConnectFailed, HandshakeFailed, ConnectionLost) as error:
                 self.world.history.note(f"{self.process.name} could not connect: {error}")
@@ -245,6 +275,7 @@ class Client(Program):
             await connection.close()
         with self.ledger.call("the reader's end", self.process, self.scenario.patience):
             await reader
+        self.take_back(connection)
         if face.is_whole(connection):
             self.ledger.whole.add(name)
         for flow in flows:
@@ -265,6 +296,7 @@ class Client(Program):
     async def notes(self, connection: tomada.Connection, name: str, flows: list[Flow], *, urgent: bool) -> None:
         """Send one-way messages."""
         flow = self.ledger.flow(f"{name} {'urgent' if urgent else 'normal'}", self.process)
+        flow.in_session = face.in_session(connection)
         flows.append(flow)
         async for _ in self._turns(connection):
             for _ in range(self.random.choice((1, 1, 1, 3, 10))):
@@ -290,5 +322,6 @@ class Client(Program):
                 message = await connection.receive()
                 assert isinstance(message, Tick)
                 self.ledger.handled(message.flow, message.number)
+                self.ledger.done(message.flow, message.number)
                 if self.random.random() < self.scenario.slow:
                     await self.rest(1.0)
