@@ -4,13 +4,14 @@ import datetime as dt
 import decimal
 import enum
 import uuid
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 import msgspec
 import pytest
 
-from tomada import App, DeclarationError, Message, RemoteError, Request
+from tomada import App, DeclarationError, DuplexRequest, Message, RemoteError, Request, StreamRequest, UploadRequest
 from tomada.catalogue import Catalogue, catalogue_of, find, type_name
 from tomada.compatibility import mismatch
 from tomada.protocol import MAXIMUM_TYPES, Field, TypeEntry, TypeKind
@@ -176,7 +177,71 @@ def test_numbers_are_places_and_what_is_needed_comes_first() -> None:
     assert [*catalogue.by_name.values()] == catalogue.entries
 
 
+class Watch(StreamRequest[Line | None]):
+    name: str
+
+
+class Store(UploadRequest[bytes, Receipt]):
+    name: str
+
+
+class Talk(DuplexRequest[Left | Right, Tree]):
+    pass
+
+
+def test_what_a_catalogue_tells_of_streams() -> None:
+    known = entries(Watch, Store, Talk, Order)
+
+    def told(name: str) -> tuple[TypeKind, str | None, str | None, str | None]:
+        return known[name].kind, known[name].reply, known[name].items, known[name].parts
+
+    assert told("Watch") == (TypeKind.REQUEST, None, "Line | None", None)
+    assert told("Store") == (TypeKind.REQUEST, "Receipt", None, "bytes")
+    assert told("Talk") == (TypeKind.REQUEST, None, "Tree", "Left | Right")
+    assert told("Order") == (TypeKind.REQUEST, "Receipt | None", None, None)
+    assert told("Line") == (TypeKind.MESSAGE, None, None, None)
+    assert set(entries(Talk)) == {"Talk", "Tree", "Left", "Right"}
+
+
+def test_the_catalogue_of_an_application_holds_its_items_and_parts() -> None:
+    app = App()
+
+    @app.on
+    async def talk(_: Talk, parts: AsyncIterator[Left | Right]) -> AsyncIterator[Tree]:
+        async for part in parts:
+            yield Tree([], part.x if isinstance(part, Left) else part.y)
+
+    assert {Talk, Tree, Left, Right} <= set(app.catalogue.numbers)
+    assert [entry.name for entry in app.catalogue.entries if entry.handled] == ["Talk"]
+
+
 # Digests.
+
+
+def test_an_entry_without_streams_keeps_its_digest() -> None:
+    class Bill(Message):
+        number: int
+
+    class Buy(Request[Bill]):
+        article: str
+        count: int = 1
+
+    assert entries(Buy)["Buy"].digest.hex() == "bc42bee9789439de"
+
+
+def test_streams_are_in_the_digest() -> None:
+    def asked(base: Any) -> bytes:
+        return digest(made("Shop", [], bases=(base.__origin__,), namespace={"__orig_bases__": (base,)}))
+
+    kinds: list[Any] = [
+        Request[int],
+        StreamRequest[int],
+        StreamRequest[str],
+        UploadRequest[int, int],
+        UploadRequest[str, int],
+        DuplexRequest[int, int],
+    ]
+    assert len({asked(kind) for kind in kinds}) == len(kinds)
 
 
 def made(name: str, fields: Any, **options: Any) -> Any:
@@ -259,6 +324,14 @@ class WithReply(Request[Custom]):
     pass
 
 
+class WithItems(StreamRequest[Custom]):
+    pass
+
+
+class WithParts(UploadRequest[list[Custom], int]):
+    pass
+
+
 class WithUnknown(Message):
     field: NoSuchType  # type: ignore[name-defined] # noqa: F821 - which is the case
 
@@ -285,6 +358,8 @@ class ErrorWithUnknown(RemoteError):
     [
         (WithCustom, "WithCustom.inner: a field of type <class '.*Custom'> cannot travel"),
         (WithReply, "WithReply.reply: a field of type <class '.*Custom'> cannot travel"),
+        (WithItems, "WithItems.items: a field of type <class '.*Custom'> cannot travel"),
+        (WithParts, "WithParts.parts: a field of type <class '.*Custom'> cannot travel"),
         (WithUnknown, "WithUnknown cannot travel: name 'NoSuchType' is not defined"),
         (WithMixed, "WithMixed cannot travel: Enums must contain either all str or all int values"),
         (ErrorWithCustom, "ErrorWithCustom.inner: a field of type <class '.*Custom'> cannot travel"),

@@ -31,6 +31,8 @@ def changed(**changes: Any) -> TypeEntry:
         (changed(keyed=True), "Line is a message here and a message written as a map at the peer"),
         (changed(kind=TypeKind.ERROR), "Line is a message here and a error at the peer"),
         (changed(reply="int"), "Line is answered by None here and by int at the peer"),
+        (changed(items="int"), "Line is answered by None here and by a stream of int at the peer"),
+        (changed(parts="int"), "Line is followed by nothing here and by a stream of int at the peer"),
     ],
 )
 def test_mismatch(there: TypeEntry, reason: str | None) -> None:
@@ -81,3 +83,24 @@ def test_a_mismatch_inside_is_found_and_a_string_is_no_type() -> None:
     assert mismatch("Word", mine, theirs) is None
     del theirs["Line"]
     assert mismatch("Order", mine, theirs) is None
+
+
+def test_streams_are_compared_and_what_is_in_them() -> None:
+    def known(price: str, digest: bytes, **streams: str) -> dict[str, TypeEntry]:
+        line = msgspec.structs.replace(entry(price=price), digest=digest)
+        watch = msgspec.structs.replace(entry("Watch"), kind=TypeKind.REQUEST, digest=digest, **streams)
+        return {"Line": line, "Watch": watch}
+
+    def between(mine: dict[str, str], theirs: dict[str, str], price: str = "int") -> str | None:
+        return mismatch("Watch", known("int", b"mine", **mine), known(price, b"theirs", **theirs))
+
+    assert between({"items": "Line", "parts": "bytes"}, {"items": "Line", "parts": "bytes"}) is None
+    assert between({"items": "Line"}, {"items": "Line"}, "str") == "Line.price is int here and str at the peer"
+    assert between({"parts": "Line"}, {"parts": "Line"}, "str") == "Line.price is int here and str at the peer"
+    assert between({"items": "Line"}, {"items": "int"}) == (
+        "Watch is answered by a stream of Line here and by a stream of int at the peer"
+    )
+    assert between({"items": "Line"}, {"reply": "Line"}) == (
+        "Watch is answered by a stream of Line here and by Line at the peer"
+    )
+    assert between({"parts": "Line"}, {}) == "Watch is followed by a stream of Line here and by nothing at the peer"

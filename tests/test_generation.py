@@ -10,11 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ends import Pair, greeted
-from tests.test_catalogue import Order, Receipt
-from tomada import App, InvalidMessage, Request, TypeMismatch, UnknownType
+from tests.test_catalogue import Order, Receipt, Store, Talk, Watch
+from tomada import (
+    App,
+    DuplexRequest,
+    InvalidMessage,
+    Request,
+    StreamRequest,
+    TypeMismatch,
+    UnknownType,
+    UploadRequest,
+)
 from tomada.catalogue import Catalogue, catalogue_of, find
 from tomada.generation import MAXIMUM_MADE, Generator
-from tomada.message import reply_type
+from tomada.message import item_type, part_type, reply_type
 from tomada.protocol import Field, TypeEntry, TypeKind
 
 app = App()
@@ -45,6 +54,24 @@ def test_a_class_is_made_from_a_description() -> None:
     assert msgspec.structs.fields(kind)[0].type.__members__.keys() == {"RED", "BLUE"}
     assert msgspec.structs.fields(kind)[0].type("r").name == "RED"
     assert [getattr(member, "__name__", "") for member in reply_type(kind).__args__] == ["Receipt", "NoneType"]
+
+
+@pytest.mark.parametrize(
+    ("real", "base"), [(Watch, StreamRequest), (Store, UploadRequest), (Talk, DuplexRequest), (Order, Request)]
+)
+def test_a_request_with_streams_is_made(real: Any, base: type) -> None:
+    generator = Generator(Catalogue([real]).by_name)
+    kind = generator.generate(real.__name__)
+
+    def told(kind: Any) -> tuple[str | None, ...]:
+        entry = catalogue_of(kind).by_name[real.__name__]
+        return entry.reply, entry.items, entry.parts
+
+    assert issubclass(kind, base)
+    assert kind is not real
+    assert told(kind) == told(real)
+    given = (reply_type(kind), item_type(kind), part_type(kind))
+    assert [each is None for each in given] == [text is None for text in told(real)]
 
 
 def test_defaults_are_told_and_fresh_for_each_message() -> None:
@@ -152,6 +179,11 @@ HOSTILE: list[tuple[TypeEntry, ...]] = [
     (TypeEntry("Note", TypeKind.ENUM, (Field("__new__", "Any", "1"),)),),
     (TypeEntry("Note", TypeKind.REQUEST, (), "list[int, int]"),),
     (TypeEntry("Note", TypeKind.REQUEST, (), "no type!"),),
+    (TypeEntry("Note", TypeKind.REQUEST, items="no type!"),),
+    (TypeEntry("Note", TypeKind.REQUEST, items="list[int, int]"),),
+    (TypeEntry("Note", TypeKind.REQUEST, parts="no type!"),),
+    (TypeEntry("Note", TypeKind.REQUEST, (), "int", parts="list[int, int]"),),
+    (TypeEntry("Note", TypeKind.REQUEST, (), "int", items="int"),),
     (message(value="A"), message("A", value="nothing sensible")),
     tuple(message(f"C{number}", value=f"C{number + 1}") for number in range(3_000)),
 ]
@@ -207,6 +239,9 @@ ENTRIES = st.builds(
     st.booleans(),
     st.none() | st.integers(-5, 5) | st.text(max_size=3),
     st.booleans(),
+    st.just(""),
+    st.none() | TYPES,
+    st.none() | TYPES,
 )
 
 

@@ -5,8 +5,18 @@ import msgspec
 import pytest
 
 from tests.ends import Pair
-from tomada import App, DeclarationError, InvalidMessage, Message, Request, TypeMismatch
-from tomada.message import reply_type
+from tomada import (
+    App,
+    DeclarationError,
+    DuplexRequest,
+    InvalidMessage,
+    Message,
+    Request,
+    StreamRequest,
+    TypeMismatch,
+    UploadRequest,
+)
+from tomada.message import AnyRequest, item_type, part_type, reply_type
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -95,7 +105,7 @@ def test_the_type_of_a_reply(request_type: type[Message], expected: object) -> N
     assert reply_type(request_type) == expected
 
 
-@pytest.mark.parametrize("request_type", [Unparametrised, Get, GetAgain, Receipt])
+@pytest.mark.parametrize("request_type", [Unparametrised, Get, GetAgain])
 def test_a_request_that_does_not_name_its_reply(request_type: type[Message]) -> None:
     name = request_type.__name__
     with pytest.raises(DeclarationError, match=rf"^{name} does not name its reply: write `class {name}\(tomada\.Req"):
@@ -107,6 +117,131 @@ def test_a_reply_that_its_module_does_not_have() -> None:
         DeclarationError, match=r"^the reply of Unknown cannot be read: name 'NoSuchType' is not defined"
     ):
         reply_type(Unknown)
+
+
+# Requests with streams.
+
+
+class Watch(StreamRequest[Receipt]):
+    name: str
+
+
+class Lines(StreamRequest["Line | None"]):
+    pass
+
+
+class Chunks(StreamRequest[bytes]):
+    pass
+
+
+class Quiets(StreamRequest[None]):
+    pass
+
+
+class Store(UploadRequest[bytes, "Receipt"]):
+    name: str
+
+
+class Renew(Store):
+    force: bool = False
+
+
+class Turned(DuplexRequest[list[T], U], Generic[U, T]):
+    pass
+
+
+class Half(Turned[U, int], Generic[U]):
+    pass
+
+
+class Talk(Half[str]):
+    pass
+
+
+class Boxed(StreamRequest[Page]):  # type: ignore[type-arg] # any page
+    pass
+
+
+class NoItems(StreamRequest):  # type: ignore[type-arg] # which is the case
+    pass
+
+
+class NoParts(UploadRequest[T, int], Generic[T]):
+    pass
+
+
+class Neither(DuplexRequest):  # type: ignore[type-arg] # which is the case
+    pass
+
+
+class Lists(StreamRequest[list[T]], Generic[T]):
+    pass
+
+
+class Both(Request[int], StreamRequest[int]):
+    pass
+
+
+class UnknownItems(StreamRequest["NoSuchType"]):  # type: ignore[name-defined] # which is the case
+    pass
+
+
+class UnknownParts(UploadRequest["NoSuchType", int]):  # type: ignore[name-defined] # which is the case
+    pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "reply", "items", "parts"),
+    [
+        (Receipt, None, None, None),
+        (Order, Receipt, None, None),
+        (Quiet, type(None), None, None),
+        (Watch, None, Receipt, None),
+        (Lines, None, Line | None, None),
+        (Chunks, None, bytes, None),
+        (Quiets, None, type(None), None),
+        (Store, Receipt, None, bytes),
+        (Renew, Receipt, None, bytes),
+        (Turned[str, int], None, str, list[int]),
+        (Talk, None, str, list[int]),
+        (Lists[int], None, list[int], None),
+        (Boxed, None, Page, None),
+    ],
+)
+def test_the_types_of_replies_items_and_parts(kind: Any, reply: object, items: object, parts: object) -> None:
+    assert (reply_type(kind), item_type(kind), part_type(kind)) == (reply, items, parts)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (NoItems, "NoItems does not name its items: write `class NoItems(tomada.StreamRequest[SomeItem])`"),
+        (Lists, "Lists does not name its items: write `class Lists(tomada.StreamRequest[SomeItem])`"),
+        (NoParts, "NoParts does not name its parts: write `class NoParts(tomada.UploadRequest[SomePart, SomeReply])`"),
+        (
+            Neither,
+            (
+                "Neither does not name its parts and items: "
+                "write `class Neither(tomada.DuplexRequest[SomePart, SomeItem])`"
+            ),
+        ),
+        (Half, "Half does not name its items: write `class Half(tomada.DuplexRequest[SomePart, SomeItem])`"),
+        (Both, "Both is a tomada.Request and a tomada.StreamRequest: make it a subclass of one of them"),
+        (UnknownItems, "the items of UnknownItems cannot be read: name 'NoSuchType' is not defined. Define its type"),
+        (UnknownParts, "the parts of UnknownParts cannot be read: name 'NoSuchType' is not defined. Define its type"),
+    ],
+)
+def test_a_request_whose_streams_are_not_named(kind: type[Message], text: str) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        _ = part_type(kind), item_type(kind)
+    assert str(caught.value).startswith(text)
+
+
+def test_no_kind_of_request_is_another() -> None:
+    kinds = (Request, StreamRequest, UploadRequest, DuplexRequest)
+
+    assert all(issubclass(kind, AnyRequest) for kind in kinds)
+    assert not [(one, other) for one in kinds for other in kinds if one is not other and issubclass(one, other)]
 
 
 # Old and new programs: classes of the same names, with other fields.

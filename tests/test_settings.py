@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tomada import DatagramLimits, Deadlines, Limits
+from tomada import DatagramLimits, Deadlines, Limits, Sessions
 from tomada.protocol import PeerLimits
 
 
@@ -52,6 +52,20 @@ def test_limits_that_no_peer_could_keep(limits: dict[str, int], text: str) -> No
 def test_limits_of_datagrams_are_whole_numbers_above_0(value: float) -> None:
     with pytest.raises(ValueError, match=r"^waiting is "):
         DatagramLimits(waiting=value)  # type: ignore[arg-type] # which is the case
+
+
+@pytest.mark.parametrize("name", ["most", "most_bytes"])
+@pytest.mark.parametrize("value", [1.5, math.inf, 0, -1, None])
+def test_sessions_are_counted_in_whole_numbers(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is {value!r}, it must be a (number above 0|whole number)$"):
+        Sessions(**{name: value})
+
+
+@pytest.mark.parametrize("value", [0, -1.0, math.nan, "long"])
+def test_sessions_are_kept_for_some_time(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"^keep is "):
+        Sessions(keep=value)
+    assert Sessions(keep=math.inf).keep == math.inf
 
 
 def test_they_are_frozen_and_given_by_name() -> None:

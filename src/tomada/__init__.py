@@ -32,6 +32,7 @@ from tomada.errors import (
     MessageError,
     ProtocolError,
     RemoteError,
+    StoreFailed,
     StreamBusy,
     StreamEnded,
     SystemPort,
@@ -42,9 +43,9 @@ from tomada.errors import (
     UnknownType,
     UnverifiedPeer,
 )
-from tomada.message import Message, Request
+from tomada.message import DuplexRequest, Message, Request, StreamRequest, UploadRequest
 from tomada.server import Server, ServerStatistics, StreamListener, listen_stream, serve
-from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast
+from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast, Sessions
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
 from tomada.telemetry import subscribe
 from tomada.telemetry.statistics import ConnectionStatistics, StreamStatistics
@@ -75,6 +76,7 @@ __all__ = [
     "DatagramTooLong",
     "Deadlines",
     "DeclarationError",
+    "DuplexRequest",
     "FileChanged",
     "Frames",
     "HandshakeFailed",
@@ -93,10 +95,13 @@ __all__ = [
     "Request",
     "Server",
     "ServerStatistics",
+    "Sessions",
+    "StoreFailed",
     "Stream",
     "StreamBusy",
     "StreamEnded",
     "StreamListener",
+    "StreamRequest",
     "StreamStatistics",
     "SystemPort",
     "TimedOut",
@@ -105,6 +110,7 @@ __all__ = [
     "TypeMismatch",
     "UnknownType",
     "UnverifiedPeer",
+    "UploadRequest",
     "bind",
     "connect",
     "connect_datagram",

@@ -50,6 +50,7 @@ class App:
         self.start_hooks: list[Hook] = []
         self.stop_hooks: list[Hook] = []
         self.connect_hooks: list[Hook] = []
+        self.reconnect_hooks: list[Hook] = []
         self.disconnect_hooks: list[Hook] = []
         self._catalogue: Catalogue | None = None
 
@@ -57,9 +58,10 @@ class App:
         """Make `function` the handler of the messages that its first parameter's annotation names.
 
         An ``async def`` handler runs on the event loop, started at once in the order of arrival; a plain ``def`` runs
-        in a thread pool. The handler of a `Request` returns its reply. What it raises is told to the caller: a
-        `RemoteError` of the application's own as itself, anything else by name and text (and with its traceback in this
-        end's log).
+        in a thread pool. The handler of a `Request` returns its reply, that of a `StreamRequest` yields its items;
+        where parts follow the request, a parameter that is annotated ``AsyncIterator[Part]`` is given them. What it
+        raises is told to the caller: a `RemoteError` of the application's own as itself, anything else by name and text
+        (and with its traceback in this end's log).
 
         Raises:
             DeclarationError: The function is not a handler; the text says what to write.
@@ -157,8 +159,13 @@ class App:
         self.connect_hooks.append(Hook(function, "on_connect"))
         return function
 
+    def on_reconnect(self, function: F) -> F:
+        """Call `function` for each connection that was lost and goes on, its session resumed."""
+        self.reconnect_hooks.append(Hook(function, "on_reconnect"))
+        return function
+
     def on_disconnect(self, function: F) -> F:
-        """Call `function` for each such connection when it has ended."""
+        """Call `function` for each such connection when it has ended, and its session with it."""
         self.disconnect_hooks.append(Hook(function, "on_disconnect"))
         return function
 
@@ -169,7 +176,7 @@ class App:
 
     @property
     def catalogue(self) -> Catalogue:
-        """The types that the handlers receive and return."""
+        """The types that the handlers receive, return and yield."""
         if self._catalogue is None:
             self._catalogue = Catalogue(self._types(), self.handlers)
         return self._catalogue
@@ -177,8 +184,9 @@ class App:
     def _types(self) -> Iterable[type]:
         for kind, handler in self.handlers.items():
             yield kind
-            if handler.replies is not None:
-                yield from handler.replies.decoders
+            for carried in (handler.replies, handler.items, handler.parts):
+                if carried is not None:
+                    yield from carried.decoders
 
     def check(self, connection_type: type, states: Iterable[object] | None = None) -> None:
         """Raise `DeclarationError` where a function asks for what nobody can give it.
@@ -188,7 +196,7 @@ class App:
             states: What the ``on_start`` functions have returned; where they have not run, their annotations tell.
         """
         given = [hook.returns for hook in self.start_hooks] if states is None else [type(state) for state in states]
-        hooks = [*self.connect_hooks, *self.disconnect_hooks, *self.stop_hooks]
+        hooks = [*self.connect_hooks, *self.reconnect_hooks, *self.disconnect_hooks, *self.stop_hooks]
         functions: list[Handler | StreamHandler | Hook] = [*self.handlers.values(), *hooks]
         for handler in self.datagram_handlers:
             handler.check(connection_type, given, sure=states is not None)

@@ -41,6 +41,22 @@ class Binding:
             message, *[connection if value is here else value for value in given]
         )
 
+    def bind_parts(
+        self, function: Callable[..., Any], asks_for: Sequence[tuple[str, type]], place: int
+    ) -> Callable[[Any, Any, Any], Any]:
+        """`function` as one of message, connection and parts; it takes the parts at `place` among what it asks for."""
+        here = self._connection_type
+        given = self._given(asks_for)
+        before, after = given[:place], given[place:]
+        if not given:
+            return lambda message, _, parts: function(message, parts)
+        return lambda message, connection, parts: function(
+            message,
+            *[connection if value is here else value for value in before],
+            parts,
+            *[connection if value is here else value for value in after],
+        )
+
     def arguments(self, asks_for: Sequence[tuple[str, type]], connection: object) -> list[Any]:
         """What a hook is called with; `connection` is None before and after all connections."""
         return [connection if value is self._connection_type else value for value in self._given(asks_for)]

@@ -15,7 +15,7 @@ from msgspec import inspect as info
 
 from tomada import expression
 from tomada.errors import DeclarationError, RemoteError, TypeMismatch
-from tomada.message import Message, Request, reply_type
+from tomada.message import AnyRequest, Message, item_type, part_type, reply_type
 from tomada.protocol import MAXIMUM_TYPES, Field, TypeEntry, TypeKind
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class Catalogue:
     """An ordered set of types.
 
     Args:
-        types: Message, request and error classes. What stands in their fields, and the replies of requests, is added.
+        types: Message, request and error classes. What stands in their fields, and in what requests are
+            answered with and followed by, is added.
         handled: Those of them that have a handler.
 
     Raises:
@@ -81,12 +82,17 @@ class Catalogue:
             name,
             what,
             tuple(self._fields(name, shape)),
-            self._describe(name, "reply", info.type_info(reply_type(kind))) if what is TypeKind.REQUEST else None,
+            self._described(name, "reply", reply_type(kind)),
             handled=kind in self._handled,
             tag=getattr(shape, "tag", None),
             keyed=not getattr(shape, "array_like", isinstance(shape, info.NamedTupleType)),
             doc=_first_line(kind),
+            items=self._described(name, "items", item_type(kind)),
+            parts=self._described(name, "parts", part_type(kind)),
         )
+
+    def _described(self, owner: str, what: str, kind: Any) -> str | None:
+        return None if kind is None else self._describe(owner, what, info.type_info(kind))
 
     def _fields(self, name: str, shape: Any) -> Iterator[Field]:
         for field in shape.fields:
@@ -147,10 +153,9 @@ def find(entry: TypeEntry) -> type | None:
 
 
 def names(entry: TypeEntry) -> Iterator[str]:
-    """The names in the types of an entry's fields, and in its reply."""
-    for field in entry.fields:
-        yield from expression.words(field.type)
-    yield from expression.words(entry.reply or "")
+    """The names in the types of an entry's fields, and in those of its reply, items and parts."""
+    for text in (*[field.type for field in entry.fields], entry.reply, entry.items, entry.parts):
+        yield from expression.words(text or "")
 
 
 def type_name(kind: Any) -> str:
@@ -162,7 +167,8 @@ def type_name(kind: Any) -> str:
 
 
 def _essence(entry: TypeEntry) -> tuple[object, ...]:
-    return entry.name, entry.kind, entry.fields, entry.reply, entry.tag, entry.keyed
+    streams = (entry.items, entry.parts) if entry.items or entry.parts else ()
+    return entry.name, entry.kind, entry.fields, entry.reply, entry.tag, entry.keyed, *streams
 
 
 def _shape(kind: Any) -> info.Type:
@@ -179,7 +185,7 @@ def _shape(kind: Any) -> info.Type:
 
 def _type_kind(kind: Any) -> TypeKind:
     origin = getattr(kind, "__origin__", kind)
-    for base, what in ((Request, TypeKind.REQUEST), (Message, TypeKind.MESSAGE), (RemoteError, TypeKind.ERROR)):
+    for base, what in ((AnyRequest, TypeKind.REQUEST), (Message, TypeKind.MESSAGE), (RemoteError, TypeKind.ERROR)):
         if issubclass(origin, base):
             return what
     return TypeKind.ENUM if issubclass(origin, Enum) else TypeKind.STRUCTURE

@@ -26,8 +26,10 @@ def _mismatch(name: str, mine: Mapping[str, TypeEntry], theirs: Mapping[str, Typ
     seen.add(name)
     if (here.kind, here.tag, here.keyed) != (there.kind, there.tag, there.keyed):
         return f"{name} is a {_form(here)} here and a {_form(there)} at the peer"
-    if here.reply != there.reply:
-        return f"{name} is answered by {here.reply} here and by {there.reply} at the peer"
+    if (here.reply, here.items) != (there.reply, there.items):
+        return f"{name} is answered by {_answer(here)} here and by {_answer(there)} at the peer"
+    if here.parts != there.parts:
+        return f"{name} is followed by {_upload(here)} here and by {_upload(there)} at the peer"
     for field, other in _pairs(here, there):
         reason = _field_mismatch(here, field, other)
         if reason is not None:
@@ -59,6 +61,14 @@ def _field_mismatch(owner: TypeEntry, mine: Field, peers: Field | None) -> str |
     if mine.type != peers.type:
         return f"{field} is {mine.type} here and {peers.type} at the peer"
     return None
+
+
+def _answer(entry: TypeEntry) -> str | None:
+    return entry.reply if entry.items is None else f"a stream of {entry.items}"
+
+
+def _upload(entry: TypeEntry) -> str:
+    return "nothing" if entry.parts is None else f"a stream of {entry.parts}"
 
 
 def _form(entry: TypeEntry) -> str:

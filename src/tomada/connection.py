@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import TYPE_CHECKING, TypeVar
+from enum import Enum
+from math import inf
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from tomada.errors import ConnectionLost, TimedOut
+from tomada.errors import BufferFull, ConnectionLost, TimedOut
 from tomada.protocol import GoodbyeCode, State
 from tomada.protocol.metadata import milliseconds
 from tomada.protocol.state import FINAL
@@ -30,6 +32,29 @@ if TYPE_CHECKING:
 ReplyT = TypeVar("ReplyT")
 
 
+class ConnectionState(Enum):
+    """Where in its life a connection is."""
+
+    CONNECTING = "connecting"
+    OPEN = "open"
+    RESUMING = "resuming"
+    """The connection is lost; what is sent is stored, and the client connects again."""
+    DRAINING = "draining"
+    """One end has said goodbye, or is about to; what is under way goes on."""
+    CLOSED = "closed"
+
+
+_STATES: Final = {
+    State.STARTING: ConnectionState.CONNECTING,
+    State.GREETED: ConnectionState.CONNECTING,
+    State.OPEN: ConnectionState.OPEN,
+    State.LOST: ConnectionState.RESUMING,
+    State.RESUMING: ConnectionState.RESUMING,
+    State.CLOSED: ConnectionState.CLOSED,
+    State.FAILED: ConnectionState.CLOSED,
+}
+
+
 class Connection:
     """One end of a connection: ask, send, receive, close. The same class stands at both ends.
 
@@ -42,7 +67,14 @@ class Connection:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def ask(self, request: Request[ReplyT], *, timeout: float | None = None) -> ReplyT:
+    async def ask(
+        self,
+        request: Request[ReplyT],
+        *,
+        timeout: float | None = None,
+        urgent: bool = False,
+        key: str | None = None,
+    ) -> ReplyT:
         """The peer's reply to `request`.
 
         Any number of calls share the connection; replies come in whatever order the handlers end. A call that is
@@ -53,18 +85,22 @@ class Connection:
             timeout: In seconds; none by default. The peer is told how much of it is left, and cancels its handler when
                 that has passed, or does not start it, even if it hears nothing more from this end. A plain ``def``
                 handler cannot be stopped.
+            urgent: Whether it overtakes all that waits to be sent and is not urgent; its reply does so, too.
+            key: By which its handler recognises it (`Request.key`), up to 200 characters: for a request that is asked
+                again after its outcome was unknown. By default each request has one of its own.
 
         Raises:
             RemoteError: The handler raised; a subclass, with fields, where one of that name is known here.
             MessageError: The request, or its reply, does not fit its type.
             TimedOut: No reply came in time. Whether the handler has done its work is not known.
-            ConnectionLost: The connection ended first. Whether the handler has done its work is not known.
+            OutcomeUnknown: The session ended first. Whether the handler has done its work is not known.
+            ConnectionLost: The connection has ended, or did before the request was sent.
         """
-        if timeout is not None:
-            return await self._ask_within(request, timeout)
+        if timeout is not None or urgent or key is not None:
+            return await self._ask_within(request, inf if timeout is None else timeout, key, urgent=urgent)
         link = self._link
         engine = link.engine
-        if link.blocked or link.askers or engine.room <= 0 or engine.unsent > link.turn_bytes:
+        if engine.full or link.askers or engine.room <= 0:
             await self._wait_for_turn()
         answer: asyncio.Future[ReplyT] = link.loop.create_future()
         id_ = self._begin(request, answer)
@@ -76,17 +112,17 @@ class Connection:
         finally:
             del answer  # or an error, its traceback and this frame would hold each other
 
-    async def _ask_within(self, request: Request[ReplyT], timeout: float) -> ReplyT:
+    async def _ask_within(self, request: Request[ReplyT], timeout: float, key: str | None, *, urgent: bool) -> ReplyT:
         link = self._link
         until = link.loop.time() + timeout
         answer: asyncio.Future[ReplyT] = link.loop.create_future()
         id_ = 0
         try:
-            async with asyncio.timeout_at(until):
-                await self._wait_for_turn()
+            async with asyncio.timeout_at(until if timeout < inf else None):
+                await self._wait_for_turn(urgent=urgent)
                 left = until - link.loop.time()
                 if left > 0:
-                    id_ = self._begin(request, answer, milliseconds(left))
+                    id_ = self._begin(request, answer, milliseconds(left), key, urgent=urgent)
                 return await answer
         except asyncio.CancelledError:
             self._give_up(id_, answer)
@@ -99,17 +135,23 @@ class Connection:
         finally:
             del answer  # as in `ask`
 
-    def _begin(self, request: Request[ReplyT], answer: asyncio.Future[ReplyT], deadline: int | None = None) -> int:
+    def _begin(
+        self,
+        request: Request[ReplyT],
+        answer: asyncio.Future[ReplyT],
+        deadline: int | None = None,
+        key: str | None = None,
+        *,
+        urgent: bool = False,
+    ) -> int:
         """Send a request whose turn it is; its id."""
         link = self._link
         try:
-            id_ = link.messenger.ask(request, answer, deadline)
+            id_ = link.messenger.ask(request, answer, deadline, key, urgent)
         except Exception:
-            link.let_ask()  # the turn may be the next one's
+            link.let_go_on()  # the turn may be the next one's
             raise
         link.wake()
-        if link.paused:
-            link.throttle()
         return id_
 
     def _give_up(self, id_: int, answer: asyncio.Future[Any]) -> None:
@@ -119,18 +161,53 @@ class Connection:
         self._link.engine.cancel(id_)
         self._link.wake()
 
-    async def send(self, message: Message) -> None:
-        """Send a one-way message; waits only while more than the buffer's bound is unsent.
+    async def send(self, message: Message, *, urgent: bool = False) -> None:
+        """Send a one-way message; waits only while as much is held for the peer as may be (`Limits.buffer_bytes`).
+
+        What has been accepted is kept until the peer has handled it, and sent again if the connection is lost before.
+        While there is none messages are stored, up to the same bound. Tasks that wait go on in their order.
+
+        Args:
+            message: An instance of a subclass of `Message`.
+            urgent: Whether it overtakes all that waits to be sent and is not urgent, and all that waits at the peer for
+                its handler.
 
         Raises:
             MessageError: The message does not fit its type, or is longer than the peer takes.
             ConnectionLost: The connection has ended.
         """
         link = self._link
-        if link.blocked or link.engine.unsent > link.turn_bytes:
-            await link.until_writable()
-        link.messenger.send(message)
+        if urgent or link.engine.full or link.has_senders:
+            await link.until_writable(urgent=urgent)
+        link.messenger.send(message, urgent)
         link.wake()
+
+    def send_nowait(self, message: Message, *, urgent: bool = False) -> None:
+        """As `send`, where that need not wait.
+
+        Raises:
+            BufferFull: It would have to: nothing was sent.
+            MessageError: As of `send`.
+            ConnectionLost: As of `send`.
+        """
+        link = self._link
+        engine = link.engine
+        is_full = engine.urgent_full if urgent else engine.full or link.has_senders
+        if is_full and engine.begins:
+            raise BufferFull(
+                f"{self.peer} has not handled {engine.kept} bytes that are held for it: `await send()` waits for room"
+            )
+        link.messenger.send(message, urgent)
+        link.wake()
+
+    def undelivered(self) -> dict[str, Message]:
+        """After the end: the messages of this end whose fate is not known, by their keys; also requests.
+
+        They were sent, and the peer has not said that they were handled, or were never sent. Empty where the connection
+        had no session (``sessions=False``), and while it is not over.
+        """
+        link = self._link
+        return {one.key: link.messenger.own(one.type, one.payload) for one in link.engine.undelivered}
 
     async def receive(self, *, timeout: float | None = None) -> Message:
         """The next one-way message of the peer that has no handler here.
@@ -153,9 +230,9 @@ class Connection:
                     await self._wait_for_message()
         except TimeoutError:
             raise TimedOut(f"no message from {self.peer} within {timeout:g} s") from None
-        message = link.inbox.popleft()
-        if link.paused or link.strained:
-            link.throttle()
+        message, origin = link.inbox.popleft()
+        link.engine.release(origin)
+        link.wake()
         return message
 
     async def __aiter__(self) -> AsyncIterator[Message]:
@@ -181,8 +258,6 @@ class Connection:
         link.engine.ping(payload)
         link.wake()
         pong = link.pings[payload] = link.loop.create_future()
-        if link.paused:
-            link.throttle()
         try:
             async with asyncio.timeout(timeout):
                 await pong
@@ -197,6 +272,9 @@ class Connection:
 
     async def close(self) -> None:
         """Say goodbye, let what is under way end, and close. To call it again does nothing.
+
+        All that was sent goes first, if need be over a new connection; what the peer has not handled within the drain
+        deadline is told to the log, and is in `undelivered`.
 
         Calls of this end that still wait fail with `ConnectionLost`, and their handlers are cancelled. What the peer
         has asked is answered, within the drain deadline; then the connection is cut. In the handler of a request that
@@ -239,8 +317,16 @@ class Connection:
 
     @property
     def is_open(self) -> bool:
-        """Whether messages can be sent."""
-        return self._link.engine.state is State.OPEN
+        """Whether messages can be sent, be it that they are stored until the connection is made again."""
+        return self._link.engine.begins
+
+    @property
+    def state(self) -> ConnectionState:
+        """Where in its life it is."""
+        engine = self._link.engine
+        if engine.begins or engine.state in FINAL:
+            return _STATES[engine.state]
+        return _STATES.get(engine.state, ConnectionState.DRAINING)
 
     @property
     def end_reason(self) -> str:
@@ -273,28 +359,28 @@ class Connection:
     def __repr__(self) -> str:
         return f"<Connection to {self.peer}: {self._link.engine.state.value}>"
 
-    async def _wait_for_turn(self) -> None:
+    async def _wait_for_turn(self, *, urgent: bool = False) -> None:
         try:
-            await self._wait_for_room()
+            await self._wait_for_room(urgent=urgent)
         except asyncio.CancelledError:
-            self._link.let_ask()  # it may have been this one's turn in the same moment
+            self._link.let_go_on()  # it may have been this one's turn in the same moment
             raise
 
-    async def _wait_for_room(self) -> None:
+    async def _wait_for_room(self, *, urgent: bool) -> None:
         """Wait until there is room in the buffer and under the peer's limit of open requests; in order of arrival."""
         link = self._link
         engine = link.engine
         is_turn = False
-        while engine.state is State.OPEN:
-            if engine.room > 0 and (is_turn or not link.askers):
-                if not link.blocked and engine.unsent <= link.turn_bytes:
+        while engine.begins:
+            if engine.room > 0 and (is_turn or urgent or not link.askers):
+                if not (engine.urgent_full if urgent else engine.full):
                     return
-                await link.until_writable()
+                await link.until_writable(urgent=urgent)
                 continue
             if link.askers is None:
                 link.askers = deque()
             turn: asyncio.Future[None] = link.loop.create_future()
-            if is_turn:
+            if is_turn or urgent:
                 link.askers.appendleft(turn)
             else:
                 link.askers.append(turn)

@@ -14,6 +14,8 @@ from tomada.capacity import Places, Room
 from tomada.eager import Starter
 from tomada.messenger import Repertoire
 from tomada.protocol import Engine, GoodbyeCode, Hello, PeerLimits, Role, State, Welcome, encode
+from tomada.protocol.handshake import SESSION
+from tomada.sessions.registry import Registry
 from tomada.sweep import sweep_of
 from tomada.telemetry import late
 from tomada.telemetry.statistics import Tally
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from tomada.connection import Connection
     from tomada.datagrams.declaration import DatagramHandler
     from tomada.link import Link
-    from tomada.settings import Deadlines, Limits
+    from tomada.settings import Deadlines, Limits, Sessions
     from tomada.streams.declaration import StreamHandler
     from tomada.streams.flow import Flow
 
@@ -37,6 +39,13 @@ log: Final = logging.getLogger("tomada")
 SOFTWARE: Final = "tomada (Python)"
 SUBPROTOCOL: Final = "tomada.1"
 """What both ends of a WebSocket agree on: the version of the protocol inside it."""
+
+
+def peer_limits(limits: Limits) -> PeerLimits:
+    """What the peer is told of them."""
+    return PeerLimits(
+        limits.frame_bytes, limits.message_bytes, limits.requests, limits.buffer_bytes, limits.stream_bytes
+    )
 
 
 class Endpoint:
@@ -48,6 +57,7 @@ class Endpoint:
         limits: Of each connection.
         deadlines: Of each connection.
         connection_type: The class that handlers name when they ask for their connection.
+        sessions: Whether connections that are lost can go on; a connecting end looks at nothing in it.
     """
 
     __slots__ = (
@@ -59,6 +69,7 @@ class Endpoint:
         "_is_guest",
         "_stopping",
         "_threads",
+        "_wants_session",
         "connections",
         "deadlines",
         "exhausted",
@@ -71,6 +82,7 @@ class Endpoint:
         "repertoire",
         "role",
         "room",
+        "sessions",
         "starter",
         "sweep",
         "tally",
@@ -78,7 +90,13 @@ class Endpoint:
     )
 
     def __init__(
-        self, role: Role, app: App | None, limits: Limits, deadlines: Deadlines, connection_type: type[Connection]
+        self,
+        role: Role,
+        app: App | None,
+        limits: Limits,
+        deadlines: Deadlines,
+        connection_type: type[Connection],
+        sessions: Sessions | None = None,
     ) -> None:
         self.role = role
         self.limits = limits
@@ -105,6 +123,9 @@ class Endpoint:
         self.exhausted: Callable[[], object] | None = None
         """Called where memory has run out, in a process that can be spared."""
         self.repertoire = Repertoire()
+        self.sessions = Registry(self, sessions)
+        """Of an accepting end: those that can go on over another connection."""
+        self._wants_session = sessions is not None
         self._app = app
         self._connection_type = connection_type
         self._binding: Binding | None = None
@@ -143,10 +164,13 @@ class Endpoint:
         if self._app is not None:
             calls = {kind: self.bind(handler) for kind, handler in self._app.handlers.items()}
             self.repertoire = Repertoire(self._app, calls)
-        limits = PeerLimits(self.limits.frame_bytes, self.limits.message_bytes, self.limits.requests)
+        limits = peer_limits(self.limits)
         catalogue = tuple(self.repertoire.catalogue.entries)
         greeting = Hello if self.role is Role.CONNECTING else Welcome
-        self._greeting: Hello | Welcome = greeting(software=SOFTWARE, limits=limits, catalogue=catalogue)
+        features = (SESSION,) if self._wants_session and self.role is Role.CONNECTING else ()
+        self._greeting: Hello | Welcome = greeting(
+            software=SOFTWARE, limits=limits, catalogue=catalogue, features=features
+        )
         self._encoded_greeting = encode(self._greeting)
 
     async def stop(self) -> None:
@@ -208,7 +232,7 @@ class Endpoint:
         """End everything at once: connections, handlers and hooks."""
         self.is_cut = True
         for link in tuple(self.connections):
-            link.cut("the server stops at once")
+            link.end("the server stops at once")
         for flow in tuple(self.flows):
             flow.cut("the server stops at once")
         self._cancel_tasks()
@@ -244,6 +268,20 @@ class Endpoint:
                 log.exception("%s: %s raised", connection.peer, hook.where)
                 self.heed(error)
 
+    async def reconnected(self, connection: Connection) -> None:
+        """Run the ``on_reconnect`` functions; one that raises does not keep the others from running."""
+        for hook in self._app.reconnect_hooks if self._app is not None else ():
+            try:
+                await self._call(hook, connection)
+            except Exception as error:
+                log.exception("%s: %s raised", connection.peer, hook.where)
+                self.heed(error)
+
+    @property
+    def has_reconnect_hooks(self) -> bool:
+        """Whether there is something to run when a session goes on over a new connection."""
+        return self._app is not None and bool(self._app.reconnect_hooks)
+
     @property
     def has_connect_hooks(self) -> bool:
         """Whether there is something to run before a connection's first message."""
@@ -259,7 +297,7 @@ class Endpoint:
         app = self._app
         if app is None:
             return {}
-        hooks = (*app.connect_hooks, *app.disconnect_hooks, *app.stop_hooks)
+        hooks = (*app.connect_hooks, *app.reconnect_hooks, *app.disconnect_hooks, *app.stop_hooks)
         handlers: list[Handler | StreamHandler | DatagramHandler] = [*app.handlers.values(), *app.stream_handlers]
         functions: list[Handler | StreamHandler | DatagramHandler | Hook] = [*handlers, *app.datagram_handlers, *hooks]
         return codes((each.function, getattr(each.function, "__qualname__", each.where)) for each in functions)

@@ -11,10 +11,13 @@
     │       ├── AddressInUse    somebody else listens there
     │       └── SystemPort      a port below 1024, without the privilege it needs
     ├── ChildrenFailed          connections cannot be served in child processes
+    ├── StoreFailed             the store of sessions cannot be used
     ├── ProtocolError           the peer broke the protocol; its connection is closed
     │   └── HandshakeFailed     the two ends could not agree to talk
     ├── ConnectionLost          the connection ended while something was still expected of it
-    │                           (also a ConnectionError)
+    │   │                       (also a ConnectionError)
+    │   ├── SessionLost         its session cannot go on; what this is raised for has not left this end
+    │   └── OutcomeUnknown      its session cannot go on, and the request may or may not have been carried out
     ├── StreamEnded             the peer ended its stream before all that was waited for had come (also an EOFError)
     ├── StreamBusy              two tasks receive from one stream at once (also a RuntimeError)
     ├── LimitExceeded           more than a limit allows, sent or received (also a ValueError)
@@ -80,6 +83,10 @@ class ChildrenFailed(TomadaError):
     """Connections cannot be served in child processes, or not any more; the text says why, and what to do."""
 
 
+class StoreFailed(TomadaError):
+    """The store of sessions cannot be used, or not just now; the text names it, says why, and what to do."""
+
+
 class ProtocolError(TomadaError):
     """The peer sent what the protocol does not allow. The connection it came over is closed."""
 
@@ -92,6 +99,20 @@ class ConnectionLost(TomadaError, ConnectionError):
     """The connection ended, and with it every call that waited for an answer.
 
     Whether the other end has executed the request is not known.
+    """
+
+
+class SessionLost(ConnectionLost):
+    """The session cannot go on: it has ended, or the server does not know it any more.
+
+    What this is raised for has not reached the other end.
+    """
+
+
+class OutcomeUnknown(ConnectionLost):
+    """The session cannot go on, and the request had been sent: it may or may not have been carried out.
+
+    Where its handler heeds `Request.key`, it can be asked again with the same key.
     """
 
 

@@ -10,7 +10,7 @@ import msgspec
 from tomada import expression
 from tomada.catalogue import MADE, names
 from tomada.errors import TypeMismatch
-from tomada.message import Message, Request
+from tomada.message import DuplexRequest, Message, Request, StreamRequest, UploadRequest
 from tomada.protocol import TypeKind
 
 if TYPE_CHECKING:
@@ -74,11 +74,9 @@ def _structure(entry: TypeEntry, made: dict[str, Any]) -> Any:
     bases: tuple[type, ...] = (Message,) if entry.kind is TypeKind.MESSAGE else (msgspec.Struct,)
     namespace: dict[str, Any] = {}
     if entry.kind is TypeKind.REQUEST:
-        reply = expression.build(entry.reply or "None", made)
-        msgspec.msgpack.Decoder(reply)
-        generic: Any = Request
+        generic, arguments = _request(entry, made)
         bases = (generic,)
-        namespace["__orig_bases__"] = (generic[reply],)
+        namespace["__orig_bases__"] = (generic[arguments],)
     return msgspec.defstruct(
         entry.name,
         fields,
@@ -89,6 +87,18 @@ def _structure(entry: TypeEntry, made: dict[str, Any]) -> Any:
         array_like=not entry.keyed,
         kw_only=True,
     )
+
+
+def _request(entry: TypeEntry, made: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
+    """Which of the four kinds of requests it is, and with which parameters."""
+    if entry.items is not None and entry.reply is not None:
+        raise ValueError("it is answered by a reply, and by a stream")
+    answers: list[Any] = [UploadRequest, Request] if entry.items is None else [DuplexRequest, StreamRequest]
+    texts = [text for text in (entry.parts, entry.items or entry.reply or "None") if text is not None]
+    arguments = tuple(expression.build(text, made) for text in texts)
+    for each in arguments:
+        msgspec.msgpack.Decoder(each)
+    return answers[entry.parts is None], arguments
 
 
 def _field(field: Field, made: dict[str, Any]) -> tuple[Any, ...]:

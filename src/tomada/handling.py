@@ -32,6 +32,7 @@ Failing: TypeAlias = "tuple[FailureCode, str]"
 CANCELLED: Final = FailureCode.CANCELLED, "the handler was cancelled"
 GIVEN_UP: Final = FailureCode.CANCELLED, "the caller cancelled it"
 REFUSED: Final = "the application refused the connection"
+_NONE: Final[OrderedDict[Any, Any]] = OrderedDict()
 BURST_BYTES: Final = 1_024
 """So much queued within a turn of the loop is written, so that the other end works while this one goes on."""
 
@@ -51,10 +52,10 @@ class Handling(asyncio.Protocol):
         "_queued",
         "_running",
         "_starting",
+        "_urgent",
         "_waiting",
         "blocked",
         "connection",
-        "crowd",
         "endpoint",
         "engine",
         "greeter",
@@ -63,7 +64,6 @@ class Handling(asyncio.Protocol):
         "loop",
         "messenger",
         "peer",
-        "turn_bytes",
     )
 
     connection: Connection
@@ -74,12 +74,8 @@ class Handling(asyncio.Protocol):
         self.endpoint = endpoint
         self.loop = endpoint.loop
         self.engine = engine
-        self.turn_bytes = endpoint.limits.buffer_bytes
-        """When so much has been queued in one turn of the loop, the rest waits for the next turn."""
         self.blocked = False
         """Whether too much waits to be sent."""
-        self.crowd = 0
-        """How many one-way messages wait for their handler. Requests are bounded by the protocol."""
         self.greeter: asyncio.Task[None] | None = None
         """Runs the ``on_connect`` functions."""
         self.is_refused = False
@@ -92,8 +88,10 @@ class Handling(asyncio.Protocol):
         self._held = False
         self._starting = False
         # Made when first needed: most connections of a large server are idle.
-        self._waiting: OrderedDict[int, tuple[Route, Any]] | None = None
-        """By the request's id; one-way messages by a negative number of their own."""
+        self._waiting: OrderedDict[int, tuple[Route, Any, int]] | None = None
+        """Route, message and origin, by the request's id; one-way messages by a negative number of their own."""
+        self._urgent: OrderedDict[int, tuple[Route, Any, int]] = _NONE
+        """As `_waiting`, and before it."""
         self._queued = 0
         self._running: dict[int, tuple[asyncio.Task[None], Route | Failing]] = {}
         """By the request's id; where the handler has been cancelled, why, in place of its route."""
@@ -108,10 +106,6 @@ class Handling(asyncio.Protocol):
 
     def leave(self, code: GoodbyeCode, reason: str) -> None:
         """Say goodbye."""
-        raise NotImplementedError
-
-    def throttle(self) -> None:
-        """Go on reading, or pause."""
         raise NotImplementedError
 
     # Before the first message.
@@ -148,9 +142,10 @@ class Handling(asyncio.Protocol):
     def refuse_all(self) -> None:
         """Start no handler any more: what waits for one is refused, and so is what still comes."""
         self.is_refused = True
-        waiting, self._waiting, self.crowd = self._waiting, None, 0
-        for key in waiting or ():
+        waiting, self._waiting = self._waiting, None
+        for key, (_, _, origin) in (waiting or {}).items():
             self.engine.refuse(max(key, 0), FailureCode.CANCELLED, "", REFUSED)
+            self.engine.release(origin)
 
     # Start.
 
@@ -159,48 +154,49 @@ class Handling(asyncio.Protocol):
         """How many handlers have begun and wait for something."""
         return self._busy
 
-    def handle(self, route: Route, message: Any, id_: int) -> None:
-        """Start the handler now, or in its turn: when one of those that run has ended, and its reply can be sent."""
+    def handle(self, route: Route, message: Any, id_: int, origin: int) -> bool:
+        """Start the handler now, or in its turn: when one of those that run has ended, and its reply can be sent.
+
+        Whether it has not ended yet; then `Engine.release` tells its end.
+        """
         if self.is_refused:
             self.engine.refuse(id_, FailureCode.CANCELLED, "", REFUSED)
-        elif (
+            return False
+        if (
             self._busy >= self._cap
             or self._waiting
+            or self._urgent
             or self.endpoint.places.is_full
-            or self.engine.unsent > self.turn_bytes
+            or self.engine.stuffed
         ):
-            self._keep(route, message, id_)
-        else:
-            self._start(route, message, id_)
+            self._keep(route, message, id_, origin)
+            return True
+        return self._start(route, message, id_, origin)
 
-    def _keep(self, route: Route, message: Any, id_: int) -> None:
+    def _keep(self, route: Route, message: Any, id_: int, origin: int) -> None:
         if self._waiting is None:
             self._waiting = OrderedDict()
-        if id_:
-            self._waiting[id_] = route, message
-        else:
-            self._queued += 1
-            self._waiting[-self._queued] = route, message
-            self.crowd += 1
-            self.throttle()
+            self._urgent = OrderedDict()
+        self._queued += not id_
+        line = self._waiting if origin >= 0 else self._urgent
+        line[id_ or -self._queued] = route, message, origin
         self._start_soon()
 
     def _start_soon(self) -> None:
         """Start what waits; in a turn of its own, outside any task."""
-        if self._waiting and not self._starting:
+        if (self._waiting or self._urgent) and not self._starting:
             self._starting = True
             self.loop.call_soon(self._start_waiting)
 
     def _start_waiting(self) -> None:
         self._starting = False
         if self.endpoint.is_cut:
-            self._waiting = None
+            self._waiting, self._urgent = None, _NONE
         places = self.endpoint.places
         while self._may_start and not places.is_full:
             self._start_first()
-        self.throttle()
         self.wake()
-        if self._busy < self._cap and self._waiting:
+        if self._busy < self._cap and (self._waiting or self._urgent):
             if places.is_full:
                 places.wait(self)
             else:
@@ -209,17 +205,17 @@ class Handling(asyncio.Protocol):
     @property
     def _may_start(self) -> bool:
         """Whether there is one that waits, and this connection's own limits let it start."""
-        return bool(self._waiting) and self._busy < self._cap and self.engine.unsent <= self.turn_bytes
+        return bool(self._waiting or self._urgent) and self._busy < self._cap and not self.engine.stuffed
 
     def _start_first(self) -> None:
-        assert self._waiting, "whoever calls has looked"  # noqa: S101 - the house's own order
-        key, (route, message) = self._waiting.popitem(last=False)
-        if key < 0:
-            self.crowd -= 1
-        elif self.engine.is_late(key, self.loop.time()):
+        line = self._urgent or self._waiting
+        assert line, "whoever calls has looked"  # noqa: S101 - the house's own order
+        key, (route, message, origin) = line.popitem(last=False)
+        if key > 0 and self.engine.is_late(key, self.loop.time()):
             self.engine.refuse(key, FailureCode.DEADLINE, "", MISSED_TURN)
-            return
-        self._start(route, message, max(key, 0))
+            self.engine.release(origin)
+        elif not self._start(route, message, max(key, 0), origin):
+            self.engine.release(origin)
 
     def start_one(self) -> bool:
         """Take a place that all connections share, where this one can; whether it would take another."""
@@ -227,11 +223,11 @@ class Handling(asyncio.Protocol):
             self._start_soon()
             return False
         self._start_first()
-        self.throttle()
         self.wake()
         return self._may_start
 
-    def _start(self, route: Route, message: Any, id_: int) -> None:
+    def _start(self, route: Route, message: Any, id_: int, origin: int) -> bool:
+        """Start the handler; whether it goes on in a task."""
         try:
             call = route.call(message, self.connection)
             if RequestEnded.subscribers:
@@ -243,14 +239,16 @@ class Handling(asyncio.Protocol):
             self._refuse(id_, CANCELLED)
         else:
             if outcome.__class__ is Suspended:
-                task = self.endpoint.starter.carry(outcome, self._finish(route, id_, outcome))
+                task = self.endpoint.starter.carry(outcome, self._finish(route, id_, origin, outcome))
                 self._busy += 1
                 self.endpoint.places.take()
                 self.endpoint.tasks.add(task)
                 if id_:
                     self._running[id_] = task, route
-            elif id_:
+                return True
+            if id_:
                 self._reply(route, id_, outcome)
+        return False
 
     # Cancellation.
 
@@ -282,8 +280,11 @@ class Handling(asyncio.Protocol):
                 # Nobody can stop a thread. The caller is answered; the call holds its place until it ends.
                 del self._running[id_]
                 self._refuse(id_, why)
-        elif self._waiting and self._waiting.pop(id_, None):
-            self._refuse(id_, why)
+        else:
+            waiting = (self._waiting or _NONE).pop(id_, None) or self._urgent.pop(id_, None)
+            if waiting is not None:
+                self._refuse(id_, why)
+                self.engine.release(waiting[2])
 
     def _refuse(self, id_: int, why: Failing) -> None:
         code, text = why
@@ -294,8 +295,9 @@ class Handling(asyncio.Protocol):
         for id_, (task, route) in tuple(self._running.items()):
             if not isinstance(route, tuple):
                 self._cancel(id_, task, CANCELLED)
-        if self._waiting:
-            self._waiting = OrderedDict((key, entry) for key, entry in self._waiting.items() if key < 0)
+        for line in (self._waiting or _NONE, self._urgent):
+            for key in [key for key in line if key > 0]:
+                del line[key]
         self._start_soon()
 
     def _cancel(self, id_: int, task: asyncio.Task[None], why: Failing) -> None:
@@ -309,7 +311,7 @@ class Handling(asyncio.Protocol):
 
     # End.
 
-    async def _finish(self, route: Route, id_: int, suspended: Suspended) -> None:
+    async def _finish(self, route: Route, id_: int, origin: int, suspended: Suspended) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
         try:
             value = await suspended
@@ -324,11 +326,11 @@ class Handling(asyncio.Protocol):
                 self._reply(route, id_, value)
         finally:
             self._ended(id_, task)
+            self.engine.release(origin)
             self._busy -= 1
             self.endpoint.places.free()
             self.endpoint.tasks.discard(task)
-            if self._waiting:
-                self._start_soon()
+            self._start_soon()
             self.wake()
 
     def _ended(self, id_: int, task: asyncio.Task[None]) -> Route | Failing | None:
@@ -343,7 +345,7 @@ class Handling(asyncio.Protocol):
     def _reply(self, route: Route, id_: int, value: Any) -> None:
         try:
             self.messenger.reply(id_, route, value)
-            if self.engine.unsent > BURST_BYTES:
+            if len(self.engine.normal.gathered) > BURST_BYTES:
                 self.write()
         except InvalidMessage as error:
             log.error("%s: %s built a wrong reply: %s", self.peer, route.handler.where, error)

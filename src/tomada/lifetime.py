@@ -9,6 +9,7 @@ import asyncio
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from tomada.capacity import PORTION
 from tomada.handling import Handling
 from tomada.protocol import GoodbyeCode, Role, State
 from tomada.protocol.state import FINAL
@@ -54,6 +55,7 @@ class Lifetime(Handling):
         "clogged",
         "cut_reason",
         "heard_at",
+        "lost_at",
         "opened_at",
         "paused",
         "received_bytes",
@@ -87,6 +89,8 @@ class Lifetime(Handling):
         """How many bytes waited here when that was counted last."""
         self.heard_at = self._exchanged = self.loop.time()
         """When something came last."""
+        self.lost_at = 0.0
+        """When the connection was lost, whose session is kept."""
         self._pinged_at = 0.0
         self._seen_bytes = 0
         self._taken = 0
@@ -95,7 +99,15 @@ class Lifetime(Handling):
         """When a connection that is to end is cut."""
 
     def cut(self, reason: str) -> None:
-        """End the connection at once, whatever is under way."""
+        """End the connection at once, whatever is under way; a session goes on over another one."""
+        raise NotImplementedError
+
+    def end(self, reason: str) -> None:
+        """End all at once, the session too."""
+        raise NotImplementedError
+
+    def throttle(self) -> None:
+        """Go on reading, or pause."""
         raise NotImplementedError
 
     def settle(self) -> None:
@@ -136,13 +148,19 @@ class Lifetime(Handling):
         # Asked now and then, they notice when a sequence begins anew.
         _ = engine.sent_messages, engine.received_messages
         if self.transport is None or self.transport.is_closing() or engine.state in FINAL:
-            return self._sweep_end(now)
+            return min(self._sweep_end(now), self._sweep_lost(now))
         if engine.expired(now, deadlines.handshake, deadlines.frame):
             is_greeting = not self.was_open
             self._struck("handshake" if is_greeting else "frame")
             self.write()
             self.settle()
             return self._sweep_end(now)
+        engine.report(at_once=True)
+        if engine.unsent:
+            self.write()
+        weighed = self.weighed
+        if self.held() >= weighed + PORTION:
+            self.endpoint.room.weigh(self)
         due = engine.due(deadlines.handshake, deadlines.frame)
         if self.was_open:
             due = min(due, self._sweep_silence(now), self._sweep_idle(now))
@@ -157,8 +175,19 @@ class Lifetime(Handling):
             return self._late
         if self.was_open:
             self._struck("drain")
-        self.cut(f"not closed within {self.endpoint.deadlines.drain:g} s" if self.was_open else "the server stops")
+        self.end(f"not closed within {self.endpoint.deadlines.drain:g} s" if self.was_open else "the server stops")
         return inf
+
+    def _sweep_lost(self, now: float) -> float:
+        """Give up a session that nobody has come back to."""
+        engine = self.engine
+        if engine.state is not State.LOST or engine.session is None:
+            return inf
+        due = self.lost_at + engine.session.seconds
+        if now >= due:
+            self.end(f"{engine.reason}; nobody came back to the session within {engine.session.seconds:g} s")
+            return inf
+        return min(due, self.expire(now)) if engine.answer_by < inf else due
 
     def _sweep_silence(self, now: float) -> float:
         """Ask a silent peer for a sign; end the connection of one that gives none."""
@@ -234,9 +263,14 @@ class Lifetime(Handling):
     # All connections together: `Room` calls these.
 
     def held(self) -> int:
-        """How many bytes wait here: to be sent, or for the rest of their message."""
-        self.weighed = self.unsent_bytes + self.engine.unfinished
+        """How many bytes wait here: to be sent, acknowledged or handled, or for the rest of their message."""
+        engine = self.engine
+        self.weighed = self._in_transport + engine.kept + engine.held_bytes + engine.unfinished
         return self.weighed
+
+    @property
+    def _in_transport(self) -> int:
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
 
     def squeeze(self, *, squeezed: bool) -> None:
         """Read no more while something waits to be sent; or go on."""
@@ -299,14 +333,19 @@ class Lifetime(Handling):
 
     def statistics(self) -> ConnectionStatistics:
         """What it has done so far."""
-        engine, transport = self.engine, self.transport
+        engine = self.engine
         return ConnectionStatistics(
             seconds=self.loop.time() - engine.made_at,
             received_bytes=self.received_bytes,
             sent_bytes=self.sent_bytes,
             received_messages=engine.received_messages,
             sent_messages=engine.sent_messages,
-            waiting_bytes=engine.unsent + (0 if transport is None else transport.get_write_buffer_size()),
+            waiting_bytes=engine.normal.unsent + engine.urgent.unsent + self._in_transport,
+            unacknowledged_bytes=engine.normal.retained_bytes + engine.urgent.retained_bytes,
+            held_bytes=engine.held_bytes,
+            credit_bytes=engine.credit_left,
+            resumed=engine.epoch,
+            duplicates=engine.duplicates,
             own_requests=engine.own_requests,
             peer_requests=engine.peer_requests,
             handlers=self.running,

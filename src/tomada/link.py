@@ -7,28 +7,33 @@ read, one write per turn of the loop or per `BURST_BYTES`; no timer and no task 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Final, cast
 
 from tomada import transports
 from tomada.capacity import PORTION
 from tomada.endpoint import log
-from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, TomadaError
+from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, OutcomeUnknown, SessionLost, TomadaError
 from tomada.handling import BURST_BYTES
 from tomada.lifetime import Lifetime
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger
 from tomada.protocol import GoodbyeCode, Hello, Role, State, Welcome
+from tomada.protocol.outgoing import CHUNK_BYTES
 from tomada.protocol.state import FINAL
+from tomada.telemetry import ConnectionInterrupted, SessionEnded, SessionResumed, emit
 
 if TYPE_CHECKING:
-    from collections import deque
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
     from tomada.connection import Connection
     from tomada.endpoint import Endpoint
     from tomada.message import Message
+    from tomada.protocol import Session
+    from tomada.protocol.handshake import Resume
 
 _GREETING: Final = frozenset({State.STARTING, State.GREETED})
-_LAST_READ: Final = 16
 _GRACE: Final = 1.0
 """A caller whose hello is still to come when the server stops has so many seconds to be told, and to go elsewhere."""
 _STOPS: Final = "the server stops"
@@ -43,13 +48,12 @@ class Link(Lifetime):
     """
 
     __slots__ = (
-        "_beside",
         "_burst",
         "_flushing",
-        "_peer_requests",
         "_senders",
         "_unread",
         "askers",
+        "back",
         "credentials",
         "ended",
         "inbox",
@@ -59,7 +63,7 @@ class Link(Lifetime):
         "pings",
         "receiver",
         "refusals",
-        "strained",
+        "revive",
         "ticket",
     )
 
@@ -77,21 +81,23 @@ class Link(Lifetime):
         self.ping_count = 0
         self.opened: asyncio.Future[None] | None = None
         """At the connecting end: the handshake is complete."""
+        self.back: asyncio.Future[None] | None = None
+        """At the connecting end, while it connects again: the session goes on."""
         self.ended: asyncio.Future[None] = self.loop.create_future()
-        self.inbox: deque[Message] | None = None
+        self.inbox: deque[tuple[Message, int]] | None = None
+        """At the connecting end: the messages without a handler, each with its origin."""
         self.receiver: asyncio.Future[None] | None = None
         # Made when first needed: most connections of a large server are idle, and an empty deque is 700 bytes.
         self.askers: deque[asyncio.Future[None]] | None = None
         self.pings: dict[bytes, asyncio.Future[None]] | None = None
-        self.strained = False
-        """Whether there is reason to pause, and reading goes on."""
-        self._senders: list[asyncio.Future[None]] | None = None
-        self._peer_requests = 0
+        self.revive: Callable[[], None] | None = None
+        """At the connecting end: begins to connect again."""
+        self._senders: deque[asyncio.Future[None]] | None = None
         self._burst = 0
         """How much has been written since the last turn of the loop."""
         self._flushing = False
-        self._beside = 0
         self._unread = 0
+        """How much was answered, without a handler, to a peer that does not read."""
 
     # The event loop calls these.
 
@@ -104,9 +110,13 @@ class Link(Lifetime):
         # So it tells at once when the kernel takes no more, and what waits is held in one place: the engine. And
         # uvloop, which else collects what is written until the end of its turn, writes at once.
         self.transport.set_write_buffer_limits(0)
+        self.clogged = self.paused = False
         self.endpoint.connections.add(self)
         self.begin_to_watch()
-        if self.endpoint.is_closing:
+        if self.engine.state is State.LOST:
+            self.engine.hello(self.loop.time())
+            self.write()
+        elif self.endpoint.is_closing:
             self.leave(GoodbyeCode.GOING_AWAY, _STOPS)
         else:
             self.write()
@@ -115,30 +125,33 @@ class Link(Lifetime):
         """One pass over all that has come; then one write."""
         self._flushing = True
         self.received_bytes += len(data)
+        engine = self.engine
         now = self.heard_at = self.loop.time()
-        unsent = self.engine.unsent if self.strained else 0
+        unsent = engine.unsent if self.clogged else 0
         try:
             self.messenger.receive(data, now)
         except Exception as error:  # noqa: BLE001 - told to the log
             log.exception("%s: this end failed", self.peer)
             self.endpoint.heed(error)
-            self.cut("this end failed; its log says more")
+            self.end("this end failed; its log says more")
         finally:
             self._flushing = False
-        if self.engine.begun is not None:
-            self.look_at(self.engine.begun + self.endpoint.deadlines.frame)
-            if self.engine.unfinished >= self.weighed + PORTION:
+        if engine.begun is not None:
+            self.look_at(engine.begun + self.endpoint.deadlines.frame)
+            if engine.unfinished >= self.weighed + PORTION:
                 self.endpoint.room.weigh(self)
-        elif self.weighed:
-            self.endpoint.room.weigh(self)
-        if self.strained:
-            self._read_under_strain(len(data), self.engine.unsent - unsent)
-        if self.engine.unsent:
+        engine.report()
+        if self.clogged:
+            # No handler starts where as much waits as may: these are pongs and refusals.
+            self._unread += engine.unsent - unsent if engine.stuffed else 0
+            self.throttle()
+        if engine.unsent:
             self.write()
-        if self.engine.state is not State.OPEN:
+        if self.slot > self.endpoint.sweep.soon:
+            self.watch_progress()
+        if engine.state is not State.OPEN:
             self.settle()
-        elif self.askers:
-            self.let_ask()
+        self.let_go_on()
 
     def eof_received(self) -> None:
         """The peer sends no more: nothing that is under way can end well."""
@@ -146,21 +159,54 @@ class Link(Lifetime):
         self.settle()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The transport is gone: all that waits for it fails, at once."""
+        """The transport is gone: the session goes on without, or all that waits for it fails, at once."""
+        lost = "the connection was lost" if error is None else f"the connection was lost: {error}"
+        if self.engine.can_resume:
+            self.engine.lose(self.cut_reason or lost)
+        if self.engine.state is State.LOST:
+            self._interrupted()
+        else:
+            self._over(self.cut_reason or self.engine.reason or lost, error)
+
+    def _interrupted(self) -> None:
+        """There is no connection; the session is kept."""
+        self.transport = None
+        self.cut_reason = ""
+        self.lost_at = self.loop.time()
+        self._fail(ConnectionLost(self.engine.reason), (self.pings or {}).values())
+        if ConnectionInterrupted.subscribers:
+            emit(ConnectionInterrupted(peer=str(self.peer), reason=self.engine.reason))
+        if self.endpoint.is_closing:
+            self.end(self.engine.reason)
+        elif self.revive is not None:
+            self.revive()
+        else:
+            assert self.engine.session is not None, "only a session is kept"  # noqa: S101 - the house's own order
+            self.look_at(self.lost_at + self.engine.session.seconds)
+            self.endpoint.sessions.lose(self)
+
+    def _over(self, reason: str, error: Exception | None) -> None:
         self.endpoint.connections.discard(self)
         self.endpoint.sweep.forget(self)
         self.endpoint.room.forget(self)
+        if self.engine.session is not None:
+            self.endpoint.sessions.forget(self)
         if self.ticket is not None:
             self.ticket.release()
-        lost = "the connection was lost" if error is None else f"the connection was lost: {error}"
-        tags = self.engine.drop(self.cut_reason or self.engine.reason or lost)
+        unsent = self.engine.unsent_requests()
+        tags = self.engine.drop(reason)
         self.tell_end(is_lost=error is not None)
         self.engine.take()
-        for answer in (*[answer for _, answer in tags], *(self.pings or {}).values()):
-            if not answer.done():
-                answer.set_exception(ConnectionLost(self.engine.reason))
+        reason = self.engine.reason
+        known = ConnectionLost(reason) if self.engine.session is None else SessionLost(reason)
+        unknown = ConnectionLost(reason) if self.engine.session is None else OutcomeUnknown(reason)
+        for id_, (_, answer) in tags:
+            self._fail(known if id_ in unsent else unknown, (answer,))
+        self._fail(ConnectionLost(reason), (self.pings or {}).values())
         self.cancel_all()
         if self.was_open:
+            if self.engine.undelivered:
+                self._tell_undelivered()
             if self.endpoint.has_disconnect_hooks:
                 self.endpoint.spawn(self.after_end())
         elif self.opened is not None and not self.opened.done():
@@ -168,39 +214,37 @@ class Link(Lifetime):
             is_refusal = isinstance(error, HandshakeFailed) or self.engine.heard or self.engine.state is State.FAILED
             is_answer = is_refusal and self.engine.farewell is not GoodbyeCode.GOING_AWAY
             kind = HandshakeFailed if is_answer else ConnectFailed
-            self.opened.set_exception(kind(self.engine.reason))
+            self.opened.set_exception(kind(reason))
             self.opened.exception()  # who connects may have given up
-        self.block(blocked=False)
-        self._release_senders()
-        self.let_ask()
+        self.let_go_on()
         self._wake_receiver()
         self.ended.set_result(None)
+
+    def _fail(self, error: ConnectionLost, answers: Iterable[asyncio.Future[Any]]) -> None:
+        for answer in tuple(answers):
+            if not answer.done():
+                answer.set_exception(error)
+
+    def _tell_undelivered(self) -> None:
+        count = len(self.engine.undelivered)
+        log.warning("%s: the fate of %d messages is not known: Connection.undelivered() has them", self.peer, count)
+        if SessionEnded.subscribers:
+            emit(SessionEnded(peer=str(self.peer), reason=self.engine.reason, undelivered=count))
 
     def pause_writing(self) -> None:
         """The kernel takes no more."""
         self.clogged = True
-        self._weigh()
+        self.endpoint.room.weigh(self)
 
     def resume_writing(self) -> None:
         """The kernel has taken all."""
         self.clogged = False
+        self._unread = 0
         self.write()
-        self._weigh()
-        if self.squeezed:
-            self.throttle()
-
-    def _weigh(self) -> None:
-        """Let senders wait while too much waits to be sent."""
-        unsent = self.unsent_bytes
-        if unsent >= self.weighed + PORTION or (self.weighed and not unsent):
+        if not self.clogged:
             self.endpoint.room.weigh(self)
-        blocked = unsent > self.endpoint.limits.buffer_bytes
-        if blocked is not self.blocked:
-            self.block(blocked=blocked)
-            self._unread = 0
-            if not blocked:
-                self._release_senders()
             self.throttle()
+        self.let_go_on()
 
     # The engine and the messenger call these.
 
@@ -214,7 +258,6 @@ class Link(Lifetime):
     def opened_by(self, peer: Hello | Welcome) -> None:
         """The handshake is complete."""
         self.peer_software = peer.software
-        self._peer_requests = peer.limits.requests
         self.engine.admission = None
         self.tell_open()
         if self.endpoint.has_connect_hooks:
@@ -222,17 +265,63 @@ class Link(Lifetime):
         if self.opened is not None and not self.opened.done():
             self.opened.set_result(None)
 
-    def deliver(self, message: Message) -> bool:
-        """Keep a message for `Connection.receive`; not where nobody ever received and too many wait."""
+    def session(self) -> Session | None:
+        """A session for this connection, where the server has any."""
+        return self.endpoint.sessions.begin(self)
+
+    def resuming(self, hello: Hello) -> None:
+        """The peer wants to go on with another connection's session."""
+        self.endpoint.sessions.resume(self, hello)
+
+    def take_over(self, other: Link, resume: Resume) -> None:
+        """Go on over the connection that another link has begun; this one's older connection, if any, is fenced off."""
+        transport, ticket = other.transport, other.ticket
+        assert transport is not None, "a hello came over it"  # noqa: S101 - the house's own order
+        older, self.transport = self.transport, transport
+        if older is not None:
+            older.set_protocol(asyncio.Protocol())
+            older.abort()
+        if self.ticket is not None:
+            self.ticket.release()
+        self.ticket, other.ticket = ticket, None
+        self.peer, self.credentials = other.peer, other.credentials
+        self.received_bytes += other.received_bytes
+        other.give_away()
+        self.clogged = self.paused = False
+        transport.set_protocol(self)
+        self.begin_to_watch()
+        self.engine.resume(resume, self.loop.time())
+        self.write()
+        self.resumed()
+
+    def give_away(self) -> None:
+        """Another link has taken this one's connection, which was never open."""
+        self.transport = None
+        self.was_open = False
+        self.endpoint.connections.discard(self)
+        self.endpoint.sweep.forget(self)
+        self.endpoint.room.forget(self)
+        self.engine.drop("")
+        self.tell_end()
+        self.ended.set_result(None)
+
+    def resumed(self) -> None:
+        """The session goes on over a new connection."""
+        if SessionResumed.subscribers:
+            away = self.loop.time() - self.lost_at
+            emit(SessionResumed(peer=str(self.peer), seconds=away, epoch=self.engine.epoch))
+        if self.endpoint.has_reconnect_hooks:
+            self.endpoint.spawn(self.endpoint.reconnected(self.connection))
+        if self.back is not None and not self.back.done():
+            self.back.set_result(None)
+        self.wake()
+
+    def deliver(self, message: Message, origin: int) -> bool:
+        """Keep a message for `Connection.receive`."""
         if self.inbox is None:
             return False
-        waiting = self.endpoint.limits.waiting
-        if len(self.inbox) >= waiting and (self.receiver is None or self.engine.state is not State.OPEN):
-            return False
-        self.inbox.append(message)
+        self.inbox.append((message, origin))
         self._wake_receiver()
-        if len(self.inbox) >= waiting:
-            self.throttle()
         return True
 
     def ponged(self, payload: bytes) -> None:
@@ -248,18 +337,51 @@ class Link(Lifetime):
 
     def left(self) -> None:
         """The peer has said goodbye; `settle` answers when nothing is under way. No message comes any more."""
+        for _, origin in self.inbox or ():
+            self.engine.release(origin)  # they have arrived: `receive` still gives them out
         self._wake_receiver()
 
     # Those who wait.
 
-    async def until_writable(self) -> None:
-        """Wait until there is room in the buffer, or the connection is not open any more."""
-        while self.engine.state is State.OPEN and (self.blocked or self.engine.unsent > self.turn_bytes):
-            if self._senders is None:
-                self._senders = []
-            turn = self.loop.create_future()
+    @property
+    def has_senders(self) -> bool:
+        """Whether somebody waits to send."""
+        return bool(self._senders)
+
+    async def until_writable(self, *, urgent: bool = False) -> None:
+        """Wait until a message may be queued, in order of arrival; or the connection is not open any more."""
+        engine = self.engine
+        if urgent:
+            while engine.begins and engine.urgent_full:
+                await self._wait_in_line()
+            return
+        is_turn = False
+        while engine.begins and (engine.full or (self._senders and not is_turn)):
+            await self._wait_in_line(first=is_turn)
+            is_turn = True
+
+    async def _wait_in_line(self, *, first: bool = False) -> None:
+        if self._senders is None:
+            self._senders = deque()
+        turn: asyncio.Future[None] = self.loop.create_future()
+        if first:
+            self._senders.appendleft(turn)
+        else:
             self._senders.append(turn)
+        try:
             await turn
+        except asyncio.CancelledError:
+            self.let_go_on()  # it may have been this one's turn in the same moment
+            raise
+
+    def let_go_on(self) -> None:
+        """Wake those who can go on: senders, callers and messages that wait for their handler."""
+        engine = self.engine
+        if self._senders and not (engine.full and engine.begins and engine.urgent_full):
+            self._release_senders()
+        if self.askers:
+            self.let_ask()
+        self._start_soon()
 
     def _release_senders(self) -> None:
         senders, self._senders = self._senders, None
@@ -271,8 +393,8 @@ class Link(Lifetime):
         """Wake those whose requests waited for the peer's limit; on a connection that is not open, all."""
         askers = self.askers
         room = self.engine.room
-        is_open = self.engine.state is State.OPEN
-        while askers and (room > 0 or not is_open):
+        begins = self.engine.begins
+        while askers and (room > 0 or not begins):
             turn = askers.popleft()
             if not turn.done():
                 turn.set_result(None)
@@ -289,7 +411,7 @@ class Link(Lifetime):
         if not self._flushing:
             self._flushing = True
             self.loop.call_soon(self._flush)
-        elif self.engine.unsent > BURST_BYTES and self._burst <= self.turn_bytes:
+        elif len(self.engine.normal.gathered) > BURST_BYTES and self._burst <= self.endpoint.limits.buffer_bytes:
             # Not for ever: who only sends must wait for a turn of the loop now and then, so that others have theirs.
             self._burst += self.engine.unsent
             self.write()
@@ -300,10 +422,11 @@ class Link(Lifetime):
         is_greeting = self.engine.state in _GREETING
         if is_greeting and self.endpoint.role is Role.CONNECTING:
             self.cut(reason)  # nobody there to say goodbye to
+        if self.engine.state is State.LOST and self.endpoint.role is Role.ACCEPTING:
+            self.end(reason)  # as little
+            return
         self.end_in_time(_GRACE if is_greeting else inf)
-        self._release_senders()
-        self.let_ask()
-        self.throttle()
+        self.let_go_on()
         self.wake()
 
     async def drain(self) -> None:
@@ -320,79 +443,76 @@ class Link(Lifetime):
             await self.endpoint.stop()
 
     def cut(self, reason: str) -> None:
-        """End the connection at once, whatever is under way."""
+        """End the connection at once, whatever is under way; a session goes on over another one."""
         self.cut_reason = reason
         if self.transport is not None:
             self.transport.abort()
 
+    def end(self, reason: str) -> None:
+        """End all at once, the session too."""
+        if self.engine.state is not State.LOST:
+            self.engine.end_session()
+            self.cut(reason)
+        elif not self.ended.done():
+            self.cut_reason = reason
+            self._over(reason, None)
+
     def _flush(self) -> None:
         self._flushing = False
         self._burst = 0
+        self.engine.report()
         if self.engine.unsent:
             self.write()
         if self.engine.state is not State.OPEN:
             self.settle()
 
     def write(self) -> None:
-        """Hand what is queued to the transport, if it takes it."""
-        if self.clogged and self.engine.state not in FINAL:
-            self._weigh()
+        """Hand what is queued to the transport, as long as it takes it."""
+        engine, transport = self.engine, self.transport
+        if transport is None:
             return
-        out = self.engine.take()
-        if self.transport is not None and out and not self.transport.is_closing():
-            self.sent_bytes += len(out)
-            self.transport.write(out)
-            if self.slot > self.endpoint.sweep.soon:
-                self.watch_progress()
-        if self._senders and not self.blocked:
+        is_last = engine.state in FINAL
+        while not self.clogged or is_last:
+            out = engine.take()
+            if not out:
+                break
+            if not transport.is_closing():
+                self.sent_bytes += len(out)
+                transport.write(out)
+            if len(out) < CHUNK_BYTES and not engine.unsent:
+                break
+        if self.slot > self.endpoint.sweep.soon:
+            self.watch_progress()
+        if self._senders and not engine.full:
             self._release_senders()
 
     def settle(self) -> None:
         """Take the consequences of a state that is not open."""
-        if self.engine.state is State.LEFT and self.engine.idle:
-            self.engine.leave(GoodbyeCode.CLOSED, "")
+        engine, transport = self.engine, self.transport
+        if engine.state is State.LEFT and engine.idle and not engine.held:
+            engine.report(at_once=True)
+            engine.leave(GoodbyeCode.CLOSED, "")
             self.write()
-        if self.engine.state in FINAL and self.transport is not None and not self.transport.is_closing():
+        if transport is None or transport.is_closing():
+            return
+        if engine.state in FINAL:
             self.tell_end()
             self.end_in_time()
-            transports.close(self.transport, self.endpoint.why_closed(self.engine.state), self.engine.reason)
-        elif self.askers:
-            self.let_ask()
+            transports.close(transport, self.endpoint.why_closed(engine.state), engine.reason)
+        elif engine.state is State.LOST:
+            self.cut(engine.reason)
 
     # Back-pressure at the receiving side.
 
     def throttle(self) -> None:
-        """Read no more while too much waits here; the peer's own buffer fills, and then it waits too.
-
-        But while this end waits for the peer reading goes on, for a while: behind the messages that wait may stand the
-        answers that their handlers, or those who receive them, wait for; and two ends of which each waits until the
-        other reads would wait for ever.
-        """
-        if self.transport is None or self.transport.is_closing():
+        """Read no more where that only makes this end hold more; credit bounds the messages, and this the rest."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
             return
-        limits = self.endpoint.limits
-        crowded = self.engine.state is State.OPEN and (
-            self.crowd >= limits.waiting or len(self.inbox or ()) >= limits.waiting
-        )
-        waits = self.blocked or self.engine.room < self._peer_requests or bool(self.pings)
-        if not (crowded and waits):
-            self._beside = 0
-        self.strained = self.blocked or (crowded and waits)
-        pause = (crowded and not waits) or self._unread > limits.buffer_bytes or (self.squeezed and self.clogged)
+        pause = self._unread > self.endpoint.limits.buffer_bytes or (self.squeezed and self.clogged)
         if pause is not self.paused:
             self.paused = pause
             if pause:
-                self.transport.pause_reading()
+                transport.pause_reading()
             else:
-                self.transport.resume_reading()
-
-    def _read_under_strain(self, received: int, answered: int) -> None:
-        """Count what came although too much waited, and what was answered to a peer that does not read."""
-        limits = self.endpoint.limits
-        self._beside += received
-        # No handler starts now: these are pongs and refusals.
-        self._unread += answered if self.blocked else 0
-        self.throttle()
-        if self._beside > _LAST_READ * limits.buffer_bytes + limits.message_bytes and not self.paused:
-            reason = f"{self._beside} bytes came while too many messages waited here and the peer kept this end waiting"
-            self.cut(reason)
+                transport.resume_reading()

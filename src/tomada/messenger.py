@@ -6,7 +6,7 @@ its `Driver`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
@@ -37,9 +37,12 @@ from tomada.protocol import (
     Ponged,
     Received,
     Refused,
+    Resumed,
+    Resuming,
     TypeEntry,
     TypeKind,
 )
+from tomada.protocol.frames import ERROR
 from tomada.repertoire import Answer, Driver, Repertoire, Route
 
 if TYPE_CHECKING:
@@ -126,20 +129,27 @@ class Messenger:
 
     # Outgoing.
 
-    def ask(self, request: Request[Any], answer: Answer, deadline: int | None = None) -> int:
+    def ask(
+        self,
+        request: Request[Any],
+        answer: Answer,
+        deadline: int | None = None,
+        key: str | None = None,
+        urgent: bool = False,  # noqa: FBT001, FBT002 - a keyword costs, for every message
+    ) -> int:
         """Queue a request; its reply goes to `answer`. Returns its id, for `Engine.cancel`.
 
-        The peer is told the `deadline`: for how many milliseconds the reply is waited for.
+        See `Engine.ask` for the further arguments.
         """
         kind = request.__class__
         outgoing = self._outgoing.get(kind) or self._prepare(kind)
-        return self.engine.ask(outgoing.number, _encoded(request), (outgoing, answer), deadline)
+        return self.engine.ask(outgoing.number, _encoded(request), (outgoing, answer), deadline, key, urgent)
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message, urgent: bool = False) -> None:  # noqa: FBT001, FBT002 - as of `ask`
         """Queue a one-way message."""
         kind = message.__class__
         outgoing = self._outgoing.get(kind) or self._prepare(kind)
-        self.engine.send(outgoing.number, _encoded(message))
+        self.engine.send(outgoing.number, _encoded(message), urgent)
 
     def reply(self, id_: int, route: Route, value: Any) -> None:
         """Queue the reply to the peer's request.
@@ -181,6 +191,11 @@ class Messenger:
             except Exception as wrong:
                 raise InvalidMessage(validation.explain(error.payload_type, wrong)) from wrong
             self.engine.fail(id_, self._number(type(error)), payload)
+
+    def own(self, type_: int, payload: bytes) -> Message:
+        """A message of this end, of which the engine has number and payload."""
+        kinds = {number: kind for kind, number in (*self._repertoire.catalogue.numbers.items(), *self._numbers.items())}
+        return cast("Message", msgspec.msgpack.decode(payload, type=kinds[type_]))
 
     def _prepare(self, kind: type[Message]) -> _Outgoing:
         if not issubclass(kind, Message):
@@ -253,9 +268,9 @@ class Messenger:
                 if event.deadline == 0:
                     engine.refuse(event.id, FailureCode.DEADLINE, "", _TOO_LATE)
                 else:
-                    self._asked(event.id, event.type, event.payload)
+                    self._asked(event.id, event.type, event.payload, event.origin)
             elif kind is Received:
-                self._asked(0, event.type, event.payload)
+                self._asked(0, event.type, event.payload, event.origin)
             else:
                 self._other(event)
         if engine.answer_by < due:
@@ -265,7 +280,7 @@ class Messenger:
         outgoing, answer = event.tag
         if answer.done():
             return
-        if event.failed:
+        if event.kind == ERROR:
             answer.set_exception(self._error(event.type, event.payload))
             return
         try:
@@ -281,7 +296,7 @@ class Messenger:
         else:
             answer.set_result(value)
 
-    def _asked(self, id_: int, type_: int, payload: bytes) -> None:
+    def _asked(self, id_: int, type_: int, payload: bytes, origin: int) -> None:
         route: Any = self._incoming.get(type_) or self._resolve(type_)
         if route.__class__ is _Refusal:
             self.engine.refuse(id_, route.code, "", route.text)
@@ -293,18 +308,25 @@ class Messenger:
             return
         if route.__class__ is Route:
             if (route.replies is None) is (id_ == 0):
-                self._driver.handle(route, message, id_)
+                if self._driver.handle(route, message, id_, origin):
+                    self.engine.hold(origin, len(payload))
             else:
                 asked = "was asked, but is a one-way message" if id_ else "was sent one-way, but is a request"
                 self.engine.refuse(id_, FailureCode.INVALID, route.name, f"{route.name} {asked}")
-        elif id_ or not self._driver.deliver(message):
+        elif id_ or not self._driver.deliver(message, origin):
             self.engine.refuse(id_, FailureCode.UNKNOWN_TYPE, "", f"nobody handles {route.kind.__name__} here")
+        else:
+            self.engine.hold(origin, len(payload))
 
     def _other(self, event: Any) -> None:
         match event:
             case Opened():
                 self._learn(event.peer.catalogue)
                 self._driver.opened_by(event.peer)
+            case Resuming():
+                self._driver.resuming(event.hello)
+            case Resumed():
+                self._driver.resumed()
             case Declared():
                 self._learn(event.types)
             case Cancelled():

@@ -36,11 +36,17 @@ class Driver(Protocol):
     def opened_by(self, peer: Hello | Welcome) -> None:
         """The handshake is complete."""
 
-    def handle(self, route: Route, message: Any, id_: int) -> None:
-        """Run a handler; `id_` is 0 for a one-way message."""
+    def resuming(self, hello: Hello) -> None:
+        """The peer wants to go on with a session that is not this connection's."""
 
-    def deliver(self, message: Message) -> bool:
-        """Take a one-way message that has no handler; False refuses it."""
+    def resumed(self) -> None:
+        """The session goes on over a new connection."""
+
+    def handle(self, route: Route, message: Any, id_: int, origin: int) -> bool:
+        """Run a handler; `id_` is 0 for a one-way message. Whether it has not ended: its end is told by the origin."""
+
+    def deliver(self, message: Message, origin: int) -> bool:
+        """Take a one-way message that has no handler; False refuses it. It is held until it has been given out."""
 
     def due(self, at: float) -> None:
         """A request came that must be answered earlier than all before it: by then `Engine.late` is to be asked."""

@@ -53,10 +53,11 @@ class Limits(_Settings, frozen=True, kw_only=True):
     """How many requests of the peer may be open at once; its further calls wait at its own end."""
     handlers: int = 1_024
     """How many handlers run at once for one connection; further messages wait."""
-    waiting: int = 4_096
-    """How many one-way messages may wait, for a handler or to be received, before reading pauses."""
     buffer_bytes: int = 1_048_576
-    """How much may wait to be sent before `Connection.send` and `Connection.ask` wait."""
+    """How much of messages may be held in each direction: here before `Connection.send` and `Connection.ask` wait, until
+    the peer has handled it; and of the peer's, until it is handled here. Urgent messages have a quarter of it beside."""
+    stream_bytes: int = 262_144
+    """How much of one stream of items may wait here to be taken."""
     receive_bytes: int = 262_144
     """How much of a byte stream may wait to be received before reading pauses."""
     threads: int = 32
@@ -140,6 +141,26 @@ class Children(_Settings, frozen=True, kw_only=True):
                 continue
             if not isinstance(value, int) or not value > 0:
                 raise ValueError(f"{name} is {value!r}, it must be a whole number above 0")
+
+
+class Sessions(_Settings, frozen=True, kw_only=True):
+    """How much of sessions a server keeps, and for how long: those whose connection is lost, and those in a store.
+
+    What is too much is dropped, the longest untouched session first.
+    """
+
+    keep: float = 120.0
+    """For how many seconds after its last change, or without a connection; ``math.inf`` is for ever."""
+    most: int = 10_000
+    """How many sessions."""
+    most_bytes: int = 268_435_456
+    """How many bytes they may have together."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("most", "most_bytes"):
+            if not isinstance(getattr(self, name), int):
+                raise ValueError(f"{name} is {getattr(self, name)!r}, it must be a whole number")  # noqa: TRY004 - as the others
 
 
 class TLS(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "web",
     ),
     ("address", "capacity", "message", "expression", "protocol", "watchdog"),
-    ("transports", "catalogue", "declaration"),
+    ("transports", "catalogue", "declaration", "sessions"),
     ("datagrams", "streams"),
     ("app", "compatibility", "generation", "repertoire"),
     ("binding", "failure"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import enum
+from collections.abc import AsyncIterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
@@ -57,6 +58,18 @@ class Sleep(tomada.Request[None]):
     seconds: float
 
 
+class Watch(tomada.StreamRequest[Line]):
+    article: str
+
+
+class Deliver(tomada.UploadRequest[bytes, Order]):
+    pass
+
+
+class Talk(tomada.DuplexRequest[Line, str]):
+    pass
+
+
 class Note(tomada.Message):
     text: str
 
@@ -94,3 +107,19 @@ async def sleep(request: Sleep) -> None:
 @app.on
 async def note(message: Note) -> None:
     assert message.text
+
+
+@app.on
+async def watch(request: Watch) -> AsyncIterator[Line]:
+    yield Line(request.article)
+
+
+@app.on
+async def deliver(_: Deliver, parts: AsyncIterator[bytes]) -> Order:
+    return Order(len([part async for part in parts]))
+
+
+@app.on
+async def talk(_: Talk, parts: AsyncIterator[Line]) -> AsyncIterator[str]:
+    async for line in parts:
+        yield line.article

@@ -118,9 +118,20 @@ def test_send_is_not_for_requests(tomada: Tomada, shop: str) -> None:
     )
 
 
+@pytest.mark.parametrize("words", [("Watch", "article=tea"), ("Deliver",), ("Talk",)])
+def test_streams_are_for_programs(tomada: Tomada, shop: str, words: tuple[str, ...]) -> None:
+    asked, sent = tomada("ask", shop, *words), tomada("send", shop, *words)
+    assert (asked.exit_code, sent.exit_code) == (2, 2)
+    assert asked.stderr == f"error: {words[0]} takes or gives a stream, which no command can: ask it in a program\n"
+    assert sent.stderr == f"error: {words[0]} is a request, it has an answer: use `tomada ask`\n"
+
+
 def test_types_are_listed_for_people(tomada: Tomada, shop: str) -> None:
     lines = tomada("types", shop).stdout.splitlines()
     assert "PlaceOrder(lines: list[Line]) -> Order" in lines
+    assert "Watch(article: str) -> stream of Line" in lines
+    assert "Deliver() <- stream of bytes -> Order" in lines
+    assert "Talk() <- stream of Line -> stream of str" in lines
     assert "    Says what it was given." in lines
     assert "message Line(article: str, count: int = 1)" in lines
     assert 'enum Colour(RED: Any = "red", BLUE: Any = "blue")' in lines
@@ -135,8 +146,11 @@ def test_types_are_listed_for_programs(tomada: Tomada, shop: str) -> None:
         "handled": True,
         "fields": [{"name": "lines", "type": "list[Line]", "default": None}],
         "reply": "Order",
+        "items": None,
+        "parts": None,
         "doc": "",
     }
+    assert [entries["Talk"][key] for key in ("reply", "items", "parts")] == [None, "str", "Line"]
     assert not entries["Line"]["handled"]
 
 

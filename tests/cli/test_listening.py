@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.cli.conftest import SHOP
-from tomada import Address, Message, Request
+from tomada import Address, Message, Request, StreamRequest, UploadRequest
 from tomada.cli.examples import BLANK, MOST, Example, examples
 from tomada.cli.listening import About, elsewhere, reachable, tell_listening
 
@@ -95,6 +95,12 @@ def test_without_values_the_fields_are_blank() -> None:
     (example,) = examples([Part])
     assert example.command(":1", values=False) == "tomada send :1 Part name=…"
     assert example.command(":1", values=True) == "tomada send :1 Part name=text"
+
+
+def test_what_no_command_can_say_is_no_example() -> None:
+    streams = [new_class("Watch", (StreamRequest[int],)), new_class("Store", (UploadRequest[bytes, int],))]
+
+    assert [example.name for example in examples([*streams, Part])] == ["Part"]
 
 
 def test_requests_come_first_and_not_all_are_shown(capsys: pytest.CaptureFixture[str]) -> None:

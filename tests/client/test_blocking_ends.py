@@ -5,7 +5,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -188,6 +188,23 @@ def test_an_async_handler_is_refused_with_what_to_write() -> None:
         """Nobody could run it."""
 
     with pytest.raises(tomada.DeclarationError, match=r"note\(\) .* is an `async def`, .* write it as a plain `def`"):
+        tomada.sync.connect("tcp://127.0.0.1:1", app=app)
+
+
+class Watch(tomada.StreamRequest[int]):
+    """Answered by many."""
+
+
+def test_a_handler_of_streams_is_refused_with_what_to_use() -> None:
+    app = tomada.App()
+
+    @app.on
+    async def watch(_: Watch) -> AsyncIterator[int]:
+        yield 1
+
+    with pytest.raises(
+        tomada.DeclarationError, match=r"watch\(\) .* needs an event loop: leave it out, or use tomada\.c"
+    ):
         tomada.sync.connect("tcp://127.0.0.1:1", app=app)
 
 

@@ -13,7 +13,12 @@ import tomada
 from tomada.settings import Children
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "limits.md"
-SECTIONS: dict[str, type[Any]] = {"Limits": tomada.Limits, "Deadlines": tomada.Deadlines, "Children": Children}
+SECTIONS: dict[str, type[Any]] = {
+    "Limits": tomada.Limits,
+    "Deadlines": tomada.Deadlines,
+    "Children": Children,
+    "Sessions": tomada.Sessions,
+}
 WORDS = {"none": None, "off": False, "(its own)": ""}
 
 

@@ -16,7 +16,7 @@ from tomada.protocol import Hello, Kind
 from tomada.protocol.frames import CONTROL, HEADER, MORE, NORMAL
 from tomada.telemetry import HandshakeEnded
 
-LIMITS = tomada.Limits(message_bytes=100_000, requests=8, waiting=16, buffer_bytes=65_536)
+LIMITS = tomada.Limits(message_bytes=100_000, requests=8, buffer_bytes=65_536)
 
 NOISE = random.Random(7)
 STRANGERS = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from typing import Protocol, TypeVar, assert_type, overload
 
 import tomada
 from tomada import sync
@@ -28,6 +29,18 @@ class Find(tomada.Request[list[Receipt] | None]):
 
 
 class Stop(tomada.Request[None]):
+    pass
+
+
+class Watch(tomada.StreamRequest[Receipt]):
+    account: str
+
+
+class Store(tomada.UploadRequest[bytes, Receipt]):
+    name: str
+
+
+class Talk(tomada.DuplexRequest[str, int | None]):
     pass
 
 
@@ -68,6 +81,59 @@ async def transfer(request: Transfer, peer: tomada.Connection, ledger: Ledger) -
 @app.on
 def note(message: Note) -> None:
     assert_type(message.text, str)
+
+
+@app.on
+async def watch(request: Watch, ledger: Ledger) -> AsyncIterator[Receipt]:
+    assert_type(request.account, str)
+    yield Receipt(1, balance=ledger.balance)
+
+
+@app.on
+async def store(_: Store, parts: AsyncIterator[bytes]) -> Receipt:
+    return Receipt(sum([len(part) async for part in parts]))
+
+
+@app.on
+async def talk(_: Talk, parts: AsyncIterator[str]) -> AsyncIterator[int | None]:
+    async for text in parts:
+        yield len(text) or None
+
+
+ReplyT = TypeVar("ReplyT")
+ItemT = TypeVar("ItemT")
+PartT = TypeVar("PartT")
+
+
+class Caller(Protocol):
+    """Who asks, with and without streams: what the types of requests let type checkers know."""
+
+    @overload
+    async def ask(self, request: tomada.Request[ReplyT]) -> ReplyT: ...
+    @overload
+    async def ask(
+        self, request: tomada.UploadRequest[PartT, ReplyT], *, upload: AsyncIterable[PartT] | Iterable[PartT]
+    ) -> ReplyT: ...
+    @overload
+    def stream(self, request: tomada.StreamRequest[ItemT]) -> AsyncIterator[ItemT]: ...
+    @overload
+    def stream(
+        self, request: tomada.DuplexRequest[PartT, ItemT], *, upload: AsyncIterable[PartT] | Iterable[PartT]
+    ) -> AsyncIterator[ItemT]: ...
+
+
+async def lines() -> AsyncIterator[str]:
+    yield "tea"
+
+
+async def use_streams(caller: Caller) -> None:
+    assert_type(Store("x").name, str)
+    assert_type(await caller.ask(Count()), int)
+    assert_type(await caller.ask(Store("x"), upload=[b"a", b"b"]), Receipt)
+    async for receipt in caller.stream(Watch("ana")):
+        assert_type(receipt, Receipt)
+    async for number in caller.stream(Talk(), upload=lines()):
+        assert_type(number, int | None)
 
 
 async def use(address: str) -> None:

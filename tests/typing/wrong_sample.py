@@ -8,7 +8,20 @@ mypy passes over this file, but for `test_typing.py`.
 from __future__ import annotations
 
 import tomada
-from tests.typing.sample import Closed, Count, Insufficient, Note, Receipt, Transfer, app
+from tests.typing.sample import (
+    Caller,
+    Closed,
+    Count,
+    Insufficient,
+    Note,
+    Receipt,
+    Store,
+    Talk,
+    Transfer,
+    Watch,
+    app,
+    lines,
+)
 from tomada import sync
 
 
@@ -26,6 +39,21 @@ async def use(bank: tomada.Connection) -> None:
     wrong = (await bank.receive()).text  # [attr-defined]
     bank.is_open = True  # [misc]
     del text, receipt, wrong
+
+
+async def use_streams(caller: Caller) -> None:
+    Watch()  # [call-arg]
+    await caller.ask(Watch("ana"))  # [call-overload]
+    await caller.ask(Store("x"))  # [call-overload]
+    await caller.ask(Store("x"), upload=["text"])  # [misc]
+    await caller.ask(Store("x"), upload=b"text")  # [misc]
+    await caller.ask(Count(), upload=[b"x"])  # [call-overload]
+    caller.stream(Count())  # [call-overload]
+    caller.stream(Store("x"), upload=[b"x"])  # [call-overload]
+    caller.stream(Talk())  # [call-overload]
+    caller.stream(Watch("ana"), upload=lines())  # [call-overload]
+    async for number in caller.stream(Talk(), upload=lines()):
+        number.bit_length()  # [union-attr]
 
 
 def use_without_a_loop(bank: sync.Connection) -> None:

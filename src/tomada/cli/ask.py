@@ -10,7 +10,7 @@ from tomada import sync
 from tomada.cli.certificates import Authority, Certificate, Development, Key, client_tls
 from tomada.cli.output import Json, ServerAddress, Timeout, UsageError, Wait, errors_told, named, print_json
 from tomada.cli.values import build_message
-from tomada.message import Request
+from tomada.message import AnyRequest, Request
 
 if TYPE_CHECKING:
     from tomada.message import Message
@@ -59,6 +59,8 @@ def _ask(
     connection: sync.Connection, type_name: str, fields: list[str] | None, timeout: float, *, as_json: bool
 ) -> None:
     request = _message(connection, type_name, fields)
+    if isinstance(request, AnyRequest) and not isinstance(request, Request):
+        raise UsageError(f"{type_name} takes or gives a stream, which no command can: ask it in a program")
     if not isinstance(request, Request):
         raise UsageError(f"{type_name} is a one-way message, nobody answers it: use `tomada send`")
     reply: Any = connection.ask(request, timeout=timeout)
@@ -82,7 +84,7 @@ def send(
         tls = client_tls(certificate, key, authority, development=development)
         with sync.connect(address, wait=wait, tls=tls) as connection:
             message = _message(connection, type_name, fields)
-            if isinstance(message, Request):
+            if isinstance(message, AnyRequest):
                 raise UsageError(f"{type_name} is a request, it has an answer: use `tomada ask`")
             connection.send(message)
         # The goodbyes of both ends have passed: a refusal would have come before them.

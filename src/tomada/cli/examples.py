@@ -10,7 +10,7 @@ import msgspec
 from msgspec import inspect as info
 
 from tomada.cli.values import parse_value
-from tomada.message import Request
+from tomada.message import AnyRequest, Request
 
 MOST: Final = 5
 """So many commands are shown; `tomada types` lists the rest."""
@@ -54,8 +54,9 @@ class Example(msgspec.Struct, frozen=True):
 
 
 def examples(kinds: Iterable[type[Any]]) -> tuple[Example, ...]:
-    """One for each of the message types, those that are answered first."""
-    ordered = sorted(kinds, key=lambda kind: not issubclass(kind, Request))
+    """One for each of the message types, those that are answered first; none for those with streams."""
+    simple = [kind for kind in kinds if issubclass(kind, Request) or not issubclass(kind, AnyRequest)]
+    ordered = sorted(simple, key=lambda kind: not issubclass(kind, Request))
     return tuple(_example(kind) for kind in ordered[:MOST])
 
 

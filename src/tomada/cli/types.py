@@ -29,14 +29,14 @@ def types(
     development: Development = False,
     as_json: Json = False,
 ) -> None:
-    """List what a server understands: types, their fields, and what answers them."""
+    """List what a server understands: types, their fields, what follows them (<-) and what answers them (->)."""
     with errors_told(as_json=as_json):
         tls = client_tls(certificate, key, authority, development=development)
         with sync.connect(address, wait=wait, tls=tls) as connection:
             entries = list(connection.peer_types.values())
         for entry in sorted(entries, key=lambda entry: not entry.handled):
             print_json(_as_object(entry)) if as_json else _print(entry)
-        first = next((entry for entry in entries if entry.handled), None)
+        first = next((entry for entry in entries if entry.handled and not (entry.items or entry.parts)), None)
         if first is not None and not as_json:
             verb = "ask" if first.kind is TypeKind.REQUEST else "send"
             words = "".join(f" {field.name}=…" for field in first.fields if field.default is None)
@@ -52,6 +52,8 @@ def _as_object(entry: TypeEntry) -> dict[str, Any]:
         "handled": entry.handled,
         "fields": fields,
         "reply": entry.reply,
+        "items": entry.items,
+        "parts": entry.parts,
         "doc": entry.doc,
     }
 
@@ -59,10 +61,18 @@ def _as_object(entry: TypeEntry) -> dict[str, Any]:
 def _print(entry: TypeEntry) -> None:
     what = "" if entry.handled else typer.style(f"{entry.kind.value} ", dim=True)
     name = typer.style(entry.name, fg="cyan", bold=True)
-    reply = f" -> {typer.style(entry.reply, fg='green')}" if entry.reply is not None else ""
-    typer.echo(f"{what}{name}({', '.join(map(_field, entry.fields))}){reply}")
+    fields = ", ".join(map(_field, entry.fields))
+    typer.echo(f"{what}{name}({fields}){_way('<-', entry.parts, is_stream=True)}{_answer(entry)}")
     if entry.doc:
         typer.secho(f"    {entry.doc}", dim=True)
+
+
+def _answer(entry: TypeEntry) -> str:
+    return _way("->", entry.items, is_stream=True) or _way("->", entry.reply, is_stream=False)
+
+
+def _way(arrow: str, kind: str | None, *, is_stream: bool) -> str:
+    return "" if kind is None else f" {arrow} {'stream of ' if is_stream else ''}{typer.style(kind, fg='green')}"
 
 
 def _field(field: Field) -> str:

@@ -89,19 +89,27 @@ class Connection:
                 return 0
             try:
                 with pump.state:
-                    if engine.room > 0 or engine.state is not State.OPEN:
+                    if not engine.begins or (engine.room > 0 and not engine.full):
                         return pump.messenger.ask(request, answer, milliseconds(left))
             except KeyboardInterrupt:
                 pump.interrupted()
                 raise
-            if not pump.until(lambda: engine.room > 0 or engine.state is not State.OPEN, deadline):
+            pump.flush(deadline)
+            if not pump.until(lambda: not engine.begins or (engine.room > 0 and not engine.full), deadline):
                 return 0
 
     def send(self, message: Message) -> None:
         """Send a one-way message; returns when the kernel has taken it. Raises `MessageError`, `ConnectionLost`."""
-        with self._pump.state:
-            self._pump.messenger.send(message)
-        self._pump.flush()
+        pump = self._pump
+        engine = pump.engine
+        while True:
+            with pump.state:
+                if not (engine.full and engine.begins):
+                    pump.messenger.send(message)
+                    break
+            pump.flush()
+            pump.until(lambda: not (engine.full and engine.begins))
+        pump.flush()
 
     def receive(self, *, timeout: float | None = None) -> Message:
         """The next one-way message of the server that has no handler here.
@@ -115,7 +123,10 @@ class Connection:
         while True:
             with pump.state:
                 if pump.inbox:
-                    return pump.inbox.popleft()
+                    message, origin = pump.inbox.popleft()
+                    pump.engine.release(origin)
+                    pump.engine.report()
+                    return message
             if pump.engine.parted or pump.is_over:
                 raise ConnectionLost(pump.engine.reason)
             if not pump.until(lambda: bool(pump.inbox) or pump.engine.parted or pump.is_over, deadline):
@@ -283,6 +294,10 @@ def connect(
 
 
 def _bind(app: App) -> Binding:
+    for handler in app.handlers.values():
+        if handler.items is not None or handler.parts is not None:
+            text = f"{handler.where} handles streams, which needs an event loop: leave it out, or use tomada.connect"
+            raise DeclarationError(text)
     hooks = (*app.start_hooks, *app.connect_hooks, *app.disconnect_hooks, *app.stop_hooks)
     declared: list[Handler | Hook] = [*app.handlers.values(), *hooks]
     for one in declared:

@@ -61,17 +61,16 @@ class Calls:
 
     Args:
         pump: Sends their answers.
-        limits: `Limits.threads` run at once, `Limits.waiting` one-way messages wait.
+        limits: `Limits.threads` run at once.
     """
 
-    __slots__ = ("_greeted", "_limits", "_lock", "_oneway", "_pump", "_threads", "running")
+    __slots__ = ("_greeted", "_limits", "_lock", "_pump", "_threads", "running")
 
     def __init__(self, pump: Pump, limits: Limits) -> None:
         self._pump = pump
         self._limits = limits
         self._greeted = Event()
         self._lock = Lock()
-        self._oneway = 0
         self.running = 0
         """How many handlers have begun."""
         self._threads: Threads | None = None
@@ -80,20 +79,14 @@ class Calls:
         """The ``on_connect`` functions have run: now messages are handled."""
         self._greeted.set()
 
-    def begin(self, route: Route, message: Any, id_: int) -> None:
+    def begin(self, route: Route, message: Any, id_: int, origin: int) -> bool:
         """Run the handler; `id_` is 0 for a one-way message. Called with the lock of the pump's state."""
         if self._pump.is_over:
-            return
-        if not id_:
-            with self._lock:
-                is_full = self._oneway >= self._limits.waiting
-                self._oneway += not is_full
-            if is_full:
-                self._pump.engine.refuse(0, FailureCode.CANCELLED, "", f"too many messages wait, {route.name} was lost")
-                return
+            return False
         if self._threads is None:
             self._threads = Threads(self._limits.threads)
-        self._threads.submit(self._run, route, message, id_)
+        self._threads.submit(self._run, route, message, id_, origin)
+        return True
 
     def close(self) -> None:
         """Let the threads end when they have handled what has come."""
@@ -101,8 +94,14 @@ class Calls:
         if self._threads is not None:
             self._threads.shutdown()
 
-    def _run(self, route: Route, message: Any, id_: int) -> None:
+    def _run(self, route: Route, message: Any, id_: int, origin: int) -> None:
         self._greeted.wait()
+        try:
+            self._run_now(route, message, id_)
+        finally:
+            self._pump.answer(lambda: self._pump.engine.release(origin))
+
+    def _run_now(self, route: Route, message: Any, id_: int) -> None:
         if id_ and self._pump.engine.is_late(id_, monotonic()):
             self._pump.answer(lambda: self._pump.engine.refuse(id_, FailureCode.DEADLINE, "", MISSED_TURN))
             return
@@ -118,7 +117,6 @@ class Calls:
         finally:
             with self._lock:
                 self.running -= 1
-                self._oneway -= not id_
 
     def _call(self, route: Route, message: Any) -> Any:
         if not RequestEnded.subscribers:

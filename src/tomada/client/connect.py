@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tomada import transports
 from tomada.address import Address
 from tomada.client.retrying import persistently
+from tomada.client.reviving import Reviver
 from tomada.connection import Connection
 from tomada.endpoint import SUBPROTOCOL, Endpoint
 from tomada.errors import ConnectFailed, HandshakeFailed
@@ -17,7 +18,7 @@ from tomada.link import Link
 from tomada.opening import Opening
 from tomada.protocol import GoodbyeCode, Role
 from tomada.protocol.handshake import Goodbye, goodbye_text
-from tomada.settings import TLS, Deadlines, Limits
+from tomada.settings import TLS, Deadlines, Limits, Sessions
 
 if TYPE_CHECKING:
     from tomada.app import App
@@ -42,9 +43,10 @@ class _Connecting(NamedTuple):
     limits: Limits
     deadlines: Deadlines
     options: transports.Options
+    sessions: Sessions | None
 
     async def open(self) -> Connection:
-        endpoint = Endpoint(Role.CONNECTING, self.app, self.limits, self.deadlines, Connection)
+        endpoint = Endpoint(Role.CONNECTING, self.app, self.limits, self.deadlines, Connection, self.sessions)
         await endpoint.start()
         try:
             link = await persistently(lambda: self._attempt(endpoint), self.wait)
@@ -61,6 +63,7 @@ class _Connecting(NamedTuple):
             link = Link(endpoint, Connection)
             link.inbox = deque()
             link.opened = opened
+            link.revive = Reviver(link, self.address, self.deadlines.connect, self.options).revive
             return link
 
         _, link = await transports.connect(self.address, factory, timeout=self.deadlines.connect, options=self.options)
@@ -71,7 +74,7 @@ class _Connecting(NamedTuple):
         except (ConnectFailed, HandshakeFailed) as error:
             raise unfinished(self.address, error) from None
         except asyncio.CancelledError:
-            link.cut("the program gave up connecting")
+            link.end("the program gave up connecting")
             await asyncio.shield(link.ended)
             raise
         if link.is_refused:
@@ -80,7 +83,7 @@ class _Connecting(NamedTuple):
         return link
 
 
-def connect(
+def connect(  # noqa: PLR0913 - each option of a connection is a parameter
     address: str | Address,
     *,
     app: App | None = None,
@@ -88,6 +91,7 @@ def connect(
     tls: TLS | None = None,
     limits: Limits | None = None,
     deadlines: Deadlines | None = None,
+    sessions: bool = True,
 ) -> Opening[Connection]:
     """A connection to the server at `address`.
 
@@ -105,6 +109,9 @@ def connect(
         tls: Whom to trust, and who this end is, on ``tls`` addresses; by default it trusts whom the system trusts.
         limits: What the connection may use at this end.
         deadlines: How long things may take.
+        sessions: Whether it goes on over a new connection when this one is lost: what is under way just takes longer,
+            and nothing is lost or handled twice, as long as the server keeps the session (`Sessions`). Otherwise all
+            that waits fails with `ConnectionLost` at once.
 
     Raises:
         AddressError: The address cannot be read (at once).
@@ -114,4 +121,6 @@ def connect(
     deadlines = deadlines or Deadlines()
     options = transports.Options(handshake=deadlines.handshake, frame=deadlines.frame, tls=tls, subprotocol=SUBPROTOCOL)
     place = Address.of(address)
-    return Opening(_Connecting(place, app, wait, limits or Limits(), deadlines, options).open)
+    return Opening(
+        _Connecting(place, app, wait, limits or Limits(), deadlines, options, Sessions() if sessions else None).open
+    )

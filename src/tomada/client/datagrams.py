@@ -12,7 +12,7 @@ from tomada import validation
 from tomada.address import Address
 from tomada.catalogue import catalogue_of, type_name
 from tomada.datagrams.socket import too_long
-from tomada.declaration import Replies
+from tomada.declaration import replies_of
 from tomada.errors import (
     BufferFull,
     DatagramTooLong,
@@ -26,7 +26,7 @@ from tomada.errors import (
     TypeMismatch,
 )
 from tomada.failure import read_error
-from tomada.message import Message, Request, reply_type
+from tomada.message import AnyRequest, Message, Request
 from tomada.opening import Opening
 from tomada.protocol import TypeEntry, TypeKind
 from tomada.protocol.datagram import CLIENT_BYTES, UNTOLD, DatagramKind, Parcel, decode_parcel, encode_parcel
@@ -56,9 +56,11 @@ class _Outgoing:
     def __init__(self, kind: type[Message]) -> None:
         if not issubclass(kind, Message):
             raise TypeError(f"only messages can be sent: {kind.__name__} is no subclass of tomada.Message")
+        if issubclass(kind, AnyRequest) and not issubclass(kind, Request):
+            raise TypeError(f"{kind.__name__} takes or gives a stream, and none travels in datagrams: use a connection")
         self.name = type_name(kind)
         self.digest = catalogue_of(kind).by_name[self.name].digest
-        self.replies = Replies(reply_type(kind)) if issubclass(kind, Request) else None
+        self.replies = replies_of(kind)
 
 
 class _Asking:

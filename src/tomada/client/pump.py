@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tomada.client.calls import Answer, Calls
 from tomada.client.lifetime import Lifetime
-from tomada.endpoint import SOFTWARE, log
+from tomada.endpoint import SOFTWARE, log, peer_limits
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, TomadaError
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger, Repertoire, Route
-from tomada.protocol import Engine, GoodbyeCode, Hello, PeerLimits, Role, State, Welcome
+from tomada.protocol import Engine, GoodbyeCode, Hello, Role, State, Welcome
 from tomada.protocol.state import FINAL
 from tomada.telemetry import late
 from tomada.transports import blocking, readiness
@@ -79,12 +79,11 @@ class Pump:
     def __init__(
         self, connected: blocking.Connected, repertoire: Repertoire, limits: Limits, deadlines: Deadlines
     ) -> None:
-        offered = PeerLimits(limits.frame_bytes, limits.message_bytes, limits.requests)
-        hello = Hello(software=SOFTWARE, limits=offered, catalogue=tuple(repertoire.catalogue.entries))
+        hello = Hello(software=SOFTWARE, limits=peer_limits(limits), catalogue=tuple(repertoire.catalogue.entries))
         self.engine = Engine(Role.CONNECTING, hello, time.monotonic())
         self.messenger = Messenger(self.engine, repertoire, self)
         self.connection: Any = None
-        self.inbox: deque[Message] = deque()
+        self.inbox: deque[tuple[Message, int]] = deque()
         self.opened = Answer()
         self.ping_count = 0
         self.pings: dict[bytes, Answer] = {}
@@ -186,6 +185,7 @@ class Pump:
                     now = self.lifetime.heard_at = time.monotonic()
                     self.lifetime.received_bytes += len(data)
                     self.messenger.receive(data, now)
+                    self.engine.report()
                 else:
                     self.engine.receive_end()
                 self._part_when_idle()
@@ -304,7 +304,7 @@ class Pump:
 
     def _part_when_idle(self) -> None:
         """Answer the server's goodbye when nothing is under way any more."""
-        if self.engine.state is State.LEFT and self.engine.idle:
+        if self.engine.state is State.LEFT and self.engine.idle and not self.engine.held:
             self.engine.leave(GoodbyeCode.CLOSED, "")
 
     def _end(self, reason: str, *, refused: bool = False, is_wrong: bool = False) -> None:
@@ -315,7 +315,7 @@ class Pump:
             self._over.set()
             is_parting = self.engine.parted and self.engine.state not in FINAL
             tags = self.engine.drop(self.engine.reason if is_parting else reason)
-            for answer in (*[answer for _, answer in tags], *self.pings.values()):
+            for answer in (*[answer for _, (_, answer) in tags], *self.pings.values()):
                 answer.set_exception(ConnectionLost(self.engine.reason))
             if not self.opened.done():
                 # A server that is being stopped may still take a connection, and drop it without a word.
@@ -356,15 +356,19 @@ class Pump:
         self.lifetime.tell_open()
         self.opened.set_result(peer)
 
-    def handle(self, route: Route, message: Any, id_: int) -> None:
-        """Run the handler in a thread."""
-        self.calls.begin(route, message, id_)
+    def resuming(self, hello: Hello) -> None:
+        """Nobody goes on with a session here: this is the connecting end."""
 
-    def deliver(self, message: Message) -> bool:
-        """Keep a message for who receives; not where too many wait."""
-        if len(self.inbox) >= self._limits.waiting:
-            return False
-        self.inbox.append(message)
+    def resumed(self) -> None:
+        """This end asks for no session."""
+
+    def handle(self, route: Route, message: Any, id_: int, origin: int) -> bool:
+        """Run the handler in a thread."""
+        return self.calls.begin(route, message, id_, origin)
+
+    def deliver(self, message: Message, origin: int) -> bool:
+        """Keep a message for who receives."""
+        self.inbox.append((message, origin))
         return True
 
     def due(self, at: float) -> None:
@@ -386,6 +390,8 @@ class Pump:
 
     def left(self) -> None:
         """The peer has said goodbye; it is answered when nothing is under way."""
+        for _, origin in self.inbox:
+            self.engine.release(origin)  # they have arrived: `receive` still gives them out
 
     # The handlers' threads call this.
 
@@ -393,6 +399,7 @@ class Pump:
         """Queue the answer of a handler, and send it."""
         with self.state:
             queue()
+            self.engine.report()
             self._part_when_idle()
         self.flush()
         self.end_if_final()

@@ -3,9 +3,11 @@
 May import: `tomada.errors` and msgspec. Never asyncio, socket, ssl, time, random or logging.
 
 Read `state.py` first (the life of a connection, as a table), then `frames.py` (the 16-byte header), `handshake.py`
-(what the two ends tell each other before anything else), `lanes.py` (sequences and fragments), `outbound.py` (what one
-end says) and `engine.py`, which puts them together. `datagram.py` is messages in datagrams, which have none of that but
-the types. The specification is `docs/reference/protocol.md`.
+(what the two ends tell each other before anything else), `lanes.py` and `outgoing.py` (sequences, fragments, what is
+kept) and the parts of the engine, each on top of the one before: `outbound.py` (frames out, by lanes), `requests.py`,
+`streaming.py` (items), `continuity.py` (credit, acknowledgements, how a session goes on), `inbound.py` (frames in) and
+`engine.py`, which is the whole. `datagram.py` is messages in datagrams, which have none of that but the types. The
+specification is `docs/reference/protocol.md`.
 """
 
 from tomada.protocol.admission import Admission
@@ -14,13 +16,18 @@ from tomada.protocol.events import (
     Answered,
     Asked,
     Cancelled,
+    Credited,
     Declared,
+    Ended,
     Event,
+    Item,
     Left,
     Opened,
     Ponged,
     Received,
     Refused,
+    Resumed,
+    Resuming,
 )
 from tomada.protocol.frames import HEADER_BYTES, Kind, Lane
 from tomada.protocol.handshake import (
@@ -33,6 +40,7 @@ from tomada.protocol.handshake import (
     GoodbyeCode,
     Hello,
     PeerLimits,
+    Session,
     TypeEntry,
     TypeKind,
     Welcome,
@@ -48,7 +56,9 @@ __all__ = [
     "Answered",
     "Asked",
     "Cancelled",
+    "Credited",
     "Declared",
+    "Ended",
     "Engine",
     "Event",
     "Failure",
@@ -57,6 +67,7 @@ __all__ = [
     "Goodbye",
     "GoodbyeCode",
     "Hello",
+    "Item",
     "Kind",
     "Lane",
     "Left",
@@ -65,7 +76,10 @@ __all__ = [
     "Ponged",
     "Received",
     "Refused",
+    "Resumed",
+    "Resuming",
     "Role",
+    "Session",
     "State",
     "TypeEntry",
     "TypeKind",

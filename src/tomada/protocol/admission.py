@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from tomada.protocol.handshake import GoodbyeCode
+    from tomada.protocol.handshake import GoodbyeCode, Session
 
 
 class Admission(Protocol):
@@ -13,4 +13,8 @@ class Admission(Protocol):
 
     def admit(self) -> tuple[GoodbyeCode, str] | None:
         """Why there is none, to be told to the peer; ``None`` where there is."""
+        ...
+
+    def session(self) -> Session | None:
+        """A session for the connection, whose peer wants one; ``None`` where there is none to be had."""
         ...

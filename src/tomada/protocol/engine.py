@@ -1,4 +1,4 @@
-"""The engine of one end of a connection: received bytes in, events out; commands in, bytes to send out.
+"""The engine of one end of a session: received bytes in, events out; commands in, bytes to send out.
 
 It owns no socket, no clock and no types: payloads of messages pass through it unread. A driver feeds `receive`, acts on
 the events, writes what `take` returns, and asks `expired` now and then. When the peer breaks the protocol nothing is
@@ -12,49 +12,41 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from tomada.errors import ProtocolError
-from tomada.protocol import frames, handshake, lanes
+from tomada.protocol import handshake
 from tomada.protocol.events import (
-    Answered,
-    Asked,
-    Cancelled,
+    Credited,
     Declared,
     Event,
     Left,
     Opened,
     Ponged,
-    Received,
-    Refused,
+    Resumed,
+    Resuming,
 )
-from tomada.protocol.frames import ASK, CONTROL, ERROR, HEADER, HEADER_BYTES, NORMAL, REPLY, SEND, U32, Kind, kind_name
+from tomada.protocol.frames import (
+    Kind,
+)
 from tomada.protocol.handshake import (
-    MAXIMUM_DECLARED_BYTES,
     MAXIMUM_TYPES,
-    CatalogueSize,
     GoodbyeCode,
     Hello,
+    Session,
     Welcome,
-    longest_frame,
 )
-from tomada.protocol.metadata import split_metadata
-from tomada.protocol.outbound import Outbound
-from tomada.protocol.state import FINAL, RECEIVABLE, Role, State, Step
+from tomada.protocol.inbound import GREETING, Inbound
+from tomada.protocol.state import FINAL, Role, State, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tomada.protocol.admission import Admission
 
-_HOT: Final = frozenset({SEND, ASK, REPLY, ERROR})
-_TLS: Final = (handshake.TLS_HELLO, handshake.TLS_ALERT)  # as a header a record may look like a kind, and 350 MB
-_UNKNOWN: Final = object()
-_OPEN: Final = State.OPEN
-_UNASKED: Final = "an answer came to request {}, which nobody asked"
-_GREETING: Final = frozenset({State.STARTING, State.GREETED})
-_unpack: Final = HEADER.unpack_from
+_ELSEWHERE: Final = frozenset({GoodbyeCode.GOING_AWAY, GoodbyeCode.REFUSED, GoodbyeCode.DEADLINE, GoodbyeCode.FAILED})
+"""In place of the welcome to a session: another attempt may meet another server, or one with room."""
 
 
-class Engine(Outbound):
-    """One end of a connection, without I/O.
+class Engine(Inbound):
+    """One end of a session, without I/O.
 
     Args:
         role: Which end this is.
@@ -65,18 +57,7 @@ class Engine(Outbound):
     """
 
     __slots__ = (
-        "_frame_bytes",
-        "_greeting",
-        "_need",
-        "_normal",
-        "_now",
-        "_peer_parity",
-        "_peer_types",
-        "_ready",
-        "_received_messages",
-        "_requests",
-        "_rest",
-        "_urgent",
+        "_encoded_greeting",
         "admission",
         "begun",
         "cut",
@@ -89,7 +70,7 @@ class Engine(Outbound):
     def __init__(
         self, role: Role, greeting: Hello | Welcome, now: float, *, encoded_greeting: bytes | None = None
     ) -> None:
-        super().__init__(role, len(greeting.catalogue))
+        super().__init__(role, greeting, now)
         self.parted = False
         """Whether the peer has said goodbye."""
         self.farewell: GoodbyeCode | None = None
@@ -98,45 +79,40 @@ class Engine(Outbound):
         """Whether the peer has sent anything at all."""
         self.cut = False
         """Whether the peer's bytes ended in the middle of a frame or a message."""
-        self._peer_parity = int(role is Role.ACCEPTING)
-        self._requests = greeting.limits.requests
-        self._frame_bytes = longest_frame(greeting.limits)
-        self._rest = bytearray()
-        self._need = HEADER_BYTES
-        self.made_at = self._now = now
-        """When it began."""
+        self.made_at = now
+        """When the connection began."""
         self.begun: float | None = None
         """When the first byte of what is unfinished came."""
         self.admission: Admission | None = None
         """At the accepting end: asked whether there is room, when the peer's hello has come."""
-        self._normal = lanes.Incoming("normal", greeting.limits.message_bytes)
-        self._urgent = lanes.Incoming("urgent", greeting.limits.message_bytes)
-        self._received_messages = 0
-        self._ready = False
-        self._peer_types = CatalogueSize(0)
-        self._greeting = handshake.encode(greeting) if encoded_greeting is None else encoded_greeting
+        self._encoded_greeting = handshake.encode(greeting) if encoded_greeting is None else encoded_greeting
         if role is Role.CONNECTING:
             self._move(Step.SEND_HELLO)
-            self._queue(Kind.HELLO, 0, self._greeting)
+            self._queue(Kind.HELLO, 0, self._encoded_greeting)
 
     def expired(self, now: float, handshake_seconds: float, frame_seconds: float) -> bool:
         """End the connection if something is later than allowed; tell whether it was.
 
         That is the handshake, counted from the beginning of the connection, and the rest of a frame that has begun, or
-        the next frame of a message in fragments, counted from the frame before.
+        the next frame of a message in fragments, counted from the frame before. Where a session was to go on, it
+        is lost only for now.
         """
         due = self.due(handshake_seconds, frame_seconds)
         if now < due:
             return False
         late, allowed = "a frame was begun and not finished", frame_seconds
-        if self.state in _GREETING:
+        if self.state in GREETING:
             late, allowed = "no handshake", handshake_seconds
-        self._fail(GoodbyeCode.DEADLINE, f"{late} within {allowed:g} s")
+        reason = f"{late} within {allowed:g} s"
+        if self.state is State.RESUMING:
+            self.lose(reason)
+        else:
+            self._fail(GoodbyeCode.DEADLINE, reason)
         return True
 
     def due(self, handshake_seconds: float, frame_seconds: float) -> float:
         """When `expired` has something to end, as it looks now; `inf` where nothing is waited for."""
-        if self.state in _GREETING:
+        if self.state in GREETING:
             return self.made_at + handshake_seconds
         return inf if self.begun is None or self.state in FINAL else self.begun + frame_seconds
 
@@ -180,221 +156,104 @@ class Engine(Outbound):
             return
         self.cut = bool(self._rest) or self._in_fragments
         if self._rest:
-            self.reason = (
+            reason = (
                 f"the peer went away in the middle of a frame, after {len(self._rest)} of at least {self._need} bytes"
             )
         elif self.cut:
-            self.reason = "the peer went away between the fragments of a message"
-        elif not self.reason:
-            self.reason = "the peer closed the connection without a goodbye"
+            reason = "the peer went away between the fragments of a message"
+        else:
+            reason = self.reason or "the peer closed the connection without a goodbye"
+        if self.can_resume:
+            self.lose(reason)
+            return
+        self.reason = reason
         self._move(Step.END_OF_INPUT)
 
-    @property
-    def unfinished(self) -> int:
-        """How many bytes are here of frames and messages that have not come to their end."""
-        return len(self._rest) + len(self._normal.body) + len(self._urgent.body)
-
-    @property
-    def received_messages(self) -> int:
-        """How many messages have come so far, as `sent_messages` counts those that have gone."""
-        whole = self._normal.whole + self._urgent.whole
-        self._received_messages += (whole - self._received_messages) & U32
-        return self._received_messages
-
-    @property
-    def _in_fragments(self) -> bool:
-        return self._normal.head is not None or self._urgent.head is not None
-
-    def _frames(self, data: bytes, emit: Callable[[Event], None]) -> int:
-        """Read every complete frame of `data`; return where the first incomplete one begins. The hot loop."""
-        size = len(data)
-        position = 0
-        self._need = HEADER_BYTES
-        frame_bytes = self._frame_bytes
-        asked = self._asked
-        opened = self._open
-        normal = self._normal
-        while size - position >= HEADER_BYTES:
-            length, kind, flags, type_, id_, sequence = _unpack(data, position)
-            start = position + HEADER_BYTES
-            stop: int = start + length
-            if stop > size:
-                self._admit(data, length, kind, flags)
-                self._need = HEADER_BYTES + length
-                return position
-            if (
-                flags == NORMAL
-                and kind in _HOT
-                and sequence == normal.expected
-                and length <= frame_bytes
-                and self._ready
-            ):
-                normal.expected = sequence + 1 & U32
-                if kind == REPLY:
-                    tag = asked.pop(id_, _UNKNOWN)
-                    if tag is _UNKNOWN:
-                        raise ProtocolError(_UNASKED.format(id_))
-                    emit(Answered(tag, False, type_, data[start:stop]))  # noqa: FBT003 - a keyword costs in the hot loop
-                elif kind == ASK:
-                    if id_ in opened or id_ & 1 != self._peer_parity or len(opened) >= self._requests or not id_:
-                        self._admit_request(id_)
-                    opened[id_] = None
-                    emit(Asked(id_, type_, data[start:stop]))
-                else:
-                    self._message(kind, type_, id_, data[start:stop], emit)
-            else:
-                self._frame(data, position, stop, emit)
-                if self.state in FINAL:
-                    return stop
-            position = stop
-        if position < size and self.state in _GREETING:
-            self._check_beginning(data)
-        return position
-
-    def _check_beginning(self, data: bytes) -> None:
-        """Recognise a peer of another protocol by its first bytes, before a whole header is there."""
-        if len(data) < handshake.RECOGNISABLE:
-            self._need = handshake.RECOGNISABLE
-        elif data[4] not in RECEIVABLE[self.role][self.state] or data.startswith(_TLS):
-            raise ProtocolError(f"the peer does not speak tomada: it sent {handshake.recognise(data)}")
-
-    def _admit(self, data: bytes, length: int, kind: int, flags: int) -> None:
-        """Refuse a frame by its header alone, before its payload is waited for."""
-        if self.state in _GREETING:
-            self._check_beginning(data)
-        elif kind not in RECEIVABLE[self.role][self.state]:
-            raise ProtocolError(f"a frame of kind {kind_name(kind)} is not allowed while {self.state.value}")
-        if kind not in frames.MESSAGE_KINDS:
-            wrong = flags != CONTROL
-            limit = handshake.MAXIMUM_BYTES.get(kind, handshake.MAXIMUM_CONTROL_BYTES)
-            if kind == Kind.DECLARE:
-                limit = MAXIMUM_DECLARED_BYTES - self._peer_types.declared_bytes
-        else:
-            lane = flags & frames.LANE_MASK
-            wrong = flags > frames.KNOWN_FLAGS or lane not in frames.MESSAGE_LANES
-            wrong |= bool(flags & frames.METADATA) and kind not in (ASK, SEND)
-            limit = self._frame_bytes
-        if wrong:
-            raise ProtocolError(f"a frame of kind {kind_name(kind)} does not carry the lane and flags {flags:#04x}")
-        if length > limit:
-            raise ProtocolError(
-                f"a frame of kind {kind_name(kind)} is {length} bytes long, at most {limit} are allowed"
-            )
-
-    def _frame(self, data: bytes, position: int, stop: int, emit: Callable[[Event], None]) -> None:
-        """Any whole frame that is not in the hot loop's way."""
-        length, kind, flags, type_, id_, sequence = _unpack(data, position)
-        self._admit(data, length, kind, flags)
-        payload = data[position + HEADER_BYTES : stop]
-        if flags == CONTROL:
-            if sequence:
-                raise ProtocolError(f"a control frame carries sequence {sequence}, it must be 0")
-            self._control(kind, id_, payload, emit)
-            return
-        incoming = self._normal if flags & frames.LANE_MASK == NORMAL else self._urgent
-        more = bool(flags & frames.MORE)
-        whole = incoming.add((kind, flags & ~frames.MORE, type_, id_), sequence, payload, more=more)
-        self._ready = self.state is _OPEN and self._normal.head is None
-        if whole is not None:
-            deadline = None
-            if flags & frames.METADATA:
-                metadata, whole = split_metadata(whole)
-                deadline = metadata.deadline
-            if kind == ASK:
-                self._request(id_, type_, whole, deadline, emit)
-            else:
-                self._message(kind, type_, id_, whole, emit)
-
-    def _request(
-        self, id_: int, type_: int, payload: bytes, deadline: int | None, emit: Callable[[Event], None]
-    ) -> None:
-        self._admit_request(id_)
-        if deadline is None:
-            self._open[id_] = None
-        else:
-            due = self._now + deadline / 1_000
-            self._open[id_] = due, deadline
-            self.answer_by = min(self.answer_by, due)
-        emit(Asked(id_, type_, payload, deadline))
-
-    def _message(self, kind: int, type_: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:
-        if kind == SEND:
-            if id_:
-                raise ProtocolError(f"a one-way message carries the request id {id_}, it must be 0")
-            emit(Received(type_, payload))
-        elif kind == ERROR and not id_:
-            emit(Refused(type_, payload))
-        else:
-            tag = self._asked.pop(id_, _UNKNOWN)
-            if tag is _UNKNOWN:
-                raise ProtocolError(_UNASKED.format(id_))
-            emit(Answered(tag, kind == ERROR, type_, payload))
-
-    def _control(self, kind: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:
+    def _control_in(self, kind: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:
         match kind:
             case Kind.PING:
                 self._queue(Kind.PONG, 0, payload)
             case Kind.PONG:
                 emit(Ponged(payload))
-            case Kind.CANCEL:
-                # Any other cancel crossed the answer on its way: it asks for nothing any more.
-                if id_ in self._open:
-                    emit(Cancelled(id_))
+            case Kind.CREDIT:
+                self._credited(id_, payload)
+                if id_:
+                    emit(Credited(id_))
+            case Kind.ACKNOWLEDGE:
+                self._acknowledged(payload)
             case Kind.DECLARE:
                 types = handshake.decode_declaration(payload)
                 if not self._peer_types.add(len(types), len(payload)):
                     raise ProtocolError(f"the peer's catalogue holds more than {MAXIMUM_TYPES} types")
+                self._known_types += len(types)
                 emit(Declared(types))
             case Kind.GOODBYE:
-                goodbye = handshake.decode_goodbye(payload)
-                self.reason = self.reason or handshake.goodbye_text(goodbye)
-                self.parted = True
-                self.farewell = goodbye.code
-                self._move(Step.RECEIVE_GOODBYE)
-                emit(Left(goodbye))
+                self._farewell(handshake.decode_goodbye(payload), emit)
             case _:
                 self._greet(kind, payload, emit)
 
+    def _farewell(self, goodbye: handshake.Goodbye, emit: Callable[[Event], None]) -> None:
+        if self.state is State.RESUMING and goodbye.code in _ELSEWHERE:
+            self.lose(handshake.goodbye_text(goodbye))
+            return
+        self.reason = self.reason or handshake.goodbye_text(goodbye)
+        self.parted = True
+        self.farewell = goodbye.code
+        self._move(Step.RECEIVE_GOODBYE)
+        emit(Left(goodbye))
+
     def _greet(self, kind: int, payload: bytes, emit: Callable[[Event], None]) -> None:
         """Take the peer's greeting, and answer a hello."""
-        peer: Hello | Welcome
         if kind == Kind.HELLO:
             # From here on the peer is one to be told why it is refused.
             self._move(Step.RECEIVE_HELLO)
-            peer = handshake.decode_hello(payload)
+            self._take_hello(handshake.decode_hello(payload), emit)
+            return
+        welcome = handshake.decode_welcome(payload)
+        disagreement = handshake.disagreement(welcome)
+        if disagreement:
+            self._fail(GoodbyeCode.VERSION, disagreement)
+        elif self.state is State.RESUMING:
+            if self._resumed(welcome.session):
+                emit(Resumed())
         else:
-            peer = handshake.decode_welcome(payload)
-        disagreement = handshake.disagreement(peer)
+            self.epoch = 0 if welcome.session is None else welcome.session.epoch
+            self._open_with(welcome, welcome.session, Step.RECEIVE_WELCOME, emit)
+
+    def _take_hello(self, hello: Hello, emit: Callable[[Event], None]) -> None:
+        disagreement = handshake.disagreement(hello)
         if disagreement:
             self._fail(GoodbyeCode.VERSION, disagreement)
             return
-        if kind == Kind.HELLO:
-            refusal = None if self.admission is None else self.admission.admit()
-            if refusal is not None:
-                self._fail(*refusal)
-                return
-            self._queue(Kind.WELCOME, 0, self._greeting)
-        self._peer_limits = peer.limits
-        self._peer_frame_bytes = longest_frame(peer.limits)
+        refusal = None if self.admission is None else self.admission.admit()
+        if refusal is not None:
+            self._fail(*refusal)
+            return
+        if hello.session is not None:
+            emit(Resuming(hello))
+            return
+        session = None
+        if self.admission is not None and handshake.SESSION in hello.features:
+            session = self.admission.session()
+        welcome = self._encoded_greeting
+        self._queue(Kind.WELCOME, 0, welcome if session is None else handshake.with_session(welcome, session))
+        self._open_with(hello, session, Step.SEND_WELCOME, emit)
+
+    def _open_with(
+        self, peer: Hello | Welcome, session: Session | None, step: Step, emit: Callable[[Event], None]
+    ) -> None:
         self._peer_types.add(len(peer.catalogue), 0)
-        self._move(Step.SEND_WELCOME if kind == Kind.HELLO else Step.RECEIVE_WELCOME)
+        self._begin(peer, session)
+        self._move(step)
         emit(Opened(peer))
 
-    def _move(self, step: Step) -> None:
-        super()._move(step)
-        self._ready = self.state is _OPEN and self._normal.head is None
-        if self.state in FINAL:
-            # What is unfinished is not held any longer.
-            self._rest = bytearray()
-            self._normal.clear()
-            self._urgent.clear()
+    def refuse_session(self, reason: str) -> None:
+        """At the accepting end: the session that the peer wants to go on with cannot go on."""
+        if self.state is State.GREETED:
+            self._fail(GoodbyeCode.SESSION_LOST, reason)
 
-    def _admit_request(self, id_: int) -> None:
-        """Raise where the peer may not open a request with this id now."""
-        if not id_ or id_ & 1 != self._peer_parity:
-            whose = "odd" if self._peer_parity else "even and not 0"
-            raise ProtocolError(f"request id {id_}: the peer's ids are {whose}")
-        if id_ in self._open:
-            raise ProtocolError(f"request id {id_} is used again before its answer")
-        if len(self._open) >= self._requests:
-            raise ProtocolError(f"more than {self._requests} requests are open")
+    def _restart(self, now: float) -> None:
+        self.made_at = now
+        self._rest = bytearray()
+        self.begun = None
+        self.parted = False

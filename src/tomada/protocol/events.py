@@ -19,11 +19,26 @@ class Opened(_Event, frozen=True):
     peer: Hello | Welcome
 
 
+class Resumed(_Event, frozen=True):
+    """The session goes on over a new connection."""
+
+
+class Resuming(_Event, frozen=True):
+    """The peer wants to go on with a session that began over another connection: at the accepting end, in its hello.
+
+    Either another engine takes the connection over (`Engine.resume`), or this one refuses (`Engine.refuse_session`).
+    """
+
+    hello: Hello
+
+
 class Received(_Event, frozen=True):
-    """A one-way message."""
+    """A one-way message, to be handled; until it has been, `Engine.hold` it."""
 
     type: int
     payload: bytes
+    origin: int
+    """Where it came: its last frame's sequence in the normal lane; in the urgent lane that, inverted (``~``)."""
 
 
 class Asked(_Event, frozen=True):
@@ -32,17 +47,45 @@ class Asked(_Event, frozen=True):
     id: int
     type: int
     payload: bytes
+    origin: int
+    """As of `Received`."""
     deadline: int | None = None
     """For how many milliseconds from now on its caller waits, where the caller has said so; `Engine.late` minds it."""
+    key: str | None = None
+    """By which the caller wants it to be recognised; none: `Engine.key` tells."""
+
+
+class Item(_Event, frozen=True):
+    """One item of a stream; `Engine.consume` it when it has been used."""
+
+    id: int
+    """Of the request that it belongs to."""
+    tag: Any
+    """Of a request of this end: what was given to `Engine.ask`, or None when it was given up; else None."""
+    type: int
+    payload: bytes
+
+
+class Ended(_Event, frozen=True):
+    """The peer's items of the peer's request `id` are complete."""
+
+    id: int
 
 
 class Answered(_Event, frozen=True):
-    """The one answer to a request of this end. `tag` is what was given to `Engine.ask`."""
+    """The one answer to a request of this end, or the end of its items. `tag` is what was given to `Engine.ask`."""
 
     tag: Any
-    failed: bool
+    kind: int
+    """`REPLY`, `ERROR` or `END`."""
     type: int
     payload: bytes
+
+
+class Credited(_Event, frozen=True):
+    """The peer takes more items of the request `id`."""
+
+    id: int
 
 
 class Cancelled(_Event, frozen=True):
@@ -76,4 +119,19 @@ class Left(_Event, frozen=True):
     goodbye: Goodbye
 
 
-Event = Opened | Received | Asked | Answered | Cancelled | Declared | Refused | Ponged | Left
+Event = (
+    Opened
+    | Resumed
+    | Resuming
+    | Received
+    | Asked
+    | Item
+    | Ended
+    | Answered
+    | Cancelled
+    | Credited
+    | Declared
+    | Refused
+    | Ponged
+    | Left
+)

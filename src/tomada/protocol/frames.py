@@ -56,10 +56,14 @@ SEND: Final = int(Kind.SEND)
 ASK: Final = int(Kind.ASK)
 REPLY: Final = int(Kind.REPLY)
 ERROR: Final = int(Kind.ERROR)
+ITEM: Final = int(Kind.ITEM)
+END: Final = int(Kind.END)
+CANCEL: Final = int(Kind.CANCEL)
 NORMAL: Final = int(Lane.NORMAL)
+URGENT: Final = int(Lane.URGENT)
 CONTROL: Final = int(Lane.CONTROL)
 
-MESSAGE_KINDS: Final = frozenset({Kind.SEND, Kind.ASK, Kind.REPLY, Kind.ERROR, Kind.ITEM, Kind.END})
+MESSAGE_KINDS: Final = frozenset({Kind.SEND, Kind.ASK, Kind.REPLY, Kind.ERROR, Kind.ITEM, Kind.END, Kind.CANCEL})
 """Kinds that travel in the urgent or normal lane, carry a sequence and may be fragmented; all others are control."""
 
 MINIMUM_FRAGMENT: Final = 1024

@@ -22,6 +22,10 @@ MAXIMUM_TYPES: Final = 65_535
 MAXIMUM_DECLARED_BYTES: Final = 262_144
 """All declarations of one end together."""
 MAXIMUM_CONTROL_BYTES: Final = 4_096
+URGENT_PART: Final = 4
+"""The urgent lane has such a part of the normal lane's room, beside it."""
+SESSION: Final = "session"
+"""The feature: what the peer has not handled is kept, and sent again over another connection."""
 MAXIMUM_BYTES: Final[dict[int, int]] = {Kind.HELLO: 65_536, Kind.WELCOME: 1_048_576}
 """The longest payload of a control frame, where it is not `MAXIMUM_CONTROL_BYTES`."""
 
@@ -61,7 +65,7 @@ class TypeEntry(_Payload, frozen=True):
     kind: TypeKind
     fields: tuple[Field, ...] = ()
     reply: _Expression | None = None
-    """Of a request: the type of its reply, as an expression."""
+    """Of a request that has one reply: its type, as an expression."""
     digest: Annotated[bytes, msgspec.Meta(max_length=32)] = b""
     """Two entries with the same digest are the same; others are compared field by field."""
     handled: bool = False
@@ -72,6 +76,10 @@ class TypeEntry(_Payload, frozen=True):
     """Written as a map of names, not as an array."""
     doc: _Text = ""
     """The first line of its documentation."""
+    items: _Expression | None = None
+    """Of a request that a stream of items answers, in place of a reply: their type."""
+    parts: _Expression | None = None
+    """Of a request that a stream of parts follows: their type."""
 
 
 _Catalogue = Annotated[tuple[TypeEntry, ...], msgspec.Meta(max_length=MAXIMUM_TYPES)]
@@ -104,11 +112,69 @@ class PeerLimits(_Payload, frozen=True):
     """The longest message, all its fragments together."""
     requests: Annotated[int, msgspec.Meta(ge=1)] = 4_096
     """How many requests of the other end may be open at once."""
+    buffer_bytes: Annotated[int, msgspec.Meta(ge=1_024)] = 1_048_576
+    """How many bytes of messages may wait here to be handled; the first credit of the normal lane."""
+    stream_bytes: Annotated[int, msgspec.Meta(ge=1_024)] = 262_144
+    """How many bytes of the items of one stream; its first credit."""
+
+    @property
+    def urgent_bytes(self) -> int:
+        """How many bytes of urgent messages may wait here; the first credit of the urgent lane."""
+        return self.buffer_bytes // URGENT_PART
 
 
 def longest_frame(limits: PeerLimits) -> int:
     """The longest payload of one frame: no frame is longer than a message may be."""
     return min(limits.frame_bytes, limits.message_bytes)
+
+
+_Sequence = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
+
+
+class Position(_Payload, frozen=True):
+    """Where one end stands in one lane when a session goes on."""
+
+    received: _Sequence
+    """All frames up to this one have come and need not come again,"""
+    missing: Annotated[tuple[_Sequence, ...], msgspec.Meta(max_length=10_000)]
+    """but for these."""
+    oldest: _Sequence
+    """The oldest frame of its own that it can send again; the next one where there is none."""
+
+
+class Positions(_Payload, frozen=True):
+    """Where one end stands when a session goes on."""
+
+    types: Annotated[int, msgspec.Meta(ge=0, le=MAXIMUM_TYPES)]
+    """How many types of the other end it knows."""
+    normal: Position
+    urgent: Position
+
+
+class Resume(_Payload, frozen=True):
+    """Which session the connecting end goes on with."""
+
+    id: Annotated[bytes, msgspec.Meta(max_length=64)]
+    token: Annotated[bytes, msgspec.Meta(max_length=64)]
+    """What only the two ends know."""
+    epoch: Annotated[int, msgspec.Meta(ge=0)]
+    """Of the last welcome."""
+    generation: Annotated[int, msgspec.Meta(ge=1)]
+    """The number of this attempt; none comes twice."""
+    positions: Positions
+
+
+class Session(_Payload, frozen=True):
+    """The session that begins, or goes on, with a welcome."""
+
+    id: Annotated[bytes, msgspec.Meta(min_length=1, max_length=64)]
+    token: Annotated[bytes, msgspec.Meta(min_length=1, max_length=64)]
+    epoch: Annotated[int, msgspec.Meta(ge=0)]
+    """How often it has gone on, as the accepting end knows."""
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
+    """For how long the accepting end keeps it without a connection."""
+    positions: Positions | None = None
+    """Where it goes on; none where it begins."""
 
 
 class Hello(_Payload, frozen=True):
@@ -123,7 +189,7 @@ class Hello(_Payload, frozen=True):
     catalogue: _Catalogue = ()
     features: tuple[_Name, ...] = ()
     credentials: bytes | None = None
-    session: bytes | None = None
+    session: Resume | None = None
 
 
 class Welcome(_Payload, frozen=True):
@@ -136,7 +202,7 @@ class Welcome(_Payload, frozen=True):
     limits: PeerLimits = PeerLimits()
     catalogue: _Catalogue = ()
     features: tuple[_Name, ...] = ()
-    session: bytes | None = None
+    session: Session | None = None
 
 
 class GoodbyeCode(Enum):
@@ -154,6 +220,8 @@ class GoodbyeCode(Enum):
     """The other end broke the protocol."""
     DEADLINE = "deadline"
     """The other end let a deadline pass."""
+    SESSION_LOST = "session lost"
+    """The session to go on with is not known here, or cannot go on."""
     FAILED = "failed"
     """What served the connection at this end is gone: its process crashed, was killed, or used more than it may."""
 
@@ -176,6 +244,8 @@ class FailureCode(Enum):
     CANCELLED = "cancelled"
     DEADLINE = "deadline"
     """The time has passed that the request's caller gave it."""
+    LOST = "lost"
+    """What answered it is gone in the middle; whether, and how far, it was carried out is not known."""
 
 
 class Failure(_Payload, frozen=True):
@@ -215,6 +285,11 @@ def encode(payload: Hello | Welcome | tuple[TypeEntry, ...]) -> bytes:
     if len(encoded) > limit:
         raise DeclarationError(f"the catalogue of types is too large: {len(encoded)} bytes, at most {limit} can travel")
     return encoded
+
+
+def with_session(welcome: bytes, session: Session) -> bytes:
+    """An encoded welcome that has no session, with one: it is the last field."""
+    return welcome[:-1] + _encode(session)
 
 
 def encode_goodbye(code: GoodbyeCode, reason: str) -> bytes:

@@ -1,52 +1,168 @@
-"""Lanes: sequences, and messages that travel in fragments."""
+"""What comes in one lane; and how sequences count.
+
+They count frames modulo 2**32 and go on across the connections of a session; compare them with `is_after` only.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Final
+
 from tomada.errors import ProtocolError
-from tomada.protocol.frames import HEADER, MINIMUM_FRAGMENT, MORE, U32
+from tomada.protocol.frames import HEADER, HEADER_BYTES, MINIMUM_FRAGMENT, MORE, U32
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOST_EXCEPTIONS: Final = 1_000
+"""An acknowledgement names at most so many frames that have come and are not handled yet."""
+_HALF: Final = 0x8000_0000
+
+
+def is_after(sequence: int, other: int) -> bool:
+    """Whether one sequence is later than another, however they wrap (RFC 1982, serial numbers)."""
+    return 0 < (sequence - other & U32) < _HALF
+
+
+def extended(sequence: int, near: int) -> int:
+    """The sequence counted on beyond 2**32, where `near` is one that is less than 2**31 away, so counted."""
+    ahead = sequence - near & U32
+    return near + ahead - (ahead >= _HALF) * (U32 + 1)
+
+
+def split_frames(data: bytes | bytearray | memoryview) -> Iterator[tuple[int, memoryview]]:
+    """The frames in `data`, which holds whole ones: the sequence and the bytes of each."""
+    view = memoryview(data)
+    position = 0
+    while position < len(view):
+        length, _, _, _, _, sequence = HEADER.unpack_from(view, position)
+        stop = position + HEADER_BYTES + length
+        yield sequence, view[position:stop]
+        position = stop
 
 
 class Incoming:
-    """One lane's incoming side: the sequence that is due, and what has come of a message in fragments.
+    """One lane's incoming side: the sequence that is due, what is held, and what has come of a message in fragments.
 
     Args:
         name: Of the lane, for the reason of a violation.
         limit: The longest message, in bytes.
+        window: How many bytes may wait here.
     """
 
-    __slots__ = ("_limit", "_name", "_parts", "body", "expected", "head")
+    __slots__ = (
+        "_first",
+        "_is_again",
+        "_limit",
+        "_name",
+        "_parts",
+        "body",
+        "dropped",
+        "expected",
+        "granted",
+        "head",
+        "held",
+        "held_bytes",
+        "missing",
+        "near",
+        "received",
+        "reported",
+        "spans",
+        "window",
+    )
 
-    def __init__(self, name: str, limit: int) -> None:
+    def __init__(self, name: str, limit: int, window: int) -> None:
         self.expected = 1
         self._parts = 0
+        self._first = 0
+        self._is_again = False
         self.head: tuple[int, int, int, int] | None = None
         """Kind, flags, type and id of the message under way in fragments."""
         self.body = bytearray()
         """What has come of it."""
         self._limit = limit
         self._name = name
+        self.window = window
+        self.received = 0
+        """How many bytes have come, since the session began."""
+        self.granted = window
+        """Up to which of them a message may be begun."""
+        self.held: dict[int, int] = {}
+        """The bytes of each message that has come and is not handled yet, by the sequence of its last frame."""
+        self.held_bytes = 0
+        self.spans: dict[int, int] = {}
+        """The sequence of the first frame of each message in fragments, by that of its last."""
+        self.missing: set[int] = set()
+        """Sequences before `expected` that are to come again: their messages were under way when a process died."""
+        self.dropped = 0
+        """How many frames came a second time."""
+        self.reported: tuple[int, list[int]] = (0, [])
+        """What was acknowledged last."""
+        self.near = 0
+        """A recent sequence, counted on beyond 2**32."""
 
     def add(self, head: tuple[int, int, int, int], sequence: int, payload: bytes, *, more: bool) -> bytes | None:
         """Take one frame; the whole message when it was the last, or the only one, of its message."""
-        if sequence != self.expected:
-            raise ProtocolError(f"sequence {sequence} came in the {self._name} lane where {self.expected} was due")
-        self.expected = sequence + 1 & U32
-        if self.head is not None and head != self.head:
+        is_again = self._count(sequence)
+        if self.head is not None and (head != self.head or is_again is not self._is_again):
             raise ProtocolError("a fragment of one message came in the middle of another")
         if len(self.body) + len(payload) > self._limit:
             raise ProtocolError(f"a message in fragments is longer than {self._limit} bytes")
         if more and len(payload) < MINIMUM_FRAGMENT:
             raise ProtocolError(f"a fragment is {len(payload)} bytes long, at least {MINIMUM_FRAGMENT} are required")
-        if self.head is None and not more:
-            return payload
-        self.body += payload
+        if self.head is None:
+            self._first = sequence
+            self._is_again = is_again
         if more:
+            self.body += payload
             self.head = head
             self._parts += 1
             return None
-        whole = bytes(self.body)
+        if is_again:
+            # It was held for the other time.
+            for part in range((sequence - self._first & U32) + 1):
+                self.release(self._first + part & U32)
+        if self.head is None:
+            return payload
+        whole = bytes(self.body + payload)
+        self.spans[sequence] = self._first
         self.clear()
         return whole
+
+    def _count(self, sequence: int) -> bool:
+        """Count the frame; whether it comes again."""
+        if sequence == self.expected:
+            self.expected = sequence + 1 & U32
+            return False
+        if sequence not in self.missing:
+            raise ProtocolError(f"sequence {sequence} came in the {self._name} lane where {self.expected} was due")
+        self.missing.remove(sequence)
+        return True
+
+    def is_behind(self, sequence: int) -> bool:
+        """Whether the frame has come before."""
+        return is_after(self.expected, sequence) and sequence not in self.missing
+
+    def hold(self, sequence: int, size: int) -> None:
+        """The message whose last frame this was is not handled yet."""
+        self.held[sequence] = size
+        self.held_bytes += size
+
+    def release(self, sequence: int) -> None:
+        """It is handled now."""
+        self.held_bytes -= self.held.pop(sequence, 0)
+
+    def handled(self) -> tuple[int, list[int]]:
+        """Up to which sequence all has been handled, and the exceptions."""
+        up_to = (self.expected if self.head is None or self._is_again else self._first) - 1 & U32
+        for last in [last for last in self.spans if last not in self.held]:
+            del self.spans[last]
+        exceptions: list[int] = []
+        for last in sorted(self.held, key=lambda sequence: sequence - up_to - 1 & U32):
+            first = self.spans.get(last, last)
+            if exceptions and len(exceptions) + (last - first & U32) >= MOST_EXCEPTIONS:
+                return first - 1 & U32, exceptions
+            exceptions += [first + part & U32 for part in range((last - first & U32) + 1)]
+        return up_to, exceptions
 
     @property
     def whole(self) -> int:
@@ -59,10 +175,8 @@ class Incoming:
         self.body = bytearray()
 
 
-def fragments(
-    head: tuple[int, int, int, int], payload: bytes, sequence: int, frame_bytes: int
-) -> tuple[bytearray, int]:
-    """A message as frames of its lane, and the sequence of the frame after them.
+def fragments(head: tuple[int, int, int, int], payload: bytes, sequence: int, frame_bytes: int) -> Iterator[bytes]:
+    """A message as frames of its lane.
 
     Args:
         head: Kind, lane and flags, type and id.
@@ -71,12 +185,8 @@ def fragments(
         frame_bytes: The longest payload of one frame.
     """
     kind, flags, type_, id_ = head
-    frames = bytearray()
-    view = memoryview(payload)
     for start in range(0, len(payload), frame_bytes):
-        part = view[start : start + frame_bytes]
+        part = payload[start : start + frame_bytes]
         more = MORE if start + frame_bytes < len(payload) else 0
-        frames += HEADER.pack(len(part), kind, flags | more, type_, id_, sequence)
-        frames += part
+        yield HEADER.pack(len(part), kind, flags | more, type_, id_, sequence) + part
         sequence = sequence + 1 & U32
-    return frames, sequence

@@ -20,6 +20,8 @@ class Metadata(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     deadline: Annotated[int, msgspec.Meta(ge=0)] | None = msgspec.field(name="d", default=None)
     """Of a request: how many milliseconds its caller still waits, counted from here on."""
+    key: Annotated[str, msgspec.Meta(max_length=200)] | None = msgspec.field(name="k", default=None)
+    """By which its handler recognises it; none: it follows from the session and the sequence."""
 
 
 def milliseconds(seconds: float) -> int | None:

@@ -34,6 +34,10 @@ class State(Enum):
     """This end has said goodbye: it begins nothing new, and waits for what is under way."""
     LEFT = "left"
     """The other end has said goodbye: this end finishes what is under way, then says goodbye too."""
+    LOST = "lost"
+    """The connection is lost, and the session kept: what is to be sent waits for another one."""
+    RESUMING = "resuming"
+    """At the connecting end: a hello has gone that goes on with the session; the welcome has not come."""
     CLOSED = "closed"
     """Over: both said goodbye, or the bytes ended."""
     FAILED = "failed"
@@ -49,6 +53,8 @@ class Step(Enum):
     RECEIVE_WELCOME = "receive welcome"
     SEND_GOODBYE = "send goodbye"
     RECEIVE_GOODBYE = "receive goodbye"
+    LOSE = "connection lost"
+    RESUME = "resume"
     END_OF_INPUT = "end of input"
     FAIL = "violation or deadline"
 
@@ -56,11 +62,12 @@ class Step(Enum):
 FINAL: Final = frozenset({State.CLOSED, State.FAILED})
 
 _ENDS: Final = {Step.END_OF_INPUT: State.CLOSED, Step.FAIL: State.FAILED}
+_LOSES: Final = {Step.LOSE: State.LOST, **_ENDS}
 
 _SHARED: Final[dict[State, dict[Step, State]]] = {
-    State.OPEN: {Step.SEND_GOODBYE: State.LEAVING, Step.RECEIVE_GOODBYE: State.LEFT, **_ENDS},
-    State.LEAVING: {Step.RECEIVE_GOODBYE: State.CLOSED, **_ENDS},
-    State.LEFT: {Step.SEND_GOODBYE: State.CLOSED, **_ENDS},
+    State.OPEN: {Step.SEND_GOODBYE: State.LEAVING, Step.RECEIVE_GOODBYE: State.LEFT, **_LOSES},
+    State.LEAVING: {Step.RECEIVE_GOODBYE: State.CLOSED, **_LOSES},
+    State.LEFT: {Step.SEND_GOODBYE: State.CLOSED, **_LOSES},
     State.CLOSED: {},
     State.FAILED: {},
 }
@@ -71,15 +78,32 @@ TRANSITIONS: Final[dict[Role, dict[State, dict[Step, State]]]] = {
         # A goodbye in place of the welcome is a refusal: another version, wrong credentials.
         State.GREETED: {Step.RECEIVE_WELCOME: State.OPEN, Step.RECEIVE_GOODBYE: State.FAILED, **_ENDS},
         **_SHARED,
+        State.LOST: {Step.SEND_HELLO: State.RESUMING, **_ENDS},
+        # A goodbye of a server that has no room just now, or stops, is a lost connection: another may answer.
+        State.RESUMING: {Step.RECEIVE_WELCOME: State.OPEN, Step.RECEIVE_GOODBYE: State.FAILED, **_LOSES},
     },
     Role.ACCEPTING: {
         State.STARTING: {Step.RECEIVE_HELLO: State.GREETED, **_ENDS},
         State.GREETED: {Step.SEND_WELCOME: State.OPEN, Step.SEND_GOODBYE: State.FAILED, **_ENDS},
         **_SHARED,
+        State.LOST: {Step.RESUME: State.OPEN, **_ENDS},
     },
 }
 
-_ANSWERS: Final = frozenset({Kind.REPLY, Kind.ERROR, Kind.CANCEL, Kind.PING, Kind.PONG, Kind.DECLARE})
+_ANSWERS: Final = frozenset(
+    {
+        Kind.REPLY,
+        Kind.ERROR,
+        Kind.ITEM,
+        Kind.END,
+        Kind.CANCEL,
+        Kind.CREDIT,
+        Kind.ACKNOWLEDGE,
+        Kind.PING,
+        Kind.PONG,
+        Kind.DECLARE,
+    }
+)
 _BEGINNINGS: Final = frozenset({Kind.SEND, Kind.ASK})
 
 _CARRIED: Final[dict[State, frozenset[Kind]]] = {

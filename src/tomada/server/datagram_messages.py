@@ -178,6 +178,9 @@ class MessageService:
         if any(kind is Connection for _, kind in route.handler.asks_for):
             text = f"{route.name} is handled over connections only: its handler asks for one"
             return FailureCode.UNKNOWN_TYPE, "", text
+        if route.handler.items is not None or route.handler.parts is not None:
+            text = f"{route.name} is handled over connections only: no stream travels in datagrams"
+            return FailureCode.UNKNOWN_TYPE, "", text
         if parcel.digest not in (UNTOLD, route.entries[route.name].digest):
             text = f"{route.name} has other fields here than at the peer; in datagrams both must have the same"
             return FailureCode.MISMATCH, "", text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
 
@@ -20,7 +20,7 @@ from tomada.server.descriptors import provide
 from tomada.server.inherited import Inherited
 from tomada.server.running import run_until_signal
 from tomada.server.server import Server
-from tomada.settings import TLS, Children, Deadlines, Isolation, Limits
+from tomada.settings import TLS, Children, Deadlines, Isolation, Limits, Sessions
 from tomada.transports.datagrams.opening import SCHEMES
 from tomada.transports.datagrams.transport import DatagramOptions
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from tomada.app import App
     from tomada.server.children.channel import Plan
     from tomada.server.children.origin import Template
+
+
+_SESSIONS: Final = Sessions()
 
 
 class Serving(Opening[Server]):
@@ -44,6 +47,7 @@ class Serving(Opening[Server]):
         "_isolation",
         "_limits",
         "_options",
+        "_sessions",
         "_template",
     )
 
@@ -56,6 +60,7 @@ class Serving(Opening[Server]):
         options: transports.Options,
         isolation: Isolation = "task",
         children: Children | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         if isolation not in get_args(Isolation):
             raise ValueError(f"isolation is {isolation!r}, it must be one of {', '.join(get_args(Isolation))}")
@@ -72,6 +77,8 @@ class Serving(Opening[Server]):
         self._isolation = isolation
         self._children = children or Children()
         self._inherited = Inherited()
+        # Elsewhere the connection's loop is another one each time.
+        self._sessions = sessions if isolation == "task" else None
         self._template: Template | None = None
         own = [handler.address for handler in app.stream_handlers]
         options.check([*self._addresses, *own, *(handler.address for handler in app.datagram_handlers)])
@@ -157,7 +164,7 @@ class Serving(Opening[Server]):
             self._template = None
         has_datagrams = app.datagram_handlers or len(Datagrams.left(self._addresses)) < len(self._addresses)
         started = app if front is None or has_datagrams else None  # else only the children start it
-        endpoint = Endpoint(Role.ACCEPTING, started, self._limits, self._deadlines, Connection)
+        endpoint = Endpoint(Role.ACCEPTING, started, self._limits, self._deadlines, Connection, self._sessions)
         admitting = msgspec.structs.replace(self._options, admission=transports.Admission(self._limits))
         server = Server(endpoint, admitting, self._isolation, self._inherited, front)
         await server.start(self._app, self._addresses)
@@ -174,6 +181,7 @@ def serve(  # noqa: PLR0913 - each option of a server is a parameter
     origins: tuple[str, ...] = (),
     isolation: Isolation = "task",
     children: Children | None = None,
+    sessions: Sessions | None = _SESSIONS,
     proxied_by: tuple[str, ...] = (),
     unix_mode: int | None = None,
     unix_owner: str = "",
@@ -201,6 +209,8 @@ def serve(  # noqa: PLR0913 - each option of a server is a parameter
             of its own, for handlers that block; or ``process``, in a child process, which takes only its own connection
             along when it crashes or is killed. Datagrams are always handled on the event loop.
         children: Of ``process``: how many there are, and within what bounds.
+        sessions: How connections that are lost are kept until their clients come back; ``None``: not at all. Only with
+            the isolation ``task``.
         proxied_by: The networks of proxies, such as ``10.0.0.0/8``: each connection from there must begin with a PROXY
             header, and is then the client's that it names. What others send is never taken for one. Not over Unix
             sockets.
@@ -226,4 +236,4 @@ def serve(  # noqa: PLR0913 - each option of a server is a parameter
         rights=transports.FileRights(mode=unix_mode, owner=unix_owner),
         allow_users=allow_users,
     )
-    return Serving(app, addresses, limits or Limits(), deadlines, options, isolation, children)
+    return Serving(app, addresses, limits or Limits(), deadlines, options, isolation, children, sessions)

@@ -78,6 +78,40 @@ class HandshakeEnded(Event, frozen=True, kw_only=True):
     """Whether it failed otherwise than by a caller, or a server, that went away."""
 
 
+class ConnectionInterrupted(Event, frozen=True, kw_only=True):
+    """A connection is lost; its session is kept, and goes on when the client comes back."""
+
+    peer: str
+    reason: str
+
+
+class SessionResumed(Event, frozen=True, kw_only=True):
+    """A session goes on over a new connection."""
+
+    peer: str
+    seconds: float
+    """For how long it had none."""
+    epoch: int
+    """How often it has gone on by now."""
+
+
+class SessionRefused(Event, frozen=True, kw_only=True):
+    """A caller wanted to go on with a session, and was refused."""
+
+    peer: str
+    reason: str
+    """Not what the caller was told, who learns less."""
+
+
+class SessionEnded(Event, frozen=True, kw_only=True):
+    """A session has ended, and the fate of messages of this end is not known."""
+
+    peer: str
+    reason: str
+    undelivered: int
+    """How many: `Connection.undelivered` has them."""
+
+
 class ConnectionOpened(Event, frozen=True, kw_only=True):
     """A connection, or a byte stream, is open: its handshake is complete, and there was room for it."""
 
@@ -198,3 +232,32 @@ class Reloaded(Event, frozen=True, kw_only=True):
     seconds: float
     reason: str = ""
     """Why it could not; empty where all is well."""
+
+
+class SessionEvicted(Event, frozen=True, kw_only=True):
+    """A store has dropped sessions for one of its bounds; their peers begin new ones."""
+
+    store: str
+    reason: str
+    """The bound's name in `Sessions`. For ``keep`` it was only their time: nobody had come back to them."""
+    sessions: int
+
+
+class CommitFailed(Event, frozen=True, kw_only=True):
+    """What has changed in sessions could not be stored. It is tried again; nothing is acknowledged until it goes well.
+
+    Told once for each reason in a row of failures.
+    """
+
+    store: str
+    reason: str
+    waiting_bytes: int
+    """That wait to be stored."""
+
+
+class CommitResumed(Event, frozen=True, kw_only=True):
+    """What changes in sessions is stored again."""
+
+    store: str
+    seconds: float
+    """Since it failed first."""

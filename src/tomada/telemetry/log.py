@@ -14,6 +14,8 @@ from tomada.telemetry.events import (
     AcceptResumed,
     ChildEnded,
     ChildStarted,
+    CommitFailed,
+    CommitResumed,
     ConnectionEnded,
     DeadlineStruck,
     Event,
@@ -23,6 +25,7 @@ from tomada.telemetry.events import (
     ListenerOpened,
     LoopBlocked,
     Reloaded,
+    SessionEvicted,
     WorkerEnded,
     WorkerStarted,
 )
@@ -106,6 +109,24 @@ _LINES: Final[dict[type[Event], tuple[Callable[..., int], Callable[..., str]]]] 
     WorkerEnded: (
         _if_wrong(logging.INFO),
         lambda event: f"worker {event.number} ({event.pid}): {event.reason}, after {event.seconds:.1f} s",
+    ),
+    SessionEvicted: (
+        lambda event: logging.DEBUG if event.reason == "keep" else logging.WARNING,
+        lambda event: (
+            f"{event.store}: dropped for its bound {event.reason}: the {event.sessions:,} longest untouched of its"
+            " sessions"
+        ),
+    ),
+    CommitFailed: (
+        _at(logging.ERROR),
+        lambda event: (
+            f"{event.store}: sessions cannot be stored, it is tried again: {event.reason}"
+            f" ({event.waiting_bytes:,} bytes wait)"
+        ),
+    ),
+    CommitResumed: (
+        _at(logging.WARNING),
+        lambda event: f"{event.store}: sessions are stored again after {event.seconds:.1f} s",
     ),
     Reloaded: (lambda event: logging.ERROR if event.reason else logging.INFO, _reloaded),
 }

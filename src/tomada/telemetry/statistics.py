@@ -22,6 +22,16 @@ class ConnectionStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """The same."""
     waiting_bytes: int
     """Of what is to be sent: so much the system has not taken yet."""
+    unacknowledged_bytes: int
+    """Of what was sent: so much the peer has not handled, or not said so, and would be sent again."""
+    held_bytes: int
+    """Of what has come: so much is not handled yet."""
+    credit_bytes: int
+    """So much more the peer takes, before it has handled some of what it holds."""
+    resumed: int
+    """How often the session has gone on over another connection."""
+    duplicates: int
+    """Frames that came a second time, and were dropped."""
     own_requests: int
     """Asked at this end, and not answered yet."""
     peer_requests: int

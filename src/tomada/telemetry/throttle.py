@@ -11,7 +11,7 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from tomada.telemetry.events import ChildEnded, ConnectionEnded, Event, HandshakeEnded, LimitStruck
+from tomada.telemetry.events import ChildEnded, ConnectionEnded, Event, HandshakeEnded, LimitStruck, SessionEvicted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,7 @@ SECONDS: Final = 1.0
 """So long lines are counted together."""
 _MOST: Final[dict[type[Event], int]] = {
     LimitStruck: 1,
+    SessionEvicted: 1,
     HandshakeEnded: 10,
     ChildEnded: 10,
     ConnectionEnded: 100,

@@ -4,5 +4,6 @@ May import all but the command line; nothing of the house imports it. Read `piec
 """
 
 from tomada.testing.pieces import in_pieces
+from tomada.testing.proxy import FaultProxy, Faults, ProxiedConnection, ProxyStatistics
 
-__all__ = ["in_pieces"]
+__all__ = ["FaultProxy", "Faults", "ProxiedConnection", "ProxyStatistics", "in_pieces"]

@@ -1,5 +1,6 @@
 """The parts of `tomada.testing.transport_conformance`, one file per promise.
 
-May import all but the command line; only `transport_conformance.py` imports it. Read `ground.py` first: how a test gets
-the two ends of a stream, and what it says when something is wrong.
+May import all but the command line; of the house only `transport_conformance.py` and, for ``running.py``, the suite of
+stores import it. Read ``running.py`` first, how a test runs, and then ``ground.py``: how it gets the two ends of a
+stream, and what it says when something is wrong.
 """

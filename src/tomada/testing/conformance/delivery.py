@@ -7,7 +7,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from tomada.errors import StreamBusy
-from tomada.testing.conformance.ground import KIB, NARROW, Ground, drained, expect, noise, raises, same
+from tomada.testing.conformance.ground import KIB, NARROW, Ground, drained, same
+from tomada.testing.conformance.running import expect, noise, raises
 
 if TYPE_CHECKING:
     from tomada.streams import Stream

@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from tomada.errors import AddressInUse, ConnectFailed, ConnectionLost, StreamEnded, TransportError
-from tomada.testing.conformance.ground import KIB, NARROW, SOON, Ground, drained, expect, filled, noise, raises, same
+from tomada.testing.conformance.ground import KIB, NARROW, Ground, drained, filled, same
+from tomada.testing.conformance.running import SOON, expect, noise, raises
 
 if TYPE_CHECKING:
     from tomada.address import Address

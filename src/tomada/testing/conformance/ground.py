@@ -1,12 +1,11 @@
-"""What all tests of the suite stand on: the two ends of a stream over the transport under test, and a deadline."""
+"""What all tests of transports stand on: the two ends of a stream over the transport under test."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from contextlib import asynccontextmanager
-from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tomada import transports
 from tomada.address import Address
@@ -14,19 +13,18 @@ from tomada.errors import ConnectionLost, StreamEnded
 from tomada.settings import TLS, Deadlines, Limits
 from tomada.streams import Stream
 from tomada.streams.flow import Flow
+from tomada.testing.conformance.running import Running, cancelled, expect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable
 
     from tomada.transports import Listener
 
-SOON = 0.05
-"""Seconds that are waited for what must not come."""
 KIB = 1_024
 NARROW = Limits(buffer_bytes=64 * KIB, receive_bytes=64 * KIB)
 
 
-class Ground:
+class Ground(Running):
     """How the suite reaches the transport under test. A subclass gives `address`; the rest may stay as it is."""
 
     listening_tls: TLS | None = None
@@ -43,16 +41,10 @@ class Ground:
     """Bytes that may be under way, all buffers together, before a sender whose peer does not receive must wait."""
     large: int = 8 * KIB * KIB
     """Bytes of a large transfer."""
-    longest: float = 30.0
-    """Seconds that one test may take."""
 
     def address(self) -> str | Address:
         """Where to listen: called anew for each test, with port 0 where there are ports."""
         raise NotImplementedError("give the address to listen on, such as tcp://127.0.0.1:0")
-
-    def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that each test runs on; asyncio's own unless a subclass has another."""
-        return asyncio.new_event_loop()
 
     async def listen(self, address: Address, factory: Callable[[], asyncio.Protocol]) -> Listener:
         """A listener: `tomada.transports.listen`, unless the transport under test has another way."""
@@ -63,26 +55,6 @@ class Ground:
         options = transports.Options(tls=self.connecting_tls)
         _, flow = await transports.connect(address, factory, timeout=self.longest, options=options)
         return flow
-
-    def run(self, test: Coroutine[Any, Any, None]) -> None:
-        """Run one test to its end, within its time; nothing that it began goes on after it."""
-        with asyncio.Runner(loop_factory=self.new_event_loop) as runner:
-            runner.run(self._in_time(test))
-
-    async def _in_time(self, test: Coroutine[Any, Any, None]) -> None:
-        complaints: list[dict[str, Any]] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-        try:
-            async with asyncio.timeout(self.longest):
-                await test
-        except TimeoutError as error:
-            raise AssertionError(f"it did not end within {self.longest:g} s") from error
-        for _ in range(100):
-            if len(asyncio.all_tasks()) == 1:
-                break
-            await asyncio.sleep(0)
-        expect(len(asyncio.all_tasks()) == 1, f"tasks were left behind: {asyncio.all_tasks()}")
-        expect(not complaints, f"the loop's exception handler was called: {complaints}")
 
     def place(self) -> Address:
         """`address`, read."""
@@ -180,12 +152,6 @@ class House:
         expect(received == b"here", "the listener did not serve who came last")
 
 
-def expect(holds: object, otherwise: str) -> None:
-    """Raise an `AssertionError` that says what is wrong; an ``assert`` would vanish under ``python -O``."""
-    if not holds:
-        raise AssertionError(otherwise)
-
-
 def same(received: bytes, sent: bytes) -> None:
     """Expect that the bytes are the same, and say where they are not."""
     if received == sent:
@@ -193,29 +159,6 @@ def same(received: bytes, sent: bytes) -> None:
     at = next((at for at, (one, other) in enumerate(zip(received, sent, strict=False)) if one != other), None)
     where = "one is the beginning of the other" if at is None else f"the first wrong one is number {at}"
     raise AssertionError(f"{len(sent)} bytes were sent and {len(received)} received: {where}")
-
-
-async def raises(kind: type[BaseException], work: Awaitable[object], otherwise: str) -> BaseException:
-    """The error of this kind that `work` must raise."""
-    try:
-        await work
-    except kind as error:
-        return error
-    raise AssertionError(otherwise)
-
-
-async def cancelled(work: Coroutine[Any, Any, object], turns: int | None = None) -> bool:
-    """Cancel `work` after so many turns of the loop, or when it has waited for a moment; whether it had not ended."""
-    task = asyncio.ensure_future(work)
-    if turns is None:
-        await asyncio.wait([task], timeout=SOON)
-    for _ in range(turns or 0):
-        await asyncio.sleep(0)
-    was_waiting = task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled() and (error := task.exception()) is not None:
-        raise error
-    return was_waiting and task.cancelled()
 
 
 async def drained(stream: Stream, count: int) -> bytes:
@@ -237,8 +180,3 @@ async def filled(stream: Stream, piece: bytes, most: int) -> int:
         if await cancelled(stream.send(piece)):
             return sent
     raise AssertionError(f"{sent} bytes were sent to a peer that does not receive, and the sender never had to wait")
-
-
-def noise(seed: int, count: int) -> bytes:
-    """Random bytes, the same for the same seed."""
-    return Random(seed).randbytes(count)  # noqa: S311 - no secrets

@@ -5,18 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from tomada.errors import ConnectionLost, TimedOut
-from tomada.testing.conformance.ground import (
-    KIB,
-    NARROW,
-    SOON,
-    Ground,
-    cancelled,
-    drained,
-    expect,
-    filled,
-    raises,
-    same,
-)
+from tomada.testing.conformance.ground import KIB, NARROW, Ground, drained, filled, same
+from tomada.testing.conformance.running import SOON, cancelled, expect, raises
 
 _MOST_TURNS = 12
 """A cancellation is tried after each number of turns of the loop up to this one."""

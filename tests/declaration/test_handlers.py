@@ -126,8 +126,8 @@ WRONG: list[tuple[Any, str]] = [
     (keyword_second, "ledger is given by its place: write it before the `*`"),
     (unresolvable, "its annotations cannot be read: name 'NoSuchType' is not defined. Define the types before"),
     (only_for_type_checkers, "its annotations cannot be read: name 'Decimal' is not defined. Define the types before"),
-    (generator, "yields: write `return`, a request has one reply"),
-    (async_generator, "yields: write `return`, a request has one reply"),
+    (generator, "yields, but Note is a one-way message that nobody waits to hear about: write it without `yield`, or"),
+    (async_generator, "yields, but Ping has one reply: write `return`, or make it a tomada.StreamRequest[Item]"),
     (wrapped, "is an `async def` in a plain function, which its decorator makes: write that one with `async def`"),
 ]
 
@@ -139,4 +139,4 @@ def test_what_is_no_handler(function: Any, text: str) -> None:
     assert text in str(caught.value)
     if function not in (silent, unanswerable):
         assert str(caught.value).startswith(f"{function.__name__}()")
-        assert "test_declaration.py:" in str(caught.value)
+        assert "test_handlers.py:" in str(caught.value)

@@ -1,0 +1,76 @@
+"""A lost connection is made again: with growing pauses, until the server would not know the session any more."""
+
+from __future__ import annotations
+
+import asyncio
+from random import uniform
+from typing import TYPE_CHECKING, Final
+
+from tomada import transports
+from tomada.errors import ProtocolError, TransportError
+from tomada.protocol import State
+from tomada.settings import FIRST_PAUSE
+
+if TYPE_CHECKING:
+    from tomada.address import Address
+    from tomada.link import Link
+
+_LONGEST_PAUSE: Final = 2.0
+_SHORTEST_PART: Final = 0.5
+"""Each pause is, by chance, from this part of itself to the whole: those who were cut together come back one by one."""
+
+
+class Reviver:
+    """Connects the link of a client again, each time that it is lost.
+
+    Args:
+        link: The client's.
+        address: Of the server.
+        timeout: Of one attempt, in seconds.
+        options: As of `transports.connect`.
+    """
+
+    __slots__ = ("_address", "_link", "_options", "_task", "_timeout")
+
+    def __init__(self, link: Link, address: Address, timeout: float, options: transports.Options) -> None:
+        self._link = link
+        self._address = address
+        self._timeout = timeout
+        self._options = options
+        self._task: asyncio.Task[None] | None = None
+
+    def revive(self) -> None:
+        """The connection is lost: begin, or go on, to connect again."""
+        link = self._link
+        if link.back is not None and not link.back.done():
+            link.back.set_result(None)  # the attempt has failed
+        if self._task is None or self._task.done():
+            self._task = link.loop.create_task(self._run())
+
+    async def _run(self) -> None:
+        link = self._link
+        session = link.engine.session
+        assert session is not None, "only a session goes on"  # noqa: S101 - the house's own order
+        give_up = link.loop.time() + session.seconds
+        pause = FIRST_PAUSE
+        reason = link.engine.reason
+        while self._is_lost and link.loop.time() < give_up:
+            await asyncio.sleep(uniform(_SHORTEST_PART * pause, pause))  # noqa: S311 - no secret
+            if self._is_lost:
+                try:
+                    await self._attempt()
+                except (TransportError, ProtocolError, OSError) as error:
+                    reason = str(error)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        if self._is_lost:
+            link.end(f"the connection could not be made again within {session.seconds:g} s: {reason}")
+
+    @property
+    def _is_lost(self) -> bool:
+        return self._link.engine.state is State.LOST
+
+    async def _attempt(self) -> None:
+        link = self._link
+        link.back = link.loop.create_future()
+        await transports.connect(self._address, lambda: link, timeout=self._timeout, options=self._options)
+        await asyncio.wait([link.back, link.ended], return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,318 @@
+"""The part of an engine that reads frames: one pass over all that have come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tomada.errors import ProtocolError
+from tomada.protocol import frames, handshake
+from tomada.protocol.continuity import Continuity
+from tomada.protocol.events import Answered, Asked, Cancelled, Ended, Event, Item, Received, Refused
+from tomada.protocol.frames import (
+    ASK,
+    CANCEL,
+    CONTROL,
+    END,
+    ERROR,
+    HEADER,
+    HEADER_BYTES,
+    ITEM,
+    NORMAL,
+    REPLY,
+    SEND,
+    U32,
+    Kind,
+    kind_name,
+)
+from tomada.protocol.handshake import MAXIMUM_DECLARED_BYTES, CatalogueSize, Hello, Welcome, longest_frame
+from tomada.protocol.metadata import Metadata, split_metadata
+from tomada.protocol.state import FINAL, RECEIVABLE, Role, State, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tomada.protocol.lanes import Incoming
+
+_HOT: Final = frozenset({SEND, ASK, REPLY, ERROR, ITEM})
+_ANSWERS: Final = frozenset({REPLY, ERROR, END})
+_TLS: Final = (handshake.TLS_HELLO, handshake.TLS_ALERT)  # as a header a record may look like a kind, and 350 MB
+_UNKNOWN: Final = object()
+_OPEN: Final = State.OPEN
+_UNASKED: Final = "an answer came to request {}, which nobody asked"
+GREETING: Final = frozenset({State.STARTING, State.GREETED, State.RESUMING})
+"""Nothing but the handshake goes on."""
+_unpack: Final = HEADER.unpack_from
+
+
+class Inbound(Continuity):
+    """Bytes in, events out."""
+
+    __slots__ = (
+        "_aside",
+        "_frame_bytes",
+        "_need",
+        "_now",
+        "_orphans",
+        "_peer_parity",
+        "_peer_types",
+        "_ready",
+        "_received_messages",
+        "_requests",
+        "_rest",
+        "_spent",
+    )
+
+    def __init__(self, role: Role, greeting: Hello | Welcome, now: float) -> None:
+        super().__init__(role, greeting)
+        self._peer_parity = int(role is Role.ACCEPTING)
+        self._requests = greeting.limits.requests
+        self._frame_bytes = longest_frame(greeting.limits)
+        self._rest = bytearray()
+        self._need = HEADER_BYTES
+        self._now = now
+        self._aside = 0
+        """How many of the bytes in work belong to other frames than new ones of the normal lane."""
+        self._spent = 0
+        """Frames that have come and are no messages: items, ends and cancels."""
+        self._orphans = 0
+        """Up to this id requests of this end may have been asked by a process before this one."""
+        self._received_messages = 0
+        self._ready = False
+        self._peer_types = CatalogueSize(0)
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes are here of frames and messages that have not come to their end."""
+        return len(self._rest) + len(self.normal_in.body) + len(self.urgent_in.body)
+
+    @property
+    def received_messages(self) -> int:
+        """How many messages have come so far, as `sent_messages` counts those that have gone."""
+        whole = self.normal_in.whole + self.urgent_in.whole - self._spent
+        self._received_messages += (whole - self._received_messages) & U32
+        return self._received_messages
+
+    @property
+    def _in_fragments(self) -> bool:
+        return self.normal_in.head is not None or self.urgent_in.head is not None
+
+    def _frames(self, data: bytes, emit: Callable[[Event], None]) -> int:  # noqa: C901, PLR0912 - calls cost in the hot loop
+        """Read every complete frame of `data`; return where the first incomplete one begins. The hot loop."""
+        size = len(data)
+        position = 0
+        self._need = HEADER_BYTES
+        self._aside = 0
+        frame_bytes = self._frame_bytes
+        asked = self._asked
+        opened = self._open
+        normal = self.normal_in
+        allowed = normal.granted - normal.received
+        while size - position >= HEADER_BYTES:
+            length, kind, flags, type_, id_, sequence = _unpack(data, position)
+            start = position + HEADER_BYTES
+            stop: int = start + length
+            if stop > size:
+                self._admit(data[position : position + HEADER_BYTES], length, kind, flags)
+                self._need = HEADER_BYTES + length
+                break
+            if (
+                flags == NORMAL
+                and kind in _HOT
+                and sequence == normal.expected
+                and length <= frame_bytes
+                and position < allowed
+                and self._ready
+            ):
+                normal.expected = sequence + 1 & U32
+                if kind == REPLY:
+                    tag = asked.pop(id_, _UNKNOWN)
+                    if tag is _UNKNOWN:
+                        self._unasked(id_)
+                    else:
+                        emit(Answered(tag, REPLY, type_, data[start:stop]))
+                elif kind == ASK:
+                    if id_ in opened or id_ & 1 != self._peer_parity or len(opened) >= self._requests or not id_:
+                        self._admit_request(id_)
+                    opened[id_] = None
+                    emit(Asked(id_, type_, data[start:stop], sequence))
+                elif kind == SEND and not id_:
+                    emit(Received(type_, data[start:stop], sequence))
+                else:
+                    self._message(kind, type_, id_, data[start:stop], sequence, emit)
+            else:
+                self._frame(data, position, stop, emit)
+                allowed = normal.granted - normal.received + self._aside
+                if self.state in FINAL:
+                    return stop
+            position = stop
+        normal.received += position - self._aside
+        if position < size and self.state in GREETING:
+            self._check_beginning(data)
+        return position
+
+    def _check_beginning(self, data: bytes) -> None:
+        """Recognise a peer of another protocol by its first bytes, before a whole header is there."""
+        if len(data) < handshake.RECOGNISABLE:
+            self._need = handshake.RECOGNISABLE
+        elif data[4] not in RECEIVABLE[self.role][self.state] or data.startswith(_TLS):
+            raise ProtocolError(f"the peer does not speak tomada: it sent {handshake.recognise(data)}")
+
+    def _admit(self, data: bytes, length: int, kind: int, flags: int) -> None:
+        """Refuse a frame by its header alone, before its payload is waited for."""
+        if self.state in GREETING:
+            self._check_beginning(data)
+        elif kind not in RECEIVABLE[self.role][self.state]:
+            raise ProtocolError(f"a frame of kind {kind_name(kind)} is not allowed while {self.state.value}")
+        if kind not in frames.MESSAGE_KINDS:
+            wrong = flags != CONTROL
+            limit = handshake.MAXIMUM_BYTES.get(kind, handshake.MAXIMUM_CONTROL_BYTES)
+            if kind == Kind.DECLARE:
+                limit = MAXIMUM_DECLARED_BYTES - self._peer_types.declared_bytes
+        else:
+            lane = flags & frames.LANE_MASK
+            wrong = flags > frames.KNOWN_FLAGS or lane not in frames.MESSAGE_LANES
+            wrong |= bool(flags & frames.METADATA) and kind not in (ASK, SEND)
+            limit = 0 if kind in (CANCEL, END) else self._frame_bytes
+        if wrong:
+            raise ProtocolError(f"a frame of kind {kind_name(kind)} does not carry the lane and flags {flags:#04x}")
+        if length > limit:
+            raise ProtocolError(
+                f"a frame of kind {kind_name(kind)} is {length} bytes long, at most {limit} are allowed"
+            )
+
+    def _frame(self, data: bytes, position: int, stop: int, emit: Callable[[Event], None]) -> None:
+        """Any whole frame that is not in the hot loop's way."""
+        length, kind, flags, type_, id_, sequence = _unpack(data, position)
+        self._admit(data[position : position + HEADER_BYTES], length, kind, flags)
+        payload = data[position + HEADER_BYTES : stop]
+        is_normal = flags & frames.LANE_MASK == NORMAL
+        if not is_normal:
+            self._aside += stop - position
+        if flags == CONTROL:
+            if sequence:
+                raise ProtocolError(f"a control frame carries sequence {sequence}, it must be 0")
+            self._control_in(kind, id_, payload, emit)
+            return
+        incoming = self.normal_in if is_normal else self.urgent_in
+        if incoming.is_behind(sequence):
+            incoming.dropped += 1
+            self._aside += (stop - position) * is_normal
+            return
+        self._charge(incoming, kind, sequence, position, stop)
+        more = bool(flags & frames.MORE)
+        whole = incoming.add((kind, flags & ~frames.MORE, type_, id_), sequence, payload, more=more)
+        self._ready = self.state is _OPEN and self.normal_in.head is None
+        if whole is None:
+            return
+        metadata = None
+        if flags & frames.METADATA:
+            metadata, whole = split_metadata(whole)
+        origin = sequence if is_normal else ~sequence
+        if kind == ASK:
+            self._request(id_, type_, whole, origin, metadata or Metadata(), emit)
+        else:
+            self._message(kind, type_, id_, whole, origin, emit)
+
+    def _charge(self, incoming: Incoming, kind: int, sequence: int, position: int, stop: int) -> None:
+        """Count a frame; the peer may only begin a message where it has credit."""
+        is_normal = incoming is self.normal_in
+        came = incoming.received + (position - self._aside) * is_normal
+        if sequence in incoming.missing:
+            self._aside += (stop - position) * is_normal  # it was counted the other time
+        elif came >= incoming.granted and kind in (SEND, ASK) and incoming.head is None:
+            raise ProtocolError(f"a message was begun at {came} bytes, the credit is {incoming.granted}")
+        elif not is_normal:
+            incoming.received += stop - position
+            self._is_due = True
+
+    def _request(
+        self,
+        id_: int,
+        type_: int,
+        payload: bytes,
+        origin: int,
+        metadata: Metadata,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._admit_request(id_)
+        deadline = metadata.deadline
+        if origin < 0:
+            self._urgent_open.add(id_)
+        if deadline is None:
+            self._open[id_] = None
+        else:
+            due = self._now + deadline / 1_000
+            self._open[id_] = due, deadline
+            self.answer_by = min(self.answer_by, due)
+        emit(Asked(id_, type_, payload, origin, deadline, metadata.key))
+
+    def _message(
+        self, kind: int, type_: int, id_: int, payload: bytes, origin: int, emit: Callable[[Event], None]
+    ) -> None:
+        if kind == SEND:
+            if id_:
+                raise ProtocolError(f"a one-way message carries the request id {id_}, it must be 0")
+            emit(Received(type_, payload, origin))
+        elif kind == ERROR and not id_:
+            emit(Refused(type_, payload))
+        elif kind in _ANSWERS and id_ & 1 != self._peer_parity:
+            tag = self._asked.pop(id_, _UNKNOWN)
+            if tag is _UNKNOWN:
+                self._unasked(id_)
+                return
+            self._urgent_asked.discard(id_)
+            self._end_flows(id_)
+            emit(Answered(tag, kind, type_, payload))
+        else:
+            self._beside(kind, type_, id_, payload, emit)
+
+    def _beside(self, kind: int, type_: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:
+        """What belongs to a request and is neither its beginning nor its end."""
+        self._spent += 1
+        if id_ & 1 == self._peer_parity:
+            # Where the request is not open any more, it crossed the answer on its way, and means nothing.
+            if kind in (REPLY, ERROR):
+                raise ProtocolError(_UNASKED.format(id_))
+            if id_ in self._open:
+                if kind == ITEM:
+                    self._item_in(id_, len(payload))
+                    emit(Item(id_, None, type_, payload))
+                else:
+                    emit(Ended(id_) if kind == END else Cancelled(id_))
+            return
+        if kind == CANCEL:
+            raise ProtocolError(f"the peer gives up request {id_}, which is not its own")
+        tag = self._asked.get(id_, _UNKNOWN)
+        if tag is _UNKNOWN:
+            self._unasked(id_)
+            return
+        self._item_in(id_, len(payload))
+        emit(Item(id_, tag, type_, payload))
+
+    def _unasked(self, id_: int) -> None:
+        """An answer came for which no request is open: only those of a process before this one may be so."""
+        if id_ > self._orphans or id_ & 1 == self._peer_parity:
+            raise ProtocolError(_UNASKED.format(id_))
+
+    def _control_in(self, kind: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:
+        """A control frame."""
+        raise NotImplementedError
+
+    def _move(self, step: Step) -> None:
+        super()._move(step)
+        self._ready = self.state is _OPEN and self.normal_in.head is None
+        if self.state in FINAL:
+            # What is unfinished is not held any longer.
+            self._rest = bytearray()
+            self.normal_in.clear()
+            self.urgent_in.clear()
+
+    def _admit_request(self, id_: int) -> None:
+        """Raise where the peer may not open a request with this id now."""
+        if not id_ or id_ & 1 != self._peer_parity:
+            whose = "odd" if self._peer_parity else "even and not 0"
+            raise ProtocolError(f"request id {id_}: the peer's ids are {whose}")
+        if id_ in self._open:
+            raise ProtocolError(f"request id {id_} is used again before its answer")
+        if len(self._open) >= self._requests:
+            raise ProtocolError(f"more than {self._requests} requests are open")

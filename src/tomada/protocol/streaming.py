@@ -1,0 +1,125 @@
+"""The part of an engine that keeps the streams: items of requests, in either direction, with a credit each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tomada.errors import ProtocolError
+from tomada.protocol.frames import END, HEADER_BYTES, ITEM, Kind
+from tomada.protocol.requests import Requests
+
+if TYPE_CHECKING:
+    from tomada.protocol.handshake import PeerLimits
+    from tomada.protocol.state import Role
+
+_OFFSET_BYTES: Final = 8
+_GRANTS: Final = 4
+"""Credit is granted when such a part of the window has been used up."""
+
+
+class _Flow:
+    """The items of one request in one direction: each counts its payload and a header."""
+
+    __slots__ = ("credit", "offset", "used", "window")
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.offset = 0
+        """How many bytes have been sent, or have come."""
+        self.used = 0
+        """How many of those that have come were consumed."""
+        self.credit = window
+        """Up to which offset an item may be begun."""
+
+
+class Streaming(Requests):
+    """Items out and in."""
+
+    __slots__ = ("_inflows", "_outflows", "_stream_window")
+
+    def __init__(self, role: Role, types: int, limits: PeerLimits) -> None:
+        super().__init__(role, types, limits.buffer_bytes)
+        self._stream_window = limits.stream_bytes
+        self._inflows: dict[int, _Flow] = {}
+        """By the request; its number tells at which end it began."""
+        self._outflows: dict[int, _Flow] = {}
+
+    def has_stream_room(self, id_: int) -> bool:
+        """Whether the next item of the request may be queued."""
+        flow = self._outflows.get(id_)
+        return flow is None or flow.offset < flow.credit
+
+    def item(self, id_: int, type_: int, payload: bytes) -> None:
+        """Queue an item: an answer to the peer's request, or a part of one of this end.
+
+        Without effect where the request is not open, or was given up. The driver minds `has_stream_room` and `stuffed`.
+
+        Raises `InvalidMessage` when the peer takes no message so long.
+        """
+        if id_ in self._open:
+            lane = self._answer_lane(id_)
+        elif self._asked.get(id_) is not None:
+            lane = self._ask_lane(id_)
+        else:
+            return
+        self._message_out(ITEM, type_, id_, payload, lane)
+        self._parts += 1
+        flow = self._outflows.get(id_)
+        if flow is None:
+            flow = self._outflows[id_] = _Flow(self._peer_limits.stream_bytes)
+        flow.offset += len(payload) + HEADER_BYTES
+
+    def end(self, id_: int) -> None:
+        """Queue the end of the items: the answer to the peer's request, or the last part of one of this end."""
+        if id_ in self._open:
+            self._message_out(END, 0, id_, b"", self._answer_lane(id_))
+            self._answered(id_)
+        elif self._asked.get(id_) is not None:
+            self._parts += 1
+            self._message_out(END, 0, id_, b"", self._ask_lane(id_))
+            self._outflows.pop(id_, None)
+
+    def consume(self, id_: int, size: int) -> None:
+        """An item with a payload of `size` bytes has been used; the peer may send more."""
+        flow = self._inflows.get(id_)
+        if flow is not None:
+            flow.used += size + HEADER_BYTES
+            if flow.used + flow.window - flow.credit >= flow.window // _GRANTS:
+                flow.credit = flow.used + flow.window
+                self._queue(Kind.CREDIT, id_, flow.credit.to_bytes(_OFFSET_BYTES, "big"))
+
+    def stream_bytes_waiting(self, id_: int) -> int:
+        """How many bytes of items have come and were not consumed."""
+        flow = self._inflows.get(id_)
+        return 0 if flow is None else flow.offset - flow.used
+
+    def _answered(self, id_: int) -> None:
+        super()._answered(id_)
+        self._end_flows(id_)
+
+    def _end_flows(self, id_: int) -> None:
+        if self._inflows or self._outflows:
+            self._inflows.pop(id_, None)
+            self._outflows.pop(id_, None)
+
+    def _item_in(self, id_: int, size: int) -> None:
+        """Count an item that has come."""
+        flow = self._inflows.get(id_)
+        if flow is None:
+            flow = self._inflows[id_] = _Flow(self._stream_window)
+        if flow.offset >= flow.credit:
+            raise ProtocolError(f"an item of request {id_} came beyond its credit of {flow.credit} bytes")
+        flow.offset += size + HEADER_BYTES
+
+    def _stream_credit(self, id_: int, credit: int) -> None:
+        """The peer grants credit for items of this end."""
+        flow = self._outflows.get(id_)
+        if flow is not None:
+            if credit < flow.credit:
+                raise ProtocolError(f"the credit of request {id_} shrinks from {flow.credit} to {credit}")
+            flow.credit = credit
+
+    def _repeat_stream_credits(self) -> None:
+        """On a new connection: say again what the old one may have lost."""
+        for id_, flow in self._inflows.items():
+            self._queue(Kind.CREDIT, id_, flow.credit.to_bytes(_OFFSET_BYTES, "big"))
