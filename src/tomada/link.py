@@ -14,24 +14,18 @@ from typing import TYPE_CHECKING, Final, cast
 from tomada import transports
 from tomada.capacity import PORTION
 from tomada.endpoint import log
-from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, OutcomeUnknown, SessionLost, TomadaError
 from tomada.handling import BURST_BYTES
-from tomada.lifetime import Lifetime
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger
 from tomada.protocol import GoodbyeCode, Hello, Role, State, Welcome
 from tomada.protocol.outgoing import CHUNK_BYTES
 from tomada.protocol.state import FINAL
-from tomada.telemetry import ConnectionInterrupted, SessionEnded, SessionResumed, emit
+from tomada.survival import Survival
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any
-
     from tomada.connection import Connection
     from tomada.endpoint import Endpoint
+    from tomada.errors import TomadaError
     from tomada.message import Message
-    from tomada.protocol import Session
-    from tomada.protocol.handshake import Resume
 
 _GREETING: Final = frozenset({State.STARTING, State.GREETED})
 _GRACE: Final = 1.0
@@ -39,7 +33,7 @@ _GRACE: Final = 1.0
 _STOPS: Final = "the server stops"
 
 
-class Link(Lifetime):
+class Link(Survival):
     """What is under one connection.
 
     Args:
@@ -53,45 +47,26 @@ class Link(Lifetime):
         "_senders",
         "_unread",
         "askers",
-        "back",
-        "credentials",
-        "ended",
         "inbox",
-        "opened",
         "peer_software",
         "ping_count",
-        "pings",
         "receiver",
         "refusals",
-        "revive",
-        "ticket",
     )
 
     def __init__(self, endpoint: Endpoint, connection_type: type[Connection]) -> None:
         super().__init__(endpoint, endpoint.engine())
         self.messenger = Messenger(self.engine, endpoint.repertoire, self)
         self.connection = connection_type(self)
-        self.ticket: transports.Admitted | None = None
-        """At the accepting end: what it was admitted with."""
-        self.credentials: transports.Credentials | None = None
-        """Over a Unix socket: who the peer is. Kept, for the time after its end."""
         self.engine.admission = self if endpoint.role is Role.ACCEPTING else None
         self.peer_software = ""
         self.refusals: tuple[TomadaError, ...] = ()
         self.ping_count = 0
-        self.opened: asyncio.Future[None] | None = None
-        """At the connecting end: the handshake is complete."""
-        self.back: asyncio.Future[None] | None = None
-        """At the connecting end, while it connects again: the session goes on."""
-        self.ended: asyncio.Future[None] = self.loop.create_future()
         self.inbox: deque[tuple[Message, int]] | None = None
         """At the connecting end: the messages without a handler, each with its origin."""
         self.receiver: asyncio.Future[None] | None = None
         # Made when first needed: most connections of a large server are idle, and an empty deque is 700 bytes.
         self.askers: deque[asyncio.Future[None]] | None = None
-        self.pings: dict[bytes, asyncio.Future[None]] | None = None
-        self.revive: Callable[[], None] | None = None
-        """At the connecting end: begins to connect again."""
         self._senders: deque[asyncio.Future[None]] | None = None
         self._burst = 0
         """How much has been written since the last turn of the loop."""
@@ -158,79 +133,6 @@ class Link(Lifetime):
         self.engine.receive_end()
         self.settle()
 
-    def connection_lost(self, error: Exception | None) -> None:
-        """The transport is gone: the session goes on without, or all that waits for it fails, at once."""
-        lost = "the connection was lost" if error is None else f"the connection was lost: {error}"
-        if self.engine.can_resume:
-            self.engine.lose(self.cut_reason or lost)
-        if self.engine.state is State.LOST:
-            self._interrupted()
-        else:
-            self._over(self.cut_reason or self.engine.reason or lost, error)
-
-    def _interrupted(self) -> None:
-        """There is no connection; the session is kept."""
-        self.transport = None
-        self.cut_reason = ""
-        self.lost_at = self.loop.time()
-        self._fail(ConnectionLost(self.engine.reason), (self.pings or {}).values())
-        if ConnectionInterrupted.subscribers:
-            emit(ConnectionInterrupted(peer=str(self.peer), reason=self.engine.reason))
-        if self.endpoint.is_closing:
-            self.end(self.engine.reason)
-        elif self.revive is not None:
-            self.revive()
-        else:
-            assert self.engine.session is not None, "only a session is kept"  # noqa: S101 - the house's own order
-            self.look_at(self.lost_at + self.engine.session.seconds)
-            self.endpoint.sessions.lose(self)
-
-    def _over(self, reason: str, error: Exception | None) -> None:
-        self.endpoint.connections.discard(self)
-        self.endpoint.sweep.forget(self)
-        self.endpoint.room.forget(self)
-        if self.engine.session is not None:
-            self.endpoint.sessions.forget(self)
-        if self.ticket is not None:
-            self.ticket.release()
-        unsent = self.engine.unsent_requests()
-        tags = self.engine.drop(reason)
-        self.tell_end(is_lost=error is not None)
-        self.engine.take()
-        reason = self.engine.reason
-        known = ConnectionLost(reason) if self.engine.session is None else SessionLost(reason)
-        unknown = ConnectionLost(reason) if self.engine.session is None else OutcomeUnknown(reason)
-        for id_, (_, answer) in tags:
-            self._fail(known if id_ in unsent else unknown, (answer,))
-        self._fail(ConnectionLost(reason), (self.pings or {}).values())
-        self.cancel_all()
-        if self.was_open:
-            if self.engine.undelivered:
-                self._tell_undelivered()
-            if self.endpoint.has_disconnect_hooks:
-                self.endpoint.spawn(self.after_end())
-        elif self.opened is not None and not self.opened.done():
-            # A server that is being stopped may still take a connection, and drop it, or say that it goes away.
-            is_refusal = isinstance(error, HandshakeFailed) or self.engine.heard or self.engine.state is State.FAILED
-            is_answer = is_refusal and self.engine.farewell is not GoodbyeCode.GOING_AWAY
-            kind = HandshakeFailed if is_answer else ConnectFailed
-            self.opened.set_exception(kind(reason))
-            self.opened.exception()  # who connects may have given up
-        self.let_go_on()
-        self._wake_receiver()
-        self.ended.set_result(None)
-
-    def _fail(self, error: ConnectionLost, answers: Iterable[asyncio.Future[Any]]) -> None:
-        for answer in tuple(answers):
-            if not answer.done():
-                answer.set_exception(error)
-
-    def _tell_undelivered(self) -> None:
-        count = len(self.engine.undelivered)
-        log.warning("%s: the fate of %d messages is not known: Connection.undelivered() has them", self.peer, count)
-        if SessionEnded.subscribers:
-            emit(SessionEnded(peer=str(self.peer), reason=self.engine.reason, undelivered=count))
-
     def pause_writing(self) -> None:
         """The kernel takes no more."""
         self.clogged = True
@@ -265,63 +167,12 @@ class Link(Lifetime):
         if self.opened is not None and not self.opened.done():
             self.opened.set_result(None)
 
-    def session(self) -> Session | None:
-        """A session for this connection, where the server has any."""
-        return self.endpoint.sessions.begin(self)
-
-    def resuming(self, hello: Hello) -> None:
-        """The peer wants to go on with another connection's session."""
-        self.endpoint.sessions.resume(self, hello)
-
-    def take_over(self, other: Link, resume: Resume) -> None:
-        """Go on over the connection that another link has begun; this one's older connection, if any, is fenced off."""
-        transport, ticket = other.transport, other.ticket
-        assert transport is not None, "a hello came over it"  # noqa: S101 - the house's own order
-        older, self.transport = self.transport, transport
-        if older is not None:
-            older.set_protocol(asyncio.Protocol())
-            older.abort()
-        if self.ticket is not None:
-            self.ticket.release()
-        self.ticket, other.ticket = ticket, None
-        self.peer, self.credentials = other.peer, other.credentials
-        self.received_bytes += other.received_bytes
-        other.give_away()
-        self.clogged = self.paused = False
-        transport.set_protocol(self)
-        self.begin_to_watch()
-        self.engine.resume(resume, self.loop.time())
-        self.write()
-        self.resumed()
-
-    def give_away(self) -> None:
-        """Another link has taken this one's connection, which was never open."""
-        self.transport = None
-        self.was_open = False
-        self.endpoint.connections.discard(self)
-        self.endpoint.sweep.forget(self)
-        self.endpoint.room.forget(self)
-        self.engine.drop("")
-        self.tell_end()
-        self.ended.set_result(None)
-
-    def resumed(self) -> None:
-        """The session goes on over a new connection."""
-        if SessionResumed.subscribers:
-            away = self.loop.time() - self.lost_at
-            emit(SessionResumed(peer=str(self.peer), seconds=away, epoch=self.engine.epoch))
-        if self.endpoint.has_reconnect_hooks:
-            self.endpoint.spawn(self.endpoint.reconnected(self.connection))
-        if self.back is not None and not self.back.done():
-            self.back.set_result(None)
-        self.wake()
-
     def deliver(self, message: Message, origin: int) -> bool:
         """Keep a message for `Connection.receive`."""
         if self.inbox is None:
             return False
         self.inbox.append((message, origin))
-        self._wake_receiver()
+        self.wake_receiver()
         return True
 
     def ponged(self, payload: bytes) -> None:
@@ -339,7 +190,7 @@ class Link(Lifetime):
         """The peer has said goodbye; `settle` answers when nothing is under way. No message comes any more."""
         for _, origin in self.inbox or ():
             self.engine.release(origin)  # they have arrived: `receive` still gives them out
-        self._wake_receiver()
+        self.wake_receiver()
 
     # Those who wait.
 
@@ -400,7 +251,8 @@ class Link(Lifetime):
                 turn.set_result(None)
                 room -= 1
 
-    def _wake_receiver(self) -> None:
+    def wake_receiver(self) -> None:
+        """Wake who waits for a message."""
         if self.receiver is not None and not self.receiver.done():
             self.receiver.set_result(None)
 
@@ -447,15 +299,6 @@ class Link(Lifetime):
         self.cut_reason = reason
         if self.transport is not None:
             self.transport.abort()
-
-    def end(self, reason: str) -> None:
-        """End all at once, the session too."""
-        if self.engine.state is not State.LOST:
-            self.engine.end_session()
-            self.cut(reason)
-        elif not self.ended.done():
-            self.cut_reason = reason
-            self._over(reason, None)
 
     def _flush(self) -> None:
         self._flushing = False

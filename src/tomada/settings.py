@@ -54,8 +54,8 @@ class Limits(_Settings, frozen=True, kw_only=True):
     handlers: int = 1_024
     """How many handlers run at once for one connection; further messages wait."""
     buffer_bytes: int = 1_048_576
-    """How much of messages may be held in each direction: here before `Connection.send` and `Connection.ask` wait, until
-    the peer has handled it; and of the peer's, until it is handled here. Urgent messages have a quarter of it beside."""
+    """How much of messages may be held each way: here, until the peer has handled it, before `Connection.send` and
+    `Connection.ask` wait; and of the peer's, until it is handled here. Urgent messages have a quarter of it beside."""
     stream_bytes: int = 262_144
     """How much of one stream of items may wait here to be taken."""
     receive_bytes: int = 262_144

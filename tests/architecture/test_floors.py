@@ -38,6 +38,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("endpoint",),
     ("handling",),
     ("lifetime",),
+    ("survival",),
     ("link",),
     ("connection",),
     ("client", "server"),

@@ -13,9 +13,9 @@ from tomada.telemetry import LimitStruck, Outcome, SessionRefused, emit
 
 if TYPE_CHECKING:
     from tomada.endpoint import Endpoint
-    from tomada.link import Link
     from tomada.protocol import Hello
     from tomada.settings import Sessions
+    from tomada.survival import Survival
 
 UNKNOWN: Final = "there is no such session here: it has ended, or never was"
 """One text for what is unknown, has expired, or came with a wrong token: who guesses learns nothing."""
@@ -42,8 +42,8 @@ class Registry:
     def __init__(self, endpoint: Endpoint, settings: Sessions | None) -> None:
         self._endpoint = endpoint
         self._settings = settings
-        self._links: dict[bytes, Link] = {}
-        self._lost: OrderedDict[Link, int] = OrderedDict()
+        self._links: dict[bytes, Survival] = {}
+        self._lost: OrderedDict[Survival, int] = OrderedDict()
         """Those without a connection, the longest lost first, and how many bytes each holds."""
         self._lost_bytes = 0
         self._guesses: OrderedDict[str, tuple[int, float]] = OrderedDict()
@@ -57,7 +57,7 @@ class Registry:
         """How many sessions have no connection just now."""
         return len(self._lost)
 
-    def begin(self, link: Link) -> Session | None:
+    def begin(self, link: Survival) -> Session | None:
         """A session for a connection that is new."""
         if self._settings is None:
             return None
@@ -65,14 +65,14 @@ class Registry:
         self._links[session.id] = link
         return session
 
-    def forget(self, link: Link) -> None:
+    def forget(self, link: Survival) -> None:
         """It has ended."""
         session = link.engine.session
         if session is not None and self._links.get(session.id) is link:
             del self._links[session.id]
         self._lost_bytes -= self._lost.pop(link, 0)
 
-    def lose(self, link: Link) -> None:
+    def lose(self, link: Survival) -> None:
         """Its connection is lost; it is kept, within the bounds of all that are."""
         assert self._settings is not None, "else it had no session"  # noqa: S101 - the house's own order
         held = link.held()
@@ -88,7 +88,7 @@ class Registry:
             oldest = next(iter(self._lost))
             oldest.end(f"the connection was lost, and more sessions than the server keeps wait for theirs ({limit})")
 
-    def resume(self, caller: Link, hello: Hello) -> None:
+    def resume(self, caller: Survival, hello: Hello) -> None:
         """Give the caller's connection to the session that it names, or refuse it."""
         resume = hello.session
         assert resume is not None, "else it had not come here"  # noqa: S101 - the house's own order
@@ -113,7 +113,7 @@ class Registry:
         self._lost_bytes -= self._lost.pop(link, 0)
         link.take_over(caller, resume)
 
-    def _refuse_late(self, caller: Link, why: str) -> None:
+    def _refuse_late(self, caller: Survival, why: str) -> None:
         """The more often callers from one host guess, the later they learn that they were wrong."""
         now = self._endpoint.loop.time()
         host = caller.peer.host or ""
@@ -128,7 +128,7 @@ class Registry:
             pause = min(_FIRST_PAUSE * 2 ** min(count - _FREE_GUESSES - 1, 10), _LONGEST_PAUSE)
             self._endpoint.loop.call_later(pause, self._refuse, caller, UNKNOWN, why)
 
-    def _refuse(self, caller: Link, reason: str, why: str = "") -> None:
+    def _refuse(self, caller: Survival, reason: str, why: str = "") -> None:
         if SessionRefused.subscribers:
             emit(SessionRefused(peer=str(caller.peer), reason=why or reason))
         if caller.engine.state is State.GREETED:
