@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import asyncio
 
 T = TypeVar("T")
-_SPIN = 20_000
+_SPIN = 3_000
 
 
 class History:
