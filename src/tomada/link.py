@@ -78,6 +78,9 @@ class Link(Survival):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is there; the connecting end's hello goes out."""
+        if self.ended.done():
+            transport.close()  # the session was given up while this connection was being made
+            return
         self.transport = cast("asyncio.Transport", transport)
         self.peer = transports.peer_address(transport)
         if self.peer.scheme == "unix":

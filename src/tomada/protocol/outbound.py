@@ -79,7 +79,7 @@ class Outbound:
         self.full = True
         """Whether who sends or asks in the normal lane has to wait: for credit, or for room in the buffer."""
         self.stuffed = False
-        """Whether as much is held here as may be."""
+        """Whether as many answers are held here as may be, or as much waits to be sent."""
         self._transitions = TRANSITIONS[role]
         self._peer_limits = PeerLimits()
         self._peer_frame_bytes = 0
@@ -252,7 +252,9 @@ class Outbound:
         lane.weigh(self._bound if is_normal else self._bound // handshake.URGENT_PART)
         if is_normal:
             self.full = not self.begins or len(lane.gathered) >= lane.left
-            self.stuffed = lane.kept >= self._bound
+            # Not `kept`: where both ends hold as much as may be of what the other has not handled, neither would begin
+            # to handle anything.
+            self.stuffed = lane.unsent >= self._bound or lane.retained_answers >= self._bound
 
     def _queue(self, kind: int, id_: int, payload: bytes) -> None:
         self._control += _control(kind, id_, payload)

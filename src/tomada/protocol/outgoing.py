@@ -22,15 +22,17 @@ class Chunk:
     """Whole frames of one lane, in order, that have been sent or are about to be.
 
     Attributes:
+        answers: How many bytes of it are answers, which need no credit.
         data: The frames.
         last: The sequence of the last one.
         number: Its number in a store that outlives the process; 0 where there is none.
         is_copy: Whether nobody else holds the data.
     """
 
-    __slots__ = ("data", "is_copy", "last", "number")
+    __slots__ = ("answers", "data", "is_copy", "last", "number")
 
-    def __init__(self, data: bytearray, last: int, number: int = 0, *, is_copy: bool = False) -> None:
+    def __init__(self, data: bytearray, last: int, number: int = 0, *, is_copy: bool = False, answers: int = 0) -> None:
+        self.answers = answers
         self.data = data
         self.last = last
         self.number = number
@@ -46,9 +48,11 @@ class Outgoing:
 
     __slots__ = (
         "acknowledged",
+        "answers",
         "closed",
         "closed_bytes",
         "credit",
+        "exceptions",
         "gathered",
         "lane",
         "left",
@@ -56,6 +60,7 @@ class Outgoing:
         "near",
         "offset",
         "retained",
+        "retained_answers",
         "retained_bytes",
         "retains",
         "sequence",
@@ -81,7 +86,12 @@ class Outgoing:
         self.stragglers: dict[int, bytes] = {}
         """Frames before `acknowledged` that the peer has, and has not handled."""
         self.retained_bytes = 0
+        self.answers = 0
+        """How many bytes of `gathered` are answers."""
+        self.retained_answers = 0
         self.acknowledged = 0
+        self.exceptions: set[int] = set()
+        """Which frames before that are not."""
         self.near = 0
         """`acknowledged`, counted on beyond 2**32."""
         self.offset = 0
@@ -121,7 +131,8 @@ class Outgoing:
         """End the chunk that is being gathered."""
         if self.gathered:
             size = len(self.gathered)
-            self.closed.append(Chunk(self.gathered, self.sequence - 1 & U32))
+            self.closed.append(Chunk(self.gathered, self.sequence - 1 & U32, answers=self.answers))
+            self.answers = 0
             self.closed_bytes += size
             self.offset += size
             self.left -= size
@@ -146,19 +157,22 @@ class Outgoing:
             self.left -= size
             self.limit = min(self.left, CHUNK_BYTES)
             if self.retains:
-                self._retain(Chunk(data, self.taken))
+                self._retain(Chunk(data, self.taken, answers=self.answers))
+            self.answers = 0
         return data
 
     def _retain(self, chunk: Chunk) -> None:
         self.retained_bytes += len(chunk.data)
+        self.retained_answers += chunk.answers
         if len(chunk.data) < _SMALL and not chunk.number:
             # Joined, in copies: a chunk for each small message would weigh more than the message.
             last = self.retained[-1] if self.retained else None
             if last is not None and last.is_copy and len(last.data) < _JOINED:
                 last.data += chunk.data
+                last.answers += chunk.answers
                 last.last = chunk.last
                 return
-            chunk = Chunk(bytearray(chunk.data), chunk.last, is_copy=True)
+            chunk = Chunk(bytearray(chunk.data), chunk.last, is_copy=True, answers=chunk.answers)
         self.retained.append(chunk)
 
     # What the peer says.
@@ -175,7 +189,7 @@ class Outgoing:
         held = set(exceptions)
         if any(is_after(sequence, up_to) for sequence in held):
             raise ProtocolError("an exception from an acknowledgement is later than what it acknowledges")
-        self.acknowledged = up_to
+        self.acknowledged, self.exceptions = up_to, held
         self.near = extended(up_to, self.near)
         for sequence in [sequence for sequence in self.stragglers if sequence not in held]:
             self.retained_bytes -= len(self.stragglers.pop(sequence))
@@ -183,6 +197,7 @@ class Outgoing:
         while self.retained and not is_after(self.retained[0].last, up_to):
             chunk = self.retained.popleft()
             self.retained_bytes -= len(chunk.data)
+            self.retained_answers -= chunk.answers
             gone.append(chunk.number)
             if held:
                 for sequence, frame in split_frames(chunk.data):
@@ -223,21 +238,24 @@ class Outgoing:
                     here += frame
                     last_here = sequence
             if here:
-                kept.append(Chunk(here, last_here, chunk.number))
+                kept.append(Chunk(here, last_here, chunk.number, answers=0 if there else chunk.answers))
             if there:
-                chunks.append(Chunk(there, last, 0 if here else chunk.number))
+                chunks.append(Chunk(there, last, 0 if here else chunk.number, answers=chunk.answers))
                 self.retained_bytes -= len(there)
+                self.retained_answers -= chunk.answers
         self.retained = kept
         self.closed.extendleft(reversed(chunks))
         self.closed_bytes += sum(len(chunk.data) for chunk in chunks)
 
     def frames(self) -> Iterator[tuple[int, memoryview]]:
-        """All frames that are held here, in order."""
+        """All frames that are held here and not acknowledged, in order."""
         for frame in self.stragglers.values():
             yield from split_frames(frame)
-        for chunk in (*self.retained, *self.closed):
-            yield from split_frames(chunk.data)
-        yield from split_frames(self.gathered)
+        for data in (*[chunk.data for chunk in (*self.retained, *self.closed)], self.gathered):
+            for sequence, part in split_frames(data):
+                # A chunk stays until the last of it is acknowledged.
+                if is_after(sequence, self.acknowledged) or sequence in self.exceptions:
+                    yield sequence, part
 
     def clear(self) -> None:
         """Let go of everything."""
@@ -245,4 +263,4 @@ class Outgoing:
         self.closed.clear()
         self.retained.clear()
         self.stragglers.clear()
-        self.closed_bytes = self.retained_bytes = 0
+        self.closed_bytes = self.retained_bytes = self.retained_answers = self.answers = 0

@@ -103,6 +103,7 @@ class Requests(Outbound):
                 self._message_out(REPLY, type_, id_, payload, URGENT)
             else:
                 self._message_out(REPLY, type_, id_, payload)
+                self.normal.answers += len(payload)
             self._answered(id_)
 
     def fail(self, id_: int, type_: int, payload: bytes) -> None:
@@ -111,7 +112,9 @@ class Requests(Outbound):
         An `id_` of 0 refuses a one-way message. Without effect, and raises, as `reply`.
         """
         if id_ in self._open or (not id_ and self.state not in FINAL):
-            self._message_out(ERROR, type_, id_, payload, self._answer_lane(id_))
+            lane = self._answer_lane(id_)
+            self._message_out(ERROR, type_, id_, payload, lane)
+            self.normal.answers += len(payload) * (lane == NORMAL)
             self._answered(id_)
 
     def _answer_lane(self, id_: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tomada.errors import ProtocolError
-from tomada.protocol.frames import END, HEADER_BYTES, ITEM, Kind
+from tomada.protocol.frames import END, HEADER_BYTES, ITEM, NORMAL, Kind
 from tomada.protocol.requests import Requests
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Streaming(Requests):
         else:
             return
         self._message_out(ITEM, type_, id_, payload, lane)
+        self.normal.answers += len(payload) * (lane == NORMAL)
         self._parts += 1
         flow = self._outflows.get(id_)
         if flow is None:
