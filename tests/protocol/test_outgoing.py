@@ -52,7 +52,7 @@ def test_of_what_is_acknowledged_in_the_middle_of_a_chunk_nothing_is_of_unknown_
 
 
 def test_messages_that_wait_to_be_handled_leave_room_for_answers() -> None:
-    """Else two ends that both hold as much as may be would begin to handle nothing, and wait for each other for ever."""
+    """Else two ends that both hold as much as may be would handle nothing, and wait for each other for ever."""
     left, _ = pair(PeerLimits(buffer_bytes=8_192))
     for _ in range(20):
         if not left.full:
