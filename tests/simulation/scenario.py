@@ -51,6 +51,8 @@ class Scenario:
         chance = Random(f"{seed} scenario")
         is_large = seed % LARGE_EVERY == LARGE_EVERY - 1
         buffer_bytes = chance.choice((4_096, 32_768, 1_048_576))
+        longest = chance.choice((5_000, 200_000))
+        bandwidth = chance.choice((50_000.0, 1e6, 1e9))
         return cls(
             clients=64 if is_large else chance.randint(1, 6),
             sessions=chance.random() < 0.8,
@@ -59,7 +61,7 @@ class Scenario:
             pushes=chance.choice((0, 5, 15)),
             pause=chance.choice((0.01, 0.3, 1.0)),
             big=chance.choice((0.0, 0.05, 0.2)),
-            longest=chance.choice((5_000, 200_000)),
+            longest=longest,
             slow=chance.choice((0.0, 0.0, 0.5)),
             limits=face.limits(
                 frame_bytes=chance.choice((1_024, 4_096, 65_536)),
@@ -73,9 +75,10 @@ class Scenario:
             ),
             faults=chance.choice((0.0, 1.0, 3.0, 6.0)),
             faults_until=chance.choice((10.0, 30.0)),
-            patience=90.0,
+            # What waits on a slow link takes its time.
+            patience=90.0 + 4 * (buffer_bytes + 10 * longest) / bandwidth,
             latency=chance.choice((0.0002, 0.01, 0.1)),
-            bandwidth=chance.choice((50_000.0, 1e6, 1e9)),
+            bandwidth=bandwidth,
             pace=chance.choice((0.0, 0.0001, 0.005)),
         )
 
