@@ -315,6 +315,7 @@ class Link(Survival):
         if transport is None:
             return
         is_last = engine.state in FINAL
+        was_stuffed = engine.stuffed
         while not self.clogged or is_last:
             out = engine.take()
             if not out:
@@ -328,6 +329,8 @@ class Link(Survival):
             self.watch_progress()
         if self._senders and not engine.full:
             self._release_senders()
+        if was_stuffed and not engine.stuffed:
+            self._start_soon()
 
     def settle(self) -> None:
         """Take the consequences of a state that is not open."""

@@ -124,6 +124,8 @@ class Outgoing:
             self.closed.append(Chunk(self.gathered, self.sequence - 1 & U32))
             self.closed_bytes += size
             self.offset += size
+            self.left -= size
+            self.limit = min(self.left, CHUNK_BYTES)
             self.gathered = bytearray()
 
     def take(self) -> bytearray:
