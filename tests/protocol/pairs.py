@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tomada.protocol import Engine, Event, GoodbyeCode, Hello, Kind, PeerLimits, Role, State, TypeEntry, Welcome
-from tomada.protocol.frames import CONTROL, HEADER, MESSAGE_KINDS, NORMAL
+from tomada.protocol.frames import CONTROL, HEADER, MESSAGE_KINDS, NORMAL, U32
 
 LIMITS: Final = PeerLimits(frame_bytes=2_048, message_bytes=4_096, requests=2)
 """What the engines of the tests take: little, so that a case is small."""
@@ -35,6 +35,15 @@ def exchange(left: Engine, right: Engine, now: float = 0.0) -> tuple[list[Event]
         told[1].extend(right.receive(bytes(left.take()), now))
         told[0].extend(left.receive(bytes(right.take()), now))
     return told
+
+
+def begin_at(left: Engine, right: Engine, sequence: int) -> None:
+    """As if `left` had sent all frames of the normal lane before that one, and `right` had handled them."""
+    lane, incoming = left.normal, right.normal_in
+    lane.sequence = incoming.expected = sequence & U32
+    lane.taken = lane.acknowledged = sequence - 1 & U32
+    lane.near = incoming.near = sequence - 1
+    incoming.reported = (sequence - 1 & U32, [])
 
 
 def prepared(role: Role, state: str) -> Engine:

@@ -83,7 +83,7 @@ def test_a_session(vector: dict[str, Any]) -> None:
 def test_the_limits_of_the_violations() -> None:
     end = prepared(Role.ACCEPTING, "open")
 
-    enforced = PeerLimits(end._frame_bytes, end._normal._limit, end._requests)
+    enforced = PeerLimits(end._frame_bytes, end.normal_in._limit, end._requests)
     assert enforced == PeerLimits(**ALL["limits_of_violations"])
 
 

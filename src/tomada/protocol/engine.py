@@ -33,8 +33,8 @@ from tomada.protocol.handshake import (
     Session,
     Welcome,
 )
-from tomada.protocol.inbound import GREETING, Inbound
-from tomada.protocol.state import FINAL, Role, State, Step
+from tomada.protocol.inbound import DEAF, GREETING, Inbound
+from tomada.protocol.state import Role, State, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,11 @@ if TYPE_CHECKING:
 
 _ELSEWHERE: Final = frozenset({GoodbyeCode.GOING_AWAY, GoodbyeCode.REFUSED, GoodbyeCode.DEADLINE, GoodbyeCode.FAILED})
 """In place of the welcome to a session: another attempt may meet another server, or one with room."""
+
+_LAST_WORDS: Final = frozenset(
+    {GoodbyeCode.VERSION, GoodbyeCode.VIOLATION, GoodbyeCode.SESSION_LOST, GoodbyeCode.FAILED}
+)
+"""Who says so does not come back."""
 
 
 class Engine(Inbound):
@@ -94,8 +99,8 @@ class Engine(Inbound):
         """End the connection if something is later than allowed; tell whether it was.
 
         That is the handshake, counted from the beginning of the connection, and the rest of a frame that has begun, or
-        the next frame of a message in fragments, counted from the frame before. Where a session was to go on, it
-        is lost only for now.
+        the next frame of a message in fragments, counted from the frame before. Where there is a session that can go
+        on, the connection is lost, and nothing else.
         """
         due = self.due(handshake_seconds, frame_seconds)
         if now < due:
@@ -104,7 +109,7 @@ class Engine(Inbound):
         if self.state in GREETING:
             late, allowed = "no handshake", handshake_seconds
         reason = f"{late} within {allowed:g} s"
-        if self.state is State.RESUMING:
+        if self.can_resume:
             self.lose(reason)
         else:
             self._fail(GoodbyeCode.DEADLINE, reason)
@@ -114,7 +119,7 @@ class Engine(Inbound):
         """When `expired` has something to end, as it looks now; `inf` where nothing is waited for."""
         if self.state in GREETING:
             return self.made_at + handshake_seconds
-        return inf if self.begun is None or self.state in FINAL else self.begun + frame_seconds
+        return inf if self.begun is None or self.state in DEAF else self.begun + frame_seconds
 
     # Bytes in.
 
@@ -124,7 +129,7 @@ class Engine(Inbound):
         One pass over all complete frames; what is left of a frame waits for the next call.
         """
         events: list[Event] = []
-        if self.state in FINAL or not data:
+        if self.state in DEAF or not data:
             return events
         self.heard = True
         self._now = now
@@ -138,7 +143,7 @@ class Engine(Inbound):
         except ProtocolError as error:
             self._fail(GoodbyeCode.VIOLATION, str(error))
             return events
-        if self.state in FINAL:
+        if self.state in DEAF:
             return events
         if position < len(data):
             if position or self.begun is None:
@@ -152,7 +157,7 @@ class Engine(Inbound):
 
     def receive_end(self) -> None:
         """The peer will send no more bytes."""
-        if self.state in FINAL:
+        if self.state in DEAF:
             return
         self.cut = bool(self._rest) or self._in_fragments
         if self._rest:
@@ -196,7 +201,10 @@ class Engine(Inbound):
         if self.state is State.RESUMING and goodbye.code in _ELSEWHERE:
             self.lose(handshake.goodbye_text(goodbye))
             return
-        self.reason = self.reason or handshake.goodbye_text(goodbye)
+        if self.state is State.RESUMING or not self.reason:
+            self.reason = handshake.goodbye_text(goodbye)
+        if goodbye.code in _LAST_WORDS:
+            self.end_session()
         self.parted = True
         self.farewell = goodbye.code
         self._move(Step.RECEIVE_GOODBYE)
@@ -245,6 +253,8 @@ class Engine(Inbound):
         self._peer_types.add(len(peer.catalogue), 0)
         self._begin(peer, session)
         self._move(step)
+        if self._declared:  # before anybody could hear it
+            self._queue(Kind.DECLARE, 0, handshake.encode(tuple(self._declared)))
         emit(Opened(peer))
 
     def refuse_session(self, reason: str) -> None:
@@ -254,6 +264,8 @@ class Engine(Inbound):
 
     def _restart(self, now: float) -> None:
         self.made_at = now
+        self.parted = self.cut = False
+
+    def _forget_rest(self) -> None:
         self._rest = bytearray()
         self.begun = None
-        self.parted = False

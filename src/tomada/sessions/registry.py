@@ -8,7 +8,6 @@ from secrets import token_bytes
 from typing import TYPE_CHECKING, Final
 
 from tomada.protocol import Session, State
-from tomada.protocol.state import FINAL
 from tomada.telemetry import LimitStruck, Outcome, SessionRefused, emit
 
 if TYPE_CHECKING:
@@ -92,10 +91,12 @@ class Registry:
         """Give the caller's connection to the session that it names, or refuse it."""
         resume = hello.session
         assert resume is not None, "else it had not come here"  # noqa: S101 - the house's own order
+        if caller.engine.state is not State.GREETED:
+            return  # it went on without waiting for the answer, which ended it
         link = self._links.get(resume.id)
         session = None if link is None else link.engine.session
         is_right = compare_digest(_NO_TOKEN if session is None else session.token, resume.token)
-        if link is None or not is_right or link.engine.state in FINAL:
+        if link is None or not is_right or not link.engine.goes_on:
             self._refuse_late(caller, "unknown session or wrong token")
             return
         engine = link.engine
