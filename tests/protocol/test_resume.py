@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.protocol.lasting import End, all_of, call, carry, close, ends, lose, resume, talk
-from tests.protocol.pairs import cut_at, frame, single_bytes
+from tests.protocol.lasting import End, accepting, all_of, call, carry, close, ends, lose, resume, talk
+from tests.protocol.pairs import cut_at, engine, frame, single_bytes
 from tomada.protocol import (
     Engine,
     GoodbyeCode,
@@ -40,9 +40,9 @@ def begin() -> tuple[End, End]:
         engine = end.engine
         engine.send(1, other + b"1")
         engine.send(1, other + b"2" + bytes(LONG))
-        engine.send(1, other + b"u", True)  # noqa: FBT003 - positional, as in the hot path
+        engine.send(1, other + b"u", True)
         engine.ask(1, other + b"3", other + b"asked")
-        engine.ask(1, other + b"v", other + b"urgently", None, None, True)  # noqa: FBT003 - as above
+        engine.ask(1, other + b"v", other + b"urgently", None, None, True)
         engine.cancel(engine.ask(1, other + b"4", other + b"given up"))
         upload = engine.ask(1, other + b"5", other + b"upload", None, "a key of its own")
         for number in range(ITEMS):
@@ -270,10 +270,6 @@ def test_types_that_were_lost_on_the_way_are_declared_again() -> None:
 
 
 def test_types_declared_before_the_handshake_is_complete_are_told_after_it() -> None:
-    client, server = ends()[0], None
-    from tests.protocol.lasting import accepting  # noqa: PLC0415
-    from tests.protocol.pairs import engine  # noqa: PLC0415
-
     client, server = engine(Role.CONNECTING), accepting()
     client.declare((TypeEntry("A", TypeKind.MESSAGE),))
     told = carry(client, server)[1]
@@ -300,7 +296,7 @@ class TestGoodbye:
         lose(client, server)
         client.leave(GoodbyeCode.CLOSED, "")
         assert not client.begins
-        assert client.state is State.LOST
+        assert client.state.value == "lost"
         resume(client, server)
         told = carry(client, server)[1]
 
@@ -312,7 +308,7 @@ class TestGoodbye:
         client.ask(1, b"", "tag")
         client.leave(GoodbyeCode.CLOSED, "")
         carry(client, server)
-        assert server.state is State.LEFT
+        assert server.state.value == "left"
         lose(client, server)
         resume(client, server)
         carry(client, server)
@@ -409,8 +405,6 @@ class TestWhereItCannotGoOn:
         assert "knows 1 types" in server.disagreement(type(here)(1, here.normal, here.urgent))
 
     def test_a_peer_that_knows_fewer_types_than_the_greeting_told(self) -> None:
-        from tests.protocol.pairs import engine  # noqa: PLC0415
-
         entry = TypeEntry("A", TypeKind.MESSAGE)
         client, server = engine(Role.CONNECTING, catalogue=(entry,)), engine(Role.ACCEPTING)
         carry(client, server)
@@ -432,8 +426,6 @@ class TestWhereItCannotGoOn:
         client, _ = ends()
         lose(client)
         client.hello(0.0)
-        from tests.protocol.lasting import accepting  # noqa: PLC0415
-
         server = accepting()
         server.receive(all_of(client), 0.0)
         assert server.state is State.GREETED

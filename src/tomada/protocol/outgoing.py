@@ -110,7 +110,7 @@ class Outgoing:
     def oldest(self) -> int:
         """The sequence of the oldest frame that can be sent again, or of the next one where there is none."""
         if self.stragglers:
-            return min(self.stragglers, key=lambda sequence: sequence - self.acknowledged & U32)
+            return min(self.stragglers, key=lambda sequence: sequence - self.acknowledged - 1 & U32)
         for chunk in (*self.retained, *self.closed):
             return next(split_frames(chunk.data))[0]
         return next((sequence for sequence, _ in split_frames(self.gathered)), self.sequence)
@@ -150,7 +150,8 @@ class Outgoing:
             self.closed_bytes -= len(chunk.data)
             if self.retains:
                 self._retain(chunk)
-            self.taken = chunk.last
+            if is_after(chunk.last, self.taken):  # what is sent again may be older
+                self.taken = chunk.last
             return chunk.data
         data = self.gathered
         if data:
