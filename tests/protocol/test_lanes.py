@@ -37,6 +37,16 @@ def fill(end: Engine, size: int = 1_000) -> int:
     return count
 
 
+def is_full(end: End) -> bool:
+    """Whether it has to wait now."""
+    return end.engine.full
+
+
+def is_stuffed(end: End) -> bool:
+    """Whether it may answer nothing now."""
+    return end.engine.stuffed
+
+
 class TestOrder:
     def test_what_is_urgent_overtakes_all_that_waits(self) -> None:
         client, _ = ends(LARGE)
@@ -198,7 +208,7 @@ class TestSequences:
 
 class TestCredit:
     @pytest.mark.parametrize("urgent", [False, True])
-    def test_it_is_for_what_the_peer_has_not_handled(self, urgent: bool) -> None:
+    def test_it_is_for_what_the_peer_has_not_handled(self, *, urgent: bool) -> None:
         client, server = (End(engine, answers=False) for engine in ends())
         sender = client.engine.urgent if urgent else client.engine.normal
         count = 0
@@ -217,7 +227,8 @@ class TestCredit:
         server.handle_all()
         server.engine.report(at_once=True)
         talk(client, server)
-        assert not (client.engine.urgent_full or client.engine.full)
+        assert not client.engine.urgent_full
+        assert not client.engine.full
         assert sender.credit == sender.offset + window
         assert sender.kept == 0
 
@@ -254,22 +265,22 @@ class TestCredit:
         for event in list(server.waiting):
             assert not isinstance(event, Received)
             server.engine.reply(event.id, 1, bytes(4_000))
-        assert server.engine.full
+        assert is_full(server)
         assert server.engine.credit_left == 0
         talk(client, server, reports=False)
         assert len(client.answered["tag"]) == 4
-        assert server.engine.full
+        assert is_full(server)
         client.engine.report()
         talk(client, server)
-        assert not server.engine.full
+        assert not is_full(server)
         assert server.engine.credit_left > 0
 
     def test_one_message_may_go_beyond(self) -> None:
         client, server = (End(engine, answers=False) for engine in ends())
         client.engine.send(1, bytes(4_000))
-        assert not client.engine.full
+        assert not is_full(client)
         client.engine.send(1, bytes(4_096))
-        assert client.engine.full
+        assert is_full(client)
         talk(client, server)
 
         assert server.engine.state is State.OPEN
@@ -278,7 +289,7 @@ class TestCredit:
         assert server.engine.reason == "a message was begun at 8224 bytes, the credit is 4096"
 
     @pytest.mark.parametrize("reports", [False, True])
-    def test_two_ends_that_only_send_do_not_block_each_other(self, reports: bool) -> None:
+    def test_two_ends_that_only_send_do_not_block_each_other(self, *, reports: bool) -> None:
         client, server = (End(engine, answers=False) for engine in ends())
         for end in (client, server):
             end.engine.send(1, bytes(4_000))
@@ -300,10 +311,10 @@ class TestCredit:
                 server.engine.reply(2 * len(server.waiting) + 1, 1, bytes(1_000))
                 kept.append(server.engine.kept)
 
-            assert server.engine.stuffed
+            assert is_stuffed(server)
             assert len(kept) == (2 if urgent else 5)
             client.receive(all_of(server.engine))
-            assert not server.engine.stuffed
+            assert not is_stuffed(server)
             client.engine.report(at_once=True)
             talk(client, server)
             assert server.engine.kept == 0
@@ -311,7 +322,7 @@ class TestCredit:
     def test_what_is_read_and_not_acknowledged_is_bounded_too(self) -> None:
         client, server = (End(engine, answers=False) for engine in ends())
         count = 0
-        while not server.engine.stuffed:
+        while not is_stuffed(server):
             client.engine.ask(1, bytes(500), "tag")
             talk(client, server, reports=False)
             server.handle_all()
@@ -322,7 +333,7 @@ class TestCredit:
         assert count == -(-2 * SMALL.buffer_bytes // 516)
         client.engine.report(at_once=True)
         talk(client, server)
-        assert not server.engine.stuffed
+        assert not is_stuffed(server)
 
     def test_a_lane_that_was_taken_in_small_pieces_has_used_its_credit_as_well(self) -> None:
         client, server = (End(engine, answers=False) for engine in ends(LARGE))

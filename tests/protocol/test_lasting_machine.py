@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.protocol.lasting import SMALL, End, accepting, all_of, close, ends, lose, talk
 from tests.protocol.pairs import begin_at
-from tomada.protocol import Asked, Resuming, Role, State
+from tomada.protocol import Engine, Resuming, Role, State
 
 roles = st.sampled_from(Role)
 sizes = st.integers(4, 60) | st.integers(1_000, 4_000)
@@ -40,14 +40,14 @@ class Lasting(RuleBasedStateMachine):
         return not (engine.urgent_full if urgent else engine.full)
 
     @rule(role=roles, size=sizes, urgent=st.booleans())
-    def send(self, role: Role, size: int, urgent: bool) -> None:
+    def send(self, role: Role, size: int, *, urgent: bool) -> None:
         if self.may_begin(role, urgent=urgent):
             payload = self.payload(size)
             self.ends[role].engine.send(1, payload, urgent)
             self.sent[role][urgent].append(payload)
 
     @rule(role=roles, size=sizes, urgent=st.booleans())
-    def ask(self, role: Role, size: int, urgent: bool) -> None:
+    def ask(self, role: Role, size: int, *, urgent: bool) -> None:
         engine = self.ends[role].engine
         if self.may_begin(role, urgent=urgent) and engine.room > 0:
             payload = self.payload(size)
@@ -57,7 +57,7 @@ class Lasting(RuleBasedStateMachine):
             self.sent[role][urgent].append(payload)
 
     @rule(role=roles, size=sizes, place=st.integers(0, 9), ends=st.booleans())
-    def say_a_part(self, role: Role, size: int, place: int, ends: bool) -> None:
+    def say_a_part(self, role: Role, size: int, place: int, *, ends: bool) -> None:
         """Of a request of this end."""
         engine = self.ends[role].engine
         open_ = [id_ for id_ in self.open[role] if engine._asked.get(id_) is not None]
@@ -87,7 +87,7 @@ class Lasting(RuleBasedStateMachine):
             end.handle(place % len(end.waiting))
 
     @rule(role=roles, at_once=st.booleans())
-    def report(self, role: Role, at_once: bool) -> None:
+    def report(self, role: Role, *, at_once: bool) -> None:
         self.ends[role].engine.report(at_once=at_once)
 
     @rule(role=roles, size=st.integers(1, 1_200) | st.just(10**6))
@@ -107,7 +107,7 @@ class Lasting(RuleBasedStateMachine):
             self.way[role].clear()
 
     @rule(hello_arrives=st.booleans(), welcome=st.integers(0, 300) | st.just(10**6))
-    def resume(self, hello_arrives: bool, welcome: int) -> None:
+    def resume(self, *, hello_arrives: bool, welcome: int) -> None:
         client, server = (end.engine for end in self.ends.values())
         if client.state is not State.LOST:
             return
@@ -121,9 +121,15 @@ class Lasting(RuleBasedStateMachine):
             assert event.hello.session.epoch <= server.epoch
             assert server.disagreement(event.hello.session.positions) == ""
             server.resume(event.hello.session, 0.0)
+            for way in self.way.values():
+                way.clear()  # it was the older connection's
             self.deliver(Role.ACCEPTING, welcome)
-        if client.state is State.RESUMING and (not hello_arrives or welcome < 10**6):
+        if self.is_resuming:
             self.lose("client")
+
+    @property
+    def is_resuming(self) -> bool:
+        return self.ends[Role.CONNECTING].engine.state is State.RESUMING
 
     @invariant()
     def each_message_comes_once_and_in_order(self) -> None:
@@ -169,9 +175,9 @@ class Lasting(RuleBasedStateMachine):
         if not hasattr(self, "ends"):
             return
         client, server = self.ends.values()
-        if client.engine.state is State.RESUMING:
+        if self.is_resuming:
             self.lose("client")
-        self.resume(True, 10**6)
+        self.resume(hello_arrives=True, welcome=10**6)
         for role in Role:
             self.deliver(role, 10**6)
         for _ in range(20):
@@ -180,26 +186,30 @@ class Lasting(RuleBasedStateMachine):
                 while end.waiting and not end.engine.stuffed:
                     end.handle(0)
                 end.engine.report(at_once=True)
-        assert not client.waiting
-        assert not server.waiting
         self.nothing_is_wrong()
         for role in Role:
-            sender, receiver = self.ends[role], self.ends[OTHER[role]]
-            assert receiver.received == self.sent[role]
-            assert {tag for tag in sender.answered if tag is not None} == self.asked[role]
-            assert all(len(answers) == 1 for tag, answers in sender.answered.items() if tag is not None)
-            keys = list(receiver.keys.values())
-            assert len(set(keys)) == len(keys)
-            for lane, incoming in (
-                (sender.engine.normal, receiver.engine.normal_in),
-                (sender.engine.urgent, receiver.engine.urgent_in),
-            ):
-                assert lane.credit == incoming.granted
-                assert lane.offset + len(lane.gathered) == incoming.received
+            self.all_has_arrived_from(role)
+            self.both_count_alike(self.ends[role].engine, self.ends[OTHER[role]].engine)
         close(client, server)
         for end in self.ends.values():
             assert end.engine.kept == end.engine.held == 0
-            assert not any(isinstance(event, Asked) for event in end.waiting)
+
+    def all_has_arrived_from(self, role: Role) -> None:
+        sender, receiver = self.ends[role], self.ends[OTHER[role]]
+        assert not receiver.waiting
+        assert receiver.received == self.sent[role]
+        assert {tag for tag in sender.answered if tag is not None} == self.asked[role]
+        assert all(len(answers) == 1 for tag, answers in sender.answered.items() if tag is not None)
+        keys = list(receiver.keys.values())
+        assert len(set(keys)) == len(keys)
+
+    def both_count_alike(self, sender: Engine, receiver: Engine) -> None:
+        for lane, incoming in ((sender.normal, receiver.normal_in), (sender.urgent, receiver.urgent_in)):
+            assert lane.credit == incoming.granted
+            assert lane.offset + len(lane.gathered) == incoming.received
+        for id_, flow in sender._outflows.items():
+            inflow = receiver._inflows.get(id_)
+            assert inflow is None or (flow.credit, flow.offset) == (inflow.credit, inflow.offset)
 
 
 Lasting.TestCase.settings = settings(deadline=None, max_examples=400, stateful_step_count=50)

@@ -28,7 +28,7 @@ def opened(*, urgent: bool = False) -> tuple[End, End, int]:
 
 
 @pytest.mark.parametrize("urgent", [False, True])
-def test_items_and_their_end(urgent: bool) -> None:
+def test_items_and_their_end(*, urgent: bool) -> None:
     client, server, id_ = opened(urgent=urgent)
     for number in range(3):
         server.engine.item(id_, number, bytes([number]))
@@ -48,7 +48,7 @@ def test_items_and_their_end(urgent: bool) -> None:
 
 
 @pytest.mark.parametrize("urgent", [False, True])
-def test_parts_and_their_end(urgent: bool) -> None:
+def test_parts_and_their_end(*, urgent: bool) -> None:
     client, server, id_ = opened(urgent=urgent)
     client.engine.item(id_, 1, b"part")
     client.engine.item(id_, 1, bytes(1_500))
@@ -170,9 +170,8 @@ class TestCredit:
         waiting: list[int] = []
 
         def arrive(data: bytes) -> None:
-            for event in client.engine.receive(data, 0.0):
-                if isinstance(event, Item):
-                    waiting.append(len(event.payload))
+            told = client.engine.receive(data, 0.0)
+            waiting.extend(len(event.payload) for event in told if isinstance(event, Item))
 
         for size, consumed, is_cut in steps:
             if server.engine.has_stream_room(id_):
