@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tests.protocol.bad_sessions import bad_sessions
 from tests.protocol.pairs import frame
 from tomada.protocol import GoodbyeCode, Kind, Role
 from tomada.protocol.frames import METADATA, MORE, NORMAL
@@ -277,4 +278,5 @@ BAD_INPUTS: Final = [
     *_requests(),
     *_fragments(),
     *_partings(),
+    *bad_sessions(Bad),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.protocol.pairs import CLOSED
+from tests.protocol.pairs import CLOSED, Room
 from tomada.protocol import (
     Answered,
     Asked,
@@ -12,14 +12,12 @@ from tomada.protocol import (
     Ended,
     Engine,
     Event,
-    GoodbyeCode,
     Hello,
     Item,
     PeerLimits,
     Received,
     Resuming,
     Role,
-    Session,
     State,
     Welcome,
 )
@@ -29,18 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SMALL: Final = PeerLimits(frame_bytes=1_024, message_bytes=4_096, requests=8, buffer_bytes=4_096, stream_bytes=1_024)
-TOKEN: Final = bytes(range(32))
-_WELCOME: Final = Session(b"the session here", TOKEN, 0, 60.0)
-
-
-class Room:
-    """What admits all, and begins a session with each."""
-
-    def admit(self) -> tuple[GoodbyeCode, str] | None:
-        return None
-
-    def session(self) -> Session | None:
-        return _WELCOME
 
 
 def ends(limits: PeerLimits = SMALL, *, features: tuple[str, ...] = (SESSION,)) -> tuple[Engine, Engine]:
