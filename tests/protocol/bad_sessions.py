@@ -59,6 +59,12 @@ _CREDITS: Final[list[tuple[str, str, bytes, str]]] = [
     ("credit without offsets", "open", frame(Kind.CREDIT), "a credit has 0 bytes, it must have 16"),
     ("credit for one lane", "open", _credit(5_000), "a credit has 8 bytes, it must have 16"),
     ("credit for a stream of two lanes", "open", _credit(1, 2, id_=1), "a credit has 16 bytes, it must have 8"),
+    (
+        "credit for a stream that shrinks",
+        "streaming",
+        _credit(2_000, id_=1) + _credit(1_999, id_=1),
+        "the credit of request 1 shrinks from 2000 to 1999",
+    ),
     ("credit in the normal lane", "open", frame(Kind.CREDIT, bytes(16), flags=NORMAL), "lane and flags 0x02"),
     ("credit too long, its header alone", "open", frame(Kind.CREDIT, length=4_097), "at most 4096"),
 ]

@@ -68,7 +68,8 @@ def prepared(role: Role, state: str) -> Engine:
     Args:
         role: Of the engine.
         state: The value of a `State`; or ``asked``, which is open with one request of this end under way; or
-            ``session``, which is open with a session, and one message of this end has gone.
+            ``session``, which is open with a session, and one message of this end has gone; or ``streaming``, which is
+            open, and an item has gone in answer to the peer's first request.
     """
     if state in ("session", "resuming"):
         return _with_session(role, state)
@@ -78,7 +79,10 @@ def prepared(role: Role, state: str) -> Engine:
         ends = pair(STRICT)
         end = ends[0] if role is Role.CONNECTING else ends[1]
         peer = ends[1] if role is Role.CONNECTING else ends[0]
-        if state == "asked":
+        if state == "streaming":
+            end.receive(frame(Kind.ASK, id_=1), 0.0)
+            end.item(1, 1, b"\x90")
+        elif state == "asked":
             end.ask(1, b"\x90", "tag")
         elif state == "leaving":
             end.leave(CLOSED, "")
@@ -86,7 +90,7 @@ def prepared(role: Role, state: str) -> Engine:
             peer.leave(CLOSED, "")
             end.receive(bytes(peer.take()), 0.0)
     end.take()
-    assert end.state.value == {"asked": "open"}.get(state, state)
+    assert end.state.value == {"asked": "open", "streaming": "open"}.get(state, state)
     return end
 
 

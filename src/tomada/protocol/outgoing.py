@@ -50,6 +50,7 @@ class Outgoing:
         "closed",
         "closed_bytes",
         "credit",
+        "exceptions",
         "gathered",
         "lane",
         "left",
@@ -83,6 +84,8 @@ class Outgoing:
         """Frames before `acknowledged` that the peer has, and has not handled."""
         self.retained_bytes = 0
         self.acknowledged = 0
+        self.exceptions: set[int] = set()
+        """Which frames before that are not."""
         self.near = 0
         """`acknowledged`, counted on beyond 2**32."""
         self.offset = 0
@@ -192,7 +195,7 @@ class Outgoing:
         held = set(exceptions)
         if any(is_after(sequence, up_to) for sequence in held):
             raise ProtocolError("an exception from an acknowledgement is later than what it acknowledges")
-        self.acknowledged = up_to
+        self.acknowledged, self.exceptions = up_to, held
         self.near = extended(up_to, self.near)
         for sequence in [sequence for sequence in self.stragglers if sequence not in held]:
             self.retained_bytes -= len(self.stragglers.pop(sequence))
@@ -249,12 +252,14 @@ class Outgoing:
         self.retained_bytes = sum(map(len, self.stragglers.values())) + sum(len(chunk.data) for chunk in kept)
 
     def frames(self) -> Iterator[tuple[int, memoryview]]:
-        """All frames that are held here, in order."""
+        """All frames that are held here and not acknowledged, in order."""
         for frame in self.stragglers.values():
             yield from split_frames(frame)
-        for chunk in (*self.retained, *self.closed):
-            yield from split_frames(chunk.data)
-        yield from split_frames(self.gathered)
+        for data in (*[chunk.data for chunk in (*self.retained, *self.closed)], self.gathered):
+            for sequence, part in split_frames(data):
+                # A chunk stays until the last of it is acknowledged.
+                if is_after(sequence, self.acknowledged) or sequence in self.exceptions:
+                    yield sequence, part
 
     def clear(self) -> None:
         """Let go of everything."""
