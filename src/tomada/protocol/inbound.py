@@ -42,6 +42,8 @@ _UNASKED: Final = "an answer came to request {}, which nobody asked"
 GREETING: Final = frozenset({State.STARTING, State.GREETED, State.RESUMING})
 """Nothing but the handshake goes on."""
 _BEGUN: Final = "the server was started anew when some of it had been answered"
+DEAF: Final = FINAL | {State.LOST}
+"""There is no connection: what still comes is not read."""
 _unpack: Final = HEADER.unpack_from
 
 
@@ -111,6 +113,7 @@ class Inbound(Continuity):
         opened = self._open
         normal = self.normal_in
         allowed = normal.granted - normal.received
+        urgent_asked, inflows, outflows = self._urgent_asked, self._inflows, self._outflows
         while size - position >= HEADER_BYTES:
             length, kind, flags, type_, id_, sequence = _unpack(data, position)
             start = position + HEADER_BYTES
@@ -130,6 +133,8 @@ class Inbound(Continuity):
                 normal.expected = sequence + 1 & U32
                 if kind == REPLY:
                     tag = asked.pop(id_, _UNKNOWN)
+                    if urgent_asked or inflows or outflows:
+                        self._forget(id_)
                     if tag is _UNKNOWN:
                         self._unasked(id_)
                     else:
@@ -146,7 +151,7 @@ class Inbound(Continuity):
             else:
                 self._frame(data, position, stop, emit)
                 allowed = normal.granted - normal.received + self._aside
-                if self.state in FINAL:
+                if self.state in DEAF:
                     return stop
             position = stop
         normal.received += position - self._aside
@@ -269,8 +274,7 @@ class Inbound(Continuity):
             if tag is _UNKNOWN:
                 self._unasked(id_)
                 return
-            self._urgent_asked.discard(id_)
-            self._end_flows(id_)
+            self._forget(id_)
             emit(Answered(tag, kind, type_, payload))
         else:
             self._beside(kind, type_, id_, payload, emit)
@@ -278,6 +282,8 @@ class Inbound(Continuity):
     def _beside(self, kind: int, type_: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:
         """What belongs to a request and is neither its beginning nor its end."""
         self._spent += 1
+        if not id_:
+            raise ProtocolError(f"a frame of kind {kind_name(kind)} carries no request id")
         if id_ & 1 == self._peer_parity:
             # Where the request is not open any more, it crossed the answer on its way, and means nothing.
             if kind in (REPLY, ERROR):
@@ -286,8 +292,11 @@ class Inbound(Continuity):
                 if kind == ITEM:
                     self._item_in(id_, len(payload))
                     emit(Item(id_, None, type_, payload))
+                elif kind == END:
+                    self._end_in(id_)
+                    emit(Ended(id_))
                 else:
-                    emit(Ended(id_) if kind == END else Cancelled(id_))
+                    emit(Cancelled(id_))
             return
         if kind == CANCEL:
             raise ProtocolError(f"the peer gives up request {id_}, which is not its own")
@@ -298,9 +307,14 @@ class Inbound(Continuity):
         self._item_in(id_, len(payload))
         emit(Item(id_, tag, type_, payload))
 
+    def _forget(self, id_: int) -> None:
+        """A request of this end has its answer."""
+        self._urgent_asked.discard(id_)
+        self._end_flows(id_)
+
     def _unasked(self, id_: int) -> None:
         """An answer came for which no request is open: only those of a process before this one may be so."""
-        if id_ > self._orphans or id_ & 1 == self._peer_parity:
+        if not 0 < id_ <= self._orphans or id_ & 1 == self._peer_parity:
             raise ProtocolError(_UNASKED.format(id_))
 
     def _control_in(self, kind: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:
