@@ -43,7 +43,6 @@ class Link(Survival):
 
     __slots__ = (
         "_burst",
-        "_flushing",
         "_senders",
         "_unread",
         "askers",
@@ -70,7 +69,6 @@ class Link(Survival):
         self._senders: deque[asyncio.Future[None]] | None = None
         self._burst = 0
         """How much has been written since the last turn of the loop."""
-        self._flushing = False
         self._unread = 0
         """How much was answered, without a handler, to a peer that does not read."""
 
@@ -98,7 +96,7 @@ class Link(Survival):
 
     def data_received(self, data: bytes) -> None:
         """One pass over all that has come; then one write."""
-        self._flushing = True
+        self.flushing = True
         self.received_bytes += len(data)
         engine = self.engine
         now = self.heard_at = self.loop.time()
@@ -110,7 +108,7 @@ class Link(Survival):
             self.endpoint.heed(error)
             self.end("this end failed; its log says more")
         finally:
-            self._flushing = False
+            self.flushing = False
         if engine.begun is not None:
             self.look_at(engine.begun + self.endpoint.deadlines.frame)
             if engine.unfinished >= self.weighed + PORTION:
@@ -261,8 +259,8 @@ class Link(Survival):
 
     def wake(self) -> None:
         """Write what is queued, once, at the end of this turn of the loop."""
-        if not self._flushing:
-            self._flushing = True
+        if not self.flushing:
+            self.flushing = True
             self.loop.call_soon(self._flush)
         elif len(self.engine.normal.gathered) > BURST_BYTES and self._burst <= self.endpoint.limits.buffer_bytes:
             # Not for ever: who only sends must wait for a turn of the loop now and then, so that others have theirs.
@@ -302,7 +300,7 @@ class Link(Survival):
             self.transport.abort()
 
     def _flush(self) -> None:
-        self._flushing = False
+        self.flushing = False
         self._burst = 0
         self.engine.report()
         if self.engine.unsent:

@@ -87,8 +87,8 @@ def test_parts_beyond_their_credit_are_a_violation(run: Run) -> None:
         async with served(limits=tomada.Limits(handlers=1)) as (client, _, server), wire(server) as peer:
             await peer.hello(Hello(catalogue=tuple(CATALOGUE.entries)))
             peer.say(ask(peer, Sit(), 1), ask(peer, Store(), 3))
-            peer.say(*[peer.message(Kind.ITEM, 0, 3, bytes(60_000)) for _ in range(6)])
-            assert b"beyond its credit of 262144 bytes" in await peer.until_closed()
+            peer.say(*[peer.message(Kind.ITEM, 0, 3, bytes(60_000)) for _ in range(12)])
+            assert b"beyond its credit of 524288 bytes" in await peer.until_closed()
             assert await client.ask(Add(1, 2)) == 3
 
     run(main())
@@ -104,8 +104,8 @@ def test_credit_that_shrinks_is_a_violation(run: Run) -> None:
             await peer.hello(Hello(catalogue=tuple(CATALOGUE.entries)))
             peer.say(ask(peer, Count(100_000), 1))
             await peer.hear()
-            peer.say(credit(500_000), credit(400_000))
-            assert b"the credit of request 1 shrinks from 500000 to 400000" in await peer.until_closed()
+            peer.say(credit(900_000), credit(800_000))
+            assert b"the credit of request 1 shrinks from 900000 to 800000" in await peer.until_closed()
             assert await client.ask(Add(1, 2)) == 3
 
     run(main())
