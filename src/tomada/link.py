@@ -76,6 +76,9 @@ class Link(Survival):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is there; the connecting end's hello goes out."""
+        if self.ended.done():
+            transport.close()  # the session was given up while this connection was being made
+            return
         self.transport = cast("asyncio.Transport", transport)
         self.peer = transports.peer_address(transport)
         if self.peer.scheme == "unix":
@@ -100,7 +103,8 @@ class Link(Survival):
         self.received_bytes += len(data)
         engine = self.engine
         now = self.heard_at = self.loop.time()
-        unsent = engine.unsent if self.clogged else 0
+        # No handler starts now: what is answered are pings, and what is refused.
+        unsent = engine.unsent if self.clogged and engine.stuffed else 0
         try:
             self.messenger.receive(data, now)
         except Exception as error:  # noqa: BLE001 - told to the log
@@ -114,9 +118,8 @@ class Link(Survival):
             if engine.unfinished >= self.weighed + PORTION:
                 self.endpoint.room.weigh(self)
         engine.report()
-        if self.clogged:
-            # No handler starts where as much waits as may: these are pongs and refusals.
-            self._unread += engine.unsent - unsent if engine.stuffed else 0
+        if unsent:
+            self._unread += engine.unsent - unsent
             self.throttle()
         if engine.unsent:
             self.write()
@@ -307,6 +310,7 @@ class Link(Survival):
             self.write()
         if self.engine.state is not State.OPEN:
             self.settle()
+        self.let_go_on()
 
     def write(self) -> None:
         """Hand what is queued to the transport, as long as it takes it."""
@@ -314,6 +318,7 @@ class Link(Survival):
         if transport is None:
             return
         is_last = engine.state in FINAL
+        was_stuffed = engine.stuffed
         while not self.clogged or is_last:
             out = engine.take()
             if not out:
@@ -327,6 +332,8 @@ class Link(Survival):
             self.watch_progress()
         if self._senders and not engine.full:
             self._release_senders()
+        if was_stuffed and not engine.stuffed:
+            self._start_soon()
         if self._rooms is not None:
             self.let_pour()
 

@@ -47,10 +47,10 @@ class Room:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.cancelled():
-                self.waiting.remove(turn)
-            else:
+            if not turn.cancelled():
                 self.pass_on()  # it was this one's turn in the same moment
+            elif turn in self.waiting:
+                self.waiting.remove(turn)
             raise
 
     def pass_on(self) -> None:

@@ -52,8 +52,8 @@ class Streaming(Requests):
         return flow is None or flow.offset < flow.credit
 
     def is_stuffed(self, *, urgent: bool) -> bool:
-        """Whether as much is held in a lane as may be: items wait then."""
-        return self.urgent.kept >= self._bound // URGENT_PART if urgent else self.stuffed
+        """Whether as much waits in a lane as may: items wait then, too."""
+        return self.urgent.unsent >= self._bound // URGENT_PART if urgent else self.stuffed
 
     def is_urgent(self, id_: int) -> bool:
         """In which lane the items of a request travel."""
