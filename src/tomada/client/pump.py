@@ -19,7 +19,7 @@ from tomada.client.lifetime import Lifetime
 from tomada.endpoint import SOFTWARE, log, peer_limits
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, TomadaError
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger, Repertoire, Route
-from tomada.protocol import Engine, GoodbyeCode, Hello, Role, State, Welcome
+from tomada.protocol import Engine, FailureCode, GoodbyeCode, Hello, Role, State, Welcome
 from tomada.protocol.state import FINAL
 from tomada.telemetry import late
 from tomada.transports import blocking, readiness
@@ -376,6 +376,17 @@ class Pump:
 
     def cancelled(self, id_: int) -> None:
         """A thread cannot be cancelled: its answer comes, and is passed over at the other end."""
+
+    def part(self, id_: int, type_: int, payload: bytes) -> None:  # noqa: ARG002 - as `Driver` has it
+        """No handler takes parts here."""
+        self.engine.refuse(id_, FailureCode.INVALID, "", "parts came for a request that none follow")
+
+    def parts_ended(self, id_: int) -> None:
+        """As little."""
+        self.part(id_, 0, b"")
+
+    def credited(self, id_: int) -> None:
+        """Nothing waits for it."""
 
     def ponged(self, payload: bytes) -> None:
         """Tell who pinged."""
