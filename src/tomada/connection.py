@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from enum import Enum
 from math import inf
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from tomada.connection_state import ConnectionState
 from tomada.errors import BufferFull, ConnectionLost, TimedOut
-from tomada.protocol import GoodbyeCode, State
+from tomada.protocol import GoodbyeCode
 from tomada.protocol.metadata import milliseconds
 from tomada.protocol.state import FINAL
 from tomada.telemetry import late
@@ -30,29 +30,6 @@ if TYPE_CHECKING:
     from tomada.transports import Credentials, Identity
 
 ReplyT = TypeVar("ReplyT")
-
-
-class ConnectionState(Enum):
-    """Where in its life a connection is."""
-
-    CONNECTING = "connecting"
-    OPEN = "open"
-    RESUMING = "resuming"
-    """The connection is lost; what is sent is stored, and the client connects again."""
-    DRAINING = "draining"
-    """One end has said goodbye, or is about to; what is under way goes on."""
-    CLOSED = "closed"
-
-
-_STATES: Final = {
-    State.STARTING: ConnectionState.CONNECTING,
-    State.GREETED: ConnectionState.CONNECTING,
-    State.OPEN: ConnectionState.OPEN,
-    State.LOST: ConnectionState.RESUMING,
-    State.RESUMING: ConnectionState.RESUMING,
-    State.CLOSED: ConnectionState.CLOSED,
-    State.FAILED: ConnectionState.CLOSED,
-}
 
 
 class Connection:
@@ -323,10 +300,7 @@ class Connection:
     @property
     def state(self) -> ConnectionState:
         """Where in its life it is."""
-        engine = self._link.engine
-        if engine.begins or engine.state in FINAL:
-            return _STATES[engine.state]
-        return _STATES.get(engine.state, ConnectionState.DRAINING)
+        return ConnectionState.of(self._link.engine)
 
     @property
     def end_reason(self) -> str:

@@ -3,7 +3,8 @@
 Servers are run by ``tomada.serve(…).run()``.
 """
 
-from tomada.client.blocking import Connection, connect
+from tomada.client.blocking import Connection
+from tomada.client.blocking_connect import connect
 from tomada.client.blocking_stream import connect_stream
 from tomada.datagrams.blocking import DatagramSocket, bind
 from tomada.streams.blocking import Frames, Stream

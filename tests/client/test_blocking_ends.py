@@ -56,7 +56,7 @@ def test_a_call_waits_in_vain_for_a_server_that_does_not_read_and_times_out(home
 
 def test_when_the_server_is_killed_all_threads_are_told_at_once() -> None:
     with tidy(), program("serve", HERE) as server:
-        client = tomada.sync.connect(line(server), app=answering())
+        client = tomada.sync.connect(line(server), app=answering(), sessions=False)
 
         def kill() -> None:
             for _ in range(6):
