@@ -43,6 +43,7 @@ from tomada.errors import (
     UnknownType,
     UnverifiedPeer,
 )
+from tomada.items.stream import ItemStream
 from tomada.message import DuplexRequest, Message, Request, StreamRequest, UploadRequest
 from tomada.server import Server, ServerStatistics, StreamListener, listen_stream, serve
 from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast, Sessions
@@ -83,6 +84,7 @@ __all__ = [
     "Identity",
     "InternalError",
     "InvalidMessage",
+    "ItemStream",
     "LengthPrefix",
     "LimitExceeded",
     "Limits",

@@ -232,6 +232,7 @@ class Link(Survival):
             self._release_senders()
         if self.askers:
             self.let_ask()
+        self.let_pour()
         self._start_soon()
 
     def _release_senders(self) -> None:
@@ -328,6 +329,8 @@ class Link(Survival):
             self.watch_progress()
         if self._senders and not engine.full:
             self._release_senders()
+        if self._rooms is not None:
+            self.let_pour()
 
     def settle(self) -> None:
         """Take the consequences of a state that is not open."""

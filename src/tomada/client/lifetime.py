@@ -187,6 +187,8 @@ class Lifetime:
             held_bytes=engine.held_bytes,
             credit_bytes=engine.credit_left,
             resumed=engine.epoch,
+            streams=engine.streams,
+            stream_bytes=engine.streamed_bytes,
             duplicates=engine.duplicates,
             own_requests=engine.own_requests,
             peer_requests=engine.peer_requests,

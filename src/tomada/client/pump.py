@@ -13,7 +13,7 @@ from tomada.client.calls import Calls
 from tomada.client.keeper import Keeper
 from tomada.endpoint import SOFTWARE, log, peer_limits
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger, Repertoire, Route
-from tomada.protocol import Engine, GoodbyeCode, Hello, Role, State, Welcome
+from tomada.protocol import Engine, FailureCode, GoodbyeCode, Hello, Role, State, Welcome
 from tomada.protocol.handshake import SESSION
 
 if TYPE_CHECKING:
@@ -181,6 +181,17 @@ class Pump(Keeper):
 
     def cancelled(self, id_: int) -> None:
         """A thread cannot be cancelled: its answer comes, and is passed over at the other end."""
+
+    def part(self, id_: int, type_: int, payload: bytes) -> None:  # noqa: ARG002 - as `Driver` has it
+        """No handler takes parts here."""
+        self.engine.refuse(id_, FailureCode.INVALID, "", "parts came for a request that none follow")
+
+    def parts_ended(self, id_: int) -> None:
+        """As little."""
+        self.part(id_, 0, b"")
+
+    def credited(self, id_: int) -> None:
+        """Nothing waits for it."""
 
     def ponged(self, payload: bytes) -> None:
         """Tell who pinged."""

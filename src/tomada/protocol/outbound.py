@@ -21,7 +21,8 @@ from tomada.protocol.state import FINAL, TRANSITIONS, Role, State, Step
 
 # A peer that has shown nothing is told nothing, and who has said goodbye has said its last word.
 _TALKING: Final = frozenset({State.GREETED, State.OPEN, State.LEFT})
-_HEARD: Final = frozenset({State.OPEN, State.LEAVING, State.LEFT})
+HEARD: Final = frozenset({State.OPEN, State.LEAVING, State.LEFT})
+"""What is said reaches the peer."""
 _BEGINNING: Final = frozenset({State.OPEN, State.LOST, State.RESUMING})
 _CORKED: Final = frozenset({State.STARTING, State.GREETED, State.LOST, State.RESUMING})
 """Nothing but the handshake goes out."""
@@ -150,7 +151,7 @@ class Outbound:
                 f"and those that are first sent over an open connection in at most {MAXIMUM_DECLARED_BYTES} bytes"
             )
         self._declared += types
-        if self.state in _HEARD:
+        if self.state in HEARD:
             self._queue(Kind.DECLARE, 0, payload)
 
     def ping(self, payload: bytes) -> None:
@@ -161,7 +162,7 @@ class Outbound:
 
     def beat(self) -> None:
         """Queue a ping that asks for nothing but a sign, where the peer may still give one."""
-        if self.state in _HEARD:
+        if self.state in HEARD:
             self._queue(Kind.PING, 0, b"")
 
     def leave(self, code: GoodbyeCode, reason: str) -> None:
