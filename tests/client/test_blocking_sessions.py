@@ -41,8 +41,14 @@ KEEP = 60.0
 class Shaky(Home):
     """A server of the house behind a proxy, with a bystander who goes round the proxy."""
 
-    def __init__(self, keep: float = KEEP, secured: Secured | None = None, here: str = HERE) -> None:
-        super().__init__(secured=secured, here=here if secured is None else here.replace("tcp:", "tls:"))
+    def __init__(
+        self,
+        keep: float = KEEP,
+        secured: Secured | None = None,
+        here: str = HERE,
+        app: Callable[[Stage], tomada.App] = house,
+    ) -> None:
+        super().__init__(app=app, secured=secured, here=here if secured is None else here.replace("tcp:", "tls:"))
         self._keep = keep
 
     async def _serve(self) -> None:
@@ -51,7 +57,7 @@ class Shaky(Home):
         self.stage = Stage()
         sessions = tomada.Sessions(keep=self._keep)
         own, others = self._secured or (None, None)
-        async with tomada.serve(house(self.stage), self._here, tls=own, sessions=sessions) as self.server:
+        async with tomada.serve(self._app(self.stage), self._here, tls=own, sessions=sessions) as self.server:
             await self._behind(self.server.addresses[0], others)
 
     async def _behind(self, address: tomada.Address, tls: tomada.TLS | None) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from math import inf
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from tomada.client.blocking_asking import Asking
 from tomada.client.calls import Answer
 from tomada.connection_state import ConnectionState
 from tomada.errors import BufferFull, ConnectionLost, TimedOut
-from tomada.protocol.metadata import milliseconds
-from tomada.telemetry import late
 from tomada.transports import blocking
 
 if TYPE_CHECKING:
@@ -21,85 +19,22 @@ if TYPE_CHECKING:
     from tomada.address import Address
     from tomada.client.pump import Pump
     from tomada.errors import TomadaError
-    from tomada.message import Message, Request
+    from tomada.message import Message
     from tomada.protocol import TypeEntry
     from tomada.telemetry.statistics import ConnectionStatistics
     from tomada.transports import Credentials, Identity
 
-ReplyT = TypeVar("ReplyT")
 
-
-class Connection:
+class Connection(Asking):
     """One end of a connection, for threads: what `tomada.Connection` does, with calls that block.
 
     Got from `tomada.sync.connect`. Any number of threads may use it at once.
     """
 
     def __init__(self, address: Address, pump: Pump) -> None:
-        self._pump = pump
-        self._peer = address
+        super().__init__(address, pump)
         pump.connection = self
         pump.lifetime.peer = address
-
-    def ask(
-        self,
-        request: Request[ReplyT],
-        *,
-        timeout: float | None = None,
-        urgent: bool = False,
-        key: str | None = None,
-    ) -> ReplyT:
-        """The server's reply to `request`. See `tomada.Connection.ask`.
-
-        While the connection is lost, and made again, it just takes longer.
-
-        Args:
-            request: An instance of a subclass of `Request`.
-            timeout: In seconds; none by default. The server is told how much of it is left, and cancels its handler
-                when it has passed.
-            urgent: Whether it overtakes all that waits to be sent and is not urgent; its reply does so, too.
-            key: By which its handler recognises it (`Request.key`), up to 200 characters: for a request that is asked
-                again after its outcome was unknown. By default each request has one of its own.
-
-        Raises:
-            RemoteError: The handler raised.
-            MessageError: The request, or its reply, does not fit its type.
-            TimedOut: No reply came in time. Whether the handler has done its work is not known.
-            OutcomeUnknown: The session ended first. Whether the handler has done its work is not known.
-            ConnectionLost: The connection has ended, or did before the request was sent.
-        """
-        pump = self._pump
-        deadline = None if timeout is None else time.monotonic() + timeout
-        answer = Answer()
-        id_ = self._begin(request, answer, deadline, key, urgent=urgent)
-        try:
-            pump.flush(deadline)
-            # Late is late, by the clock of this end or by the server's.
-            if not (id_ and pump.until(answer.done, deadline)) or (timeout is not None and answer.is_late):
-                late("ask", timeout or 0, self._peer)
-                raise TimedOut(f"no reply to {type(request).__name__} from {self._peer} within {timeout:g} s")
-            return answer.result()  # type: ignore[no-any-return] # decoded as the reply of this request
-        finally:
-            if id_ and not answer.done():
-                with pump.state:
-                    pump.engine.cancel(id_)
-                pump.flush(wait=False)
-            del answer  # or an error, its traceback and this frame would hold each other
-
-    def _begin(
-        self, request: Request[Any], answer: Answer, deadline: float | None, key: str | None, *, urgent: bool
-    ) -> int:
-        """Queue the request in its turn; 0 where the deadline has passed first."""
-        pump = self._pump
-
-        def queue() -> int:
-            left = inf if deadline is None else max(0.0, deadline - time.monotonic())
-            return pump.messenger.ask(request, answer, milliseconds(left), key, urgent)
-
-        if deadline is not None and deadline <= time.monotonic():
-            return 0
-        entered = pump.enter(queue, asks=True, urgent=urgent, deadline=deadline)
-        return 0 if entered is None else entered[0]
 
     def send(self, message: Message, *, urgent: bool = False) -> None:
         """Send a one-way message; returns when the kernel has taken it, or while the connection is lost at once.
@@ -209,11 +144,6 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-    @property
-    def peer(self) -> Address:
-        """The address of the other end."""
-        return self._peer
 
     @property
     def identity(self) -> Identity | None:

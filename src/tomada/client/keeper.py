@@ -86,6 +86,10 @@ class Keeper(Wire):
         self._is_back = False
         """Whether the session goes on, and nobody has been told."""
 
+    def tidy(self) -> None:
+        """Do what could not be done at once. Called under `state`."""
+        raise NotImplementedError
+
     @property
     def is_over(self) -> bool:
         """Whether all has ended."""
@@ -128,6 +132,7 @@ class Keeper(Wire):
         patience = min(_WATCH_SECONDS, self._deadlines.heartbeat / _LOOKS)
         while not self._over.wait(QUIET_SECONDS) and self.is_up:
             with self.state:
+                self.tidy()
                 reason = self.lifetime.look(time.monotonic())
             if reason:
                 self.cut(reason, is_wrong=True)

@@ -19,6 +19,8 @@ from tomada.protocol.handshake import SESSION
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tomada.client.calls import Answer
+    from tomada.declaration import Items
     from tomada.errors import TomadaError
     from tomada.message import Message
     from tomada.settings import Deadlines, Limits
@@ -41,6 +43,7 @@ class Pump(Keeper):
     __slots__ = (
         "_lines",
         "connection",
+        "given_up",
         "inbox",
         "messenger",
         "ping_count",
@@ -67,6 +70,8 @@ class Pump(Keeper):
         self.connection: Any = None
         self.calls = Calls(self, limits)
         self.inbox: deque[tuple[Message, int]] = deque()
+        self.given_up: deque[int] = deque()
+        """Requests of this end that nobody waits for, which the engine does not know yet."""
         self.ping_count = 0
         self.refusals: tuple[TomadaError, ...] = ()
         self._lines: tuple[deque[object], ...] = (deque(), deque(), deque(), deque())
@@ -136,6 +141,23 @@ class Pump(Keeper):
             if entered is not None or (deadline is not None and time.monotonic() >= deadline):
                 return entered
 
+    def give_up(self, id_: int) -> None:
+        """Nobody waits for the answer to this end's request any more."""
+        with self.state:
+            self.engine.cancel(id_)
+        self.flush(wait=False)
+
+    def give_up_sometime(self, id_: int) -> None:
+        """As `give_up`, for who may hold any lock: if it must be, the keeper does it."""
+        if self.state.acquire(blocking=False):
+            try:
+                self.engine.cancel(id_)
+            finally:
+                self.state.release()
+            self.flush(wait=False)
+        else:
+            self.given_up.append(id_)
+
     def given_out(self) -> Message | None:
         """The next message for who receives, which is handled now; None where there is none."""
         with self.state:
@@ -146,7 +168,61 @@ class Pump(Keeper):
             self.engine.report()
             return message
 
+    # Streams.
+
+    def put(self, id_: int, items: Items, part: Any, answer: Answer, deadline: float | None) -> bool:
+        """Send a part of this end's request when there is room; False where it is answered, or too late.
+
+        Raises `InvalidMessage` where it is none of `items`, or longer than the peer takes.
+        """
+        engine = self.engine
+        urgent = engine.is_urgent(id_)
+
+        def may_try() -> bool:
+            return answer.done() or (
+                engine.has_stream_room(id_) and (not engine.is_stuffed(urgent=urgent) or engine.unsent > 0)
+            )
+
+        while not answer.done():
+            with self.state:
+                has_room = engine.has_stream_room(id_) and not engine.is_stuffed(urgent=urgent)
+                if has_room:
+                    self.messenger.item(id_, items, part)
+            self.flush(deadline)
+            if has_room:
+                return True
+            self.until(may_try, deadline)
+            if deadline is not None and time.monotonic() >= deadline:
+                break
+        return False
+
+    def end_parts(self, id_: int) -> None:
+        """All parts of this end's request have been sent."""
+        with self.state:
+            self.engine.end(id_)
+        self.flush()
+
+    def fail_asked(self, id_: int, answer: Answer, error: BaseException) -> None:
+        """A request of this end cannot go on: it is given up, and who waits is told why."""
+        with self._turn:
+            self.engine.cancel(id_)
+            answer.set_exception(error)
+            self._turn.notify_all()
+        self.flush(wait=False)
+
+    def consume(self, id_: int, size: int) -> None:
+        """An item with a payload of `size` bytes has been taken."""
+        with self.state:
+            is_told = self.engine.consume(id_, size)
+        if is_told:
+            self.flush(wait=False)
+
     # The messenger calls these, under `state`.
+
+    def tidy(self) -> None:
+        """Do what could not be done at once."""
+        while self.given_up:
+            self.engine.cancel(self.given_up.popleft())
 
     def take_in(self, data: bytes) -> None:
         """Act on what has come, or on the end, which is no bytes."""
