@@ -292,7 +292,6 @@ class Handling(Carrying):
                 # Nobody can stop a thread. The caller is answered; the call holds its place until it ends.
                 del self._running[id_]
                 self._refuse(id_, why)
-            self.end_parts(id_, why[1])
         else:
             waiting = (self._waiting or _NONE).pop(id_, None) or self._urgent.pop(id_, None)
             if waiting is not None:
@@ -312,7 +311,6 @@ class Handling(Carrying):
         for line in (self._waiting or _NONE, self._urgent):
             for key in [key for key in line if key > 0]:
                 del line[key]
-        self.end_all_parts(self.engine.reason)
         self._start_soon()
 
     def _cancel(self, id_: int, task: asyncio.Task[None], why: Failing) -> None:

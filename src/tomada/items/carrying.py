@@ -168,15 +168,10 @@ class Carrying(asyncio.Protocol):
         return Parts(self, self._parts[id_])
 
     def end_parts(self, id_: int, reason: str) -> None:
-        """No handler takes the parts of the request any more."""
+        """No handler takes the parts of the request any more; one that is cancelled hears of that instead."""
         arrivals = self._parts.pop(id_, None) if self._parts else None
         if arrivals is not None:
             arrivals.finish(ConnectionLost(reason))
-
-    def end_all_parts(self, reason: str) -> None:
-        """The connection has ended. To be called after the handlers are cancelled: they hear of that instead."""
-        for id_ in tuple(self._parts or ()):
-            self.end_parts(id_, reason)
 
     def part(self, id_: int, type_: int, payload: bytes) -> None:
         """A part has come."""
