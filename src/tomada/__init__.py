@@ -11,7 +11,8 @@ from tomada import sync, telemetry
 from tomada.address import Address
 from tomada.app import App
 from tomada.client import DatagramClient, connect, connect_datagram, connect_stream
-from tomada.connection import Connection, ConnectionState
+from tomada.connection import Connection
+from tomada.connection_state import ConnectionState
 from tomada.datagrams import Datagram, DatagramPeer, DatagramSocket, bind
 from tomada.errors import (
     AddressError,

@@ -30,7 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "web",
     ),
     ("address", "capacity", "message", "expression", "protocol", "watchdog"),
-    ("transports", "catalogue", "declaration", "sessions"),
+    ("transports", "catalogue", "connection_state", "declaration", "sessions"),
     ("datagrams", "streams"),
     ("app", "compatibility", "generation", "repertoire"),
     ("binding", "failure"),
