@@ -163,7 +163,8 @@ class Registry:
     async def _load(self, caller: Survival, resume: Resume, store: Store) -> None:
         """Go on with a session that a process before this one has stored."""
         if resume.id in self._loading:
-            self._refuse(caller, "another caller goes on with it just now")
+            # Its own caller, perhaps, whose attempt before this one was cut: it tries again.
+            self._refuse(caller, "another caller goes on with it just now", code=GoodbyeCode.REFUSED)
             return
         self._loading.add(resume.id)
         try:
@@ -174,7 +175,7 @@ class Registry:
             return
         finally:
             self._loading.discard(resume.id)
-        if caller.transport is None:
+        if caller.engine.state is not State.GREETED or caller.ended.done():
             return  # it has gone
         if stored is None:
             self._refuse_late(caller, "unknown session")
