@@ -35,6 +35,7 @@ def _many(options: argparse.Namespace) -> int:
     for outcome in campaign(range(options.first, options.first + options.seeds), options.jobs):
         faults += outcome.faults
         total.update(seeds=1, violations=len(outcome.violations))
+        total.update({"streams": outcome.streams, "streams cut short": outcome.cut})
         total.update(messages=outcome.messages, connections=outcome.connections, resumes=outcome.resumes)
         longest = max(longest, outcome.longest)
         most_waiting = max(most_waiting, outcome.most_waiting)
@@ -45,7 +46,7 @@ def _many(options: argparse.Namespace) -> int:
             if len(failed) <= _SHOWN:
                 _tell(outcome)
     wall = time.monotonic() - begun
-    for name in ("seeds", "violations", "messages", "connections", "resumes"):
+    for name in ("seeds", "violations", "messages", "connections", "resumes", "streams", "streams cut short"):
         print(f"{name:<22} {total[name]:>12,}")
     print(f"{'faults injected':<22} {sum(faults.values()):>12,}")
     for kind, times in sorted(faults.items()):
