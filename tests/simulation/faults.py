@@ -115,7 +115,11 @@ class Faults:
         if disk is None:
             self.kill_server()
             return
-        self._world.later(self._seconds(), self._cluster.put_back, disk.backup(), min(3.0, self._seconds()))
+        backup = disk.backup()
+        if self._random.random() < 0.5:
+            # All sessions go on once more, which the backup does not know.
+            self._cluster.kill_server(is_silent=False, pause=0.1)
+        self._world.later(self._seconds(), self._cluster.put_back, backup, min(3.0, self._seconds()))
 
     def lie(self) -> None:
         """Somebody names a session that is not his."""

@@ -60,7 +60,7 @@ class Scenario:
             sessions=(is_durable := seed % 2 == 1) or chance.random() < 0.7,
             is_durable=is_durable,
             keep=chance.choice((3.0, 20.0, 20.0)),
-            messages=chance.randint(5, 25),
+            messages=chance.randint(3, 8) if is_large else chance.randint(5, 25),
             pushes=chance.choice((0, 5, 15)),
             pause=chance.choice((0.01, 0.3, 1.0)),
             big=chance.choice((0.0, 0.05, 0.2)),
@@ -69,7 +69,8 @@ class Scenario:
             limits=face.limits(
                 frame_bytes=chance.choice((1_024, 4_096, 65_536)),
                 buffer_bytes=buffer_bytes,
-                stream_bytes=chance.choice((1_024, 16_384, 524_288)),
+                # Where much waits before it, each credit takes its time.
+                stream_bytes=chance.choice((1_024, 16_384, 524_288) if buffer_bytes < 1_000_000 else (524_288,)),
                 requests=chance.choice((2, 8, 4_096)),
                 handlers=chance.choice((1, 4, 1_024)),
                 waiting=chance.choice((2, 16, 4_096)),
