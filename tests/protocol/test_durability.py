@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.protocol.lasting import SMALL, accepting, all_of, call, carry, ends
-from tomada.protocol import Engine, State
+from tomada.protocol import Answered, Engine, State
 from tomada.protocol.frames import Kind
 
 
@@ -46,8 +46,8 @@ def test_a_stream_that_has_begun_is_ended_however_often_the_server_is_killed() -
     third.resume(call(client), 0.0)
     told, _ = carry(client, third)
 
-    answers = [event for event in told if type(event).__name__ == "Answered"]
-    assert [(answer.tag, answer.kind) for answer in answers] == [("stream", Kind.ERROR)]  # type: ignore[attr-defined]
+    answers = [(event.tag, event.kind) for event in told if isinstance(event, Answered)]
+    assert answers == [("stream", Kind.ERROR)]
 
 
 def test_a_message_in_fragments_that_comes_again_is_counted_once() -> None:

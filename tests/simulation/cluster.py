@@ -41,7 +41,7 @@ class Cluster:
         self.scenario = scenario
         self.ledger = Ledger(world, is_durable=scenario.is_durable)
         self.disk = Disk(world) if scenario.is_durable else None
-        if scenario.latency > 0.05:  # noqa: PLR2004 - else no more than so much gets through in a round trip
+        if scenario.latency > 0.05:  # else no more than so much gets through in a round trip
             world.network.buffer = max(world.network.buffer, 16_384)
         chance = world.fork("paths")
         world.network.shape(lambda: scenario.path(chance))
