@@ -47,6 +47,8 @@ class Cluster:
         world.network.shape(lambda: scenario.path(chance))
         self.client_hosts = [f"10.0.1.{number}" for number in range(1, scenario.clients + 1)]
         self._count = 0
+        self._is_ending = False
+        """Whether all is done, and nothing goes wrong any more."""
         self.server = self._start_server()
         self._clients = {host: self._start_client(host) for host in self.client_hosts}
         self._joined: dict[Program, tomada.Connection] = {}
@@ -122,7 +124,7 @@ class Cluster:
     def kill_server(self, *, is_silent: bool, pause: float) -> None:
         """End it at once; another begins after a pause."""
         server = self.server
-        if server.process.is_dead:
+        if server.process.is_dead or self._is_ending:
             return  # its successor is about to begin
         if is_silent:
             self.world.network.vanish(self.server_host)
@@ -176,6 +178,7 @@ class Cluster:
             if self.world.now > end + _LAST:
                 self.world.violate("the server has not come to its end")
                 return
+        self._is_ending = True
         self.server.process.post(self.server.stop.set)
         while self.server.process.tasks() and self.world.now < end + _LAST:  # noqa: ASYNC110 - it is another loop's
             await asyncio.sleep(0.1)

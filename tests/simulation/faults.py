@@ -81,6 +81,10 @@ class Faults:
         reset = Reset(frame, place, near, far)
         self._network.aim(self._host(), reset, upward=chance.random() < 0.5, at_once=chance.random() < 0.5)
 
+    def straggle(self) -> None:
+        """A client connects anew, and what it has said over its older connection comes after that."""
+        self._network.straggle(self._host(), self._seconds())
+
     def stall_client(self) -> None:
         """A client's process stands still."""
         self._cluster.client(self._host()).process.pause(self._seconds())
@@ -141,6 +145,7 @@ KINDS: dict[str, Callable[[Faults], None]] = {
     "cut": Faults.cut,
     "isolate": Faults.isolate,
     "reset": Faults.reset,
+    "straggle": Faults.straggle,
     "stall client": Faults.stall_client,
     "stall server": Faults.stall_server,
     "kill client": Faults.kill_client,

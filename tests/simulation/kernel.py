@@ -256,6 +256,23 @@ class Socket:
         self._flying.clear()
         self._flight += 1
 
+    def straggle(self, seconds: float) -> bool:
+        """This end hears of a reset; to its peer all that is under way comes late. Whether anything is."""
+        peer = self.peer
+        late = b"".join(self._flying) + bytes(self._unsent)
+        if peer is None or self.is_gone or not late:
+            return False
+        self.hear_reset()
+        peer.is_dumb = True
+
+        def come() -> None:
+            if not (peer.is_gone or peer.is_orphan):
+                peer.unread += late
+                peer._tell_readable()
+
+        self.network.world.later(seconds, come)
+        return True
+
     def strike_at(self, reset: Reset) -> None:
         """Let a reset strike; its frames are counted from the one under way."""
         self._reset = reset

@@ -184,6 +184,12 @@ class Network:
             if socket.own[0] == host:
                 socket.is_dumb = True
 
+    def straggle(self, host: str, seconds: float, attempts: int = 40) -> None:
+        """Let what is under way from a host come late, when that has made a new connection; as soon as there is any."""
+        near = self.newest.get(host)
+        if (near is None or not near.straggle(seconds)) and attempts:
+            self.world.later(0.05, self.straggle, host, seconds, attempts - 1)
+
     def cut(self, path: Path) -> None:
         """Let nothing through."""
         path.cuts += 1
