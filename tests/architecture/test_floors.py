@@ -41,6 +41,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("lifetime",),
     ("survival",),
     ("link",),
+    ("durable",),
     ("asking",),
     ("connection",),
     ("client", "server"),
