@@ -185,9 +185,9 @@ class Asking:
             key: As of `ask`.
         """
         if upload is None:
-            _check(request, StreamRequest, "ask(request)")
+            check(request, StreamRequest, "ask(request)")
         else:
-            _check(request, DuplexRequest, "ask(request, upload=parts)")
+            check(request, DuplexRequest, "ask(request, upload=parts)")
         parts = None if upload is None else each(upload)
         link = self._link
         name = type(request).__name__
@@ -231,7 +231,7 @@ class Asking:
             if parts is None:
                 id_ = link.messenger.ask(request, answer, deadline, key, urgent)
             else:
-                _check(request, UploadRequest, "ask(request)")
+                check(request, UploadRequest, "ask(request)")
                 id_ = link.messenger.open(request, answer, deadline, key, urgent=urgent)
         except Exception:
             link.let_go_on()  # the turn may be the next one's
@@ -281,8 +281,8 @@ def pass_over(answer: asyncio.Future[Any]) -> None:
         answer.exception()
 
 
-def _check(request: Any, kind: type, otherwise: str) -> None:
-    """Raise `TypeError` where a request is asked in the wrong way."""
+def check(request: Any, kind: type, otherwise: str) -> None:
+    """Raise `TypeError` where a request is none of `kind`, and say how to ask it `otherwise`."""
     if not isinstance(request, kind):
         name = type(request).__name__
         raise TypeError(f"{name} is no tomada.{kind.__name__}: write `{otherwise}`, or with `upload=` what it needs")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tomada.asking import Asking, pass_over
+from tomada.connection_state import ConnectionState
 from tomada.errors import BufferFull, ConnectionLost, TimedOut
-from tomada.protocol import GoodbyeCode, State
+from tomada.protocol import GoodbyeCode
 from tomada.protocol.state import FINAL
 from tomada.transports import identity
 
@@ -24,29 +24,6 @@ if TYPE_CHECKING:
     from tomada.protocol import TypeEntry
     from tomada.telemetry.statistics import ConnectionStatistics
     from tomada.transports import Credentials, Identity
-
-
-class ConnectionState(Enum):
-    """Where in its life a connection is."""
-
-    CONNECTING = "connecting"
-    OPEN = "open"
-    RESUMING = "resuming"
-    """The connection is lost; what is sent is stored, and the client connects again."""
-    DRAINING = "draining"
-    """One end has said goodbye, or is about to; what is under way goes on."""
-    CLOSED = "closed"
-
-
-_STATES: Final = {
-    State.STARTING: ConnectionState.CONNECTING,
-    State.GREETED: ConnectionState.CONNECTING,
-    State.OPEN: ConnectionState.OPEN,
-    State.LOST: ConnectionState.RESUMING,
-    State.RESUMING: ConnectionState.RESUMING,
-    State.CLOSED: ConnectionState.CLOSED,
-    State.FAILED: ConnectionState.CLOSED,
-}
 
 
 class Connection(Asking):
@@ -220,10 +197,7 @@ class Connection(Asking):
     @property
     def state(self) -> ConnectionState:
         """Where in its life it is."""
-        engine = self._link.engine
-        if engine.begins or engine.state in FINAL:
-            return _STATES[engine.state]
-        return _STATES.get(engine.state, ConnectionState.DRAINING)
+        return ConnectionState.of(self._link.engine)
 
     @property
     def end_reason(self) -> str:
