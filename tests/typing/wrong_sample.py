@@ -57,7 +57,7 @@ async def use_streams(caller: tomada.Connection) -> None:
 
 def use_without_a_loop(bank: sync.Connection) -> None:
     number: str = bank.ask(Count())  # [assignment]
-    bank.ask(Note("rent"))  # [arg-type]
+    bank.ask(Note("rent"))  # [call-overload]
     bank.send(3)  # [arg-type]
     del number
 
