@@ -138,7 +138,7 @@ _HELLOS: Final[list[tuple[str, bytes]]] = [
     ("a session without positions", _resume(bytes(16), bytes(32), 0, 1, None)),
     (
         "a session that lacks more than can be said",
-        _resume(bytes(16), bytes(32), 0, 1, [0, [0, [1] * 5_001, 1], [0, [], 1]]),
+        _resume(bytes(16), bytes(32), 0, 1, [0, [0, [1] * 65_537, 1], [0, [], 1]]),
     ),
     ("a session at a sequence beyond 32 bits", _resume(bytes(16), bytes(32), 0, 1, [0, [2**32, [], 1], [0, [], 1]])),
 ]
