@@ -136,10 +136,6 @@ _HELLOS: Final[list[tuple[str, bytes]]] = [
     ("a session of a negative epoch", _resume(bytes(16), bytes(32), -1)),
     ("a session of attempt 0", _resume(bytes(16), bytes(32), 0, 0)),
     ("a session without positions", _resume(bytes(16), bytes(32), 0, 1, None)),
-    (
-        "a session that lacks more than can be said",
-        _resume(bytes(16), bytes(32), 0, 1, [0, [0, [1] * 65_537, 1], [0, [], 1]]),
-    ),
     ("a session at a sequence beyond 32 bits", _resume(bytes(16), bytes(32), 0, 1, [0, [2**32, [], 1], [0, [], 1]])),
 ]
 
@@ -174,6 +170,12 @@ _WELCOMES: Final[list[tuple[str, Any, GoodbyeCode, str]]] = [
         [b"the session here", bytes(range(32)), 1, 1, [5, [1, [], 1], [0, [], 1]]],
         GoodbyeCode.SESSION_LOST,
         "knows 5 types of this end",
+    ),
+    (
+        "a welcome that lacks more than can be said",
+        [b"the session here", bytes(range(32)), 1, 1, [0, [1, [1] * 65_537, 1], [0, [], 1]]],
+        GoodbyeCode.VIOLATION,
+        "cannot be read",
     ),
     ("a welcome whose session is text", "x", GoodbyeCode.VIOLATION, "cannot be read"),
 ]
