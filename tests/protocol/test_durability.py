@@ -102,6 +102,7 @@ def test_what_was_held_comes_again_with_the_same_key() -> None:
     assert again.received == {False: [b"one", bytes(2_500), b"four"], True: [b"urgent"]}
     assert all(server.keys[payload] == key for payload, key in again.keys.items())
     again.handle_all()
+    again.engine.report(at_once=True)
     exchange(client, again, disk)
     assert client.engine.kept == 0
     close(client, again)
@@ -207,7 +208,10 @@ def test_whatever_happens_nothing_is_lost_and_what_was_handled_is_not_handled_ag
         payload = len(sent).to_bytes(2, "big") + bytes(200 * number)
         if what in "sa" and not client.engine.full and client.engine.room > 0:
             sent.append(payload)
-            _ = client.engine.send(1, payload) if what == "s" else client.engine.ask(1, payload, len(sent))
+            if what == "s":
+                client.engine.send(1, payload)
+            else:
+                client.engine.ask(1, payload, len(sent))
         elif what == "h" and server.waiting and not server.engine.stuffed:
             place = number % len(server.waiting)
             handled.append(server.waiting[place].payload)
