@@ -58,6 +58,7 @@ class Continuity(Streaming):
         "_is_due",
         "_is_ending",
         "_known_types",
+        "_owes",
         "_told",
         "epoch",
         "generation",
@@ -76,6 +77,8 @@ class Continuity(Streaming):
         self._is_due = False
         """Whether there may be something to report before a part of the credit is used up."""
         self._is_ending = False
+        self._owes = False
+        """Whether the last acknowledgement came in the middle of a message: its end is to be acknowledged at once."""
         self._told = 0
         """The normal lane's received bytes that were handled at the last report."""
         self._known_types = 0
@@ -139,16 +142,18 @@ class Continuity(Streaming):
         lane = self.normal_in
         used = lane.received - lane.held_bytes - self._told
         few = (lane.expected - lane.reported[0] & U32) < _FRAMES
-        if not at_once and used < self._report_bytes and few and not self._is_due:
+        is_owed = self._owes and lane.head is None
+        if not at_once and used < self._report_bytes and few and not self._is_due and not is_owed:
             return
         self._is_due = False
         if self.state not in HEARD:
             return
         grown = [self._grow(lane, at_once=at_once), self._grow(self.urgent_in, at_once=at_once)]
         self._told = lane.received - lane.held_bytes
+        self._owes = lane.head is not None
         if any(grown):
             self._queue(Kind.CREDIT, 0, _CREDIT.pack(lane.granted, self.urgent_in.granted))
-        if at_once or any(grown) or not few:
+        if at_once or any(grown) or not few or is_owed:
             self._acknowledge()
 
     @property

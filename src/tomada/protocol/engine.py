@@ -134,13 +134,11 @@ class Engine(Durability):
             return events
         self.heard = True
         self._now = now
-        if self._rest:
-            self._rest += data
-            if len(self._rest) < self._need:
-                return events
-            data = bytes(self._rest)
         try:
-            position = self._frames(data, events.append)
+            start = self._go_on_reading(data, events.append) if self._rest else 0
+            if self._rest or self.state in DEAF:
+                return events
+            position = self._frames(data, start, events.append) if start < len(data) else start
         except ProtocolError as error:
             self._fail(GoodbyeCode.VIOLATION, str(error))
             return events
@@ -149,12 +147,27 @@ class Engine(Durability):
         if position < len(data):
             if position or self.begun is None:
                 self.begun = now
-            self._rest = bytearray(data[position:])
+            self._rest = bytearray(memoryview(data)[position:])
         else:
             self.begun = now if self._in_fragments else None
-            if self._rest:
-                self._rest = bytearray()
         return events
+
+    def _go_on_reading(self, data: bytes, emit: Callable[[Event], None]) -> int:
+        """Complete the frame that has begun, and copy no more than that one; how much of `data` is read then.
+
+        Where it is not complete, all of `data` is kept with it.
+        """
+        view = memoryview(data)
+        start = 0
+        while self._rest and self.state not in DEAF:
+            missing = self._need - len(self._rest)
+            if len(view) - start < missing:
+                self._rest += view[start:]
+                break
+            first = b"".join((self._rest, view[start : start + missing]))
+            start += missing
+            self._rest = bytearray(first[self._frames(first, 0, emit) :])
+        return start
 
     def receive_end(self) -> None:
         """The peer will send no more bytes."""

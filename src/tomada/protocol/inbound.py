@@ -75,7 +75,7 @@ class Inbound(Continuity):
         self._need = HEADER_BYTES
         self._now = now
         self._aside = 0
-        """How many of the bytes in work belong to other frames than new ones of the normal lane."""
+        """How many of the bytes in work are none of new frames of the normal lane, or were read before."""
         self._spent = 0
         """Frames that have come and are no messages: items, ends and cancels."""
         self._orphans = 0
@@ -102,17 +102,19 @@ class Inbound(Continuity):
     def _in_fragments(self) -> bool:
         return self.normal_in.head is not None or self.urgent_in.head is not None
 
-    def _frames(self, data: bytes, emit: Callable[[Event], None]) -> int:  # noqa: C901, PLR0912 - calls cost in the hot loop
-        """Read every complete frame of `data`; return where the first incomplete one begins. The hot loop."""
+    def _frames(self, data: bytes, position: int, emit: Callable[[Event], None]) -> int:  # noqa: C901, PLR0912 - calls cost in the hot loop
+        """Read every complete frame of `data` from `position` on; return where the first incomplete one begins.
+
+        The hot loop.
+        """
         size = len(data)
-        position = 0
         self._need = HEADER_BYTES
-        self._aside = 0
+        self._aside = position
         frame_bytes = self._frame_bytes
         asked = self._asked
         opened = self._open
         normal = self.normal_in
-        allowed = normal.granted - normal.received
+        allowed = normal.granted - normal.received + position
         urgent_asked, inflows, outflows = self._urgent_asked, self._inflows, self._outflows
         while size - position >= HEADER_BYTES:
             length, kind, flags, type_, id_, sequence = _unpack(data, position)
@@ -156,7 +158,7 @@ class Inbound(Continuity):
             position = stop
         normal.received += position - self._aside
         if position < size and self.state in GREETING:
-            self._check_beginning(data)
+            self._check_beginning(data[position : position + HEADER_BYTES] if position else data)
         return position
 
     def _check_beginning(self, data: bytes) -> None:

@@ -28,6 +28,7 @@ _CORKED: Final = frozenset({State.STARTING, State.GREETED, State.LOST, State.RES
 """Nothing but the handshake goes out."""
 _URGENT_TURNS: Final = 7
 """After so many chunks of the urgent lane one of the normal lane goes, if any waits."""
+_LARGE: Final = 4_096
 _pack: Final = HEADER.pack
 
 
@@ -236,7 +237,12 @@ class Outbound:
             return
         sequence = lane.sequence
         lane.sequence = sequence + 1 & U32
-        lane.gathered += _pack(length, kind, flags, type_, id_, sequence) + payload
+        if length < _LARGE:
+            lane.gathered += _pack(length, kind, flags, type_, id_, sequence) + payload
+        else:
+            # Not joined first: that would be one more copy.
+            lane.gathered += _pack(length, kind, flags, type_, id_, sequence)
+            lane.gathered += payload
         if len(lane.gathered) >= lane.limit:
             self._look(lane, begun=kind <= ASK)
 

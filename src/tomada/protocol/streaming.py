@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tomada.errors import ProtocolError
 from tomada.protocol.frames import END, HEADER_BYTES, ITEM, Kind
+from tomada.protocol.handshake import URGENT_PART
 from tomada.protocol.outbound import HEARD
 from tomada.protocol.requests import Requests
 
@@ -48,15 +49,23 @@ class Streaming(Requests):
         self._outflows: dict[int, _Flow] = {}
 
     def has_stream_room(self, id_: int) -> bool:
-        """Whether the next item of the request may be queued."""
+        """Whether the next item of the request may be queued, by its credit."""
         flow = self._outflows.get(id_)
         return flow is None or flow.offset < flow.credit
+
+    def is_stuffed(self, *, urgent: bool) -> bool:
+        """Whether as much waits in a lane as may: items wait then, too."""
+        return self.urgent.unsent >= self._bound // URGENT_PART if urgent else self.stuffed
+
+    def is_urgent(self, id_: int) -> bool:
+        """In which lane the items of a request travel."""
+        return id_ in self._urgent_open or id_ in self._urgent_asked
 
     def item(self, id_: int, type_: int, payload: bytes) -> None:
         """Queue an item: an answer to the peer's request, or a part of one of this end.
 
         Without effect where the request is not open, or was given up, or this end has ended the items. The driver minds
-        `has_stream_room` and `stuffed`.
+        `has_stream_room` and `is_stuffed`.
 
         Raises `InvalidMessage` when the peer takes no message so long.
         """
@@ -89,15 +98,29 @@ class Streaming(Requests):
             self._parts += 1
             self._message_out(END, 0, id_, b"", self._ask_lane(id_))
 
-    def consume(self, id_: int, size: int) -> None:
-        """An item with a payload of `size` bytes has been used; the peer may send more."""
+    def consume(self, id_: int, size: int) -> bool:
+        """An item with a payload of `size` bytes has been used; whether the peer is told that it may send more."""
         flow = self._inflows.get(id_)
-        if flow is not None:
-            flow.used += size + HEADER_BYTES
-            if flow.used + flow.window - flow.credit >= flow.window // _GRANTS:
-                flow.credit = flow.used + flow.window
-                if self.state in HEARD:
-                    self._queue(Kind.CREDIT, id_, flow.credit.to_bytes(_OFFSET_BYTES, "big"))
+        if flow is None:
+            return False
+        flow.used += size + HEADER_BYTES
+        if flow.used + flow.window - flow.credit < flow.window // _GRANTS:
+            return False
+        flow.credit = flow.used + flow.window
+        if self.state not in HEARD:
+            return False  # all credits are said again when the connection is back
+        self._queue(Kind.CREDIT, id_, flow.credit.to_bytes(_OFFSET_BYTES, "big"))
+        return True
+
+    @property
+    def streams(self) -> int:
+        """How many requests have streams under way, in either direction."""
+        return len(self._inflows.keys() | self._outflows.keys())
+
+    @property
+    def streamed_bytes(self) -> int:
+        """How many bytes of items have come, in all streams, and were not consumed."""
+        return sum(flow.offset - flow.used for flow in self._inflows.values())
 
     def stream_bytes_waiting(self, id_: int) -> int:
         """How many bytes of items have come and were not consumed."""
