@@ -287,7 +287,12 @@ class Keeper(Wire):
     def _drop(self, reason: str) -> None:
         engine = self.engine
         unsent = engine.unsent_requests()
-        tags = engine.drop(reason)
+        try:
+            tags = engine.drop(reason)
+        except Exception:  # noqa: BLE001 - told to the log; whoever waits must hear of the end in any case
+            log.exception("%s: what was not delivered cannot be told", self.lifetime.peer)
+            engine.session = None
+            tags = engine.drop(reason)
         reason, is_plain = engine.reason, engine.session is None
         for id_, (_, answer) in tags:
             kind = SessionLost if id_ in unsent else OutcomeUnknown
