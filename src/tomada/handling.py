@@ -183,8 +183,8 @@ class Handling(Carrying):
         self._start_soon()
 
     def _start_soon(self) -> None:
-        """Start what waits; in a turn of its own, outside any task."""
-        if (self._waiting or self._urgent) and not self._starting:
+        """Start what waits, where it may; in a turn of its own, outside any task."""
+        if (self._waiting or self._urgent) and not self._starting and not self.engine.stuffed:
             self._starting = True
             self.loop.call_soon(self._start_waiting)
 
@@ -196,7 +196,8 @@ class Handling(Carrying):
         while self._may_start and not places.is_full:
             self._start_first()
         self.wake()
-        if self._busy < self._cap and (self._waiting or self._urgent):
+        # Where as much is held for the peer as may be, nothing can begin until some has gone: who frees it says so.
+        if self._busy < self._cap and (self._waiting or self._urgent) and not self.engine.stuffed:
             if places.is_full:
                 places.wait(self)
             else:

@@ -43,7 +43,6 @@ class Link(Survival):
 
     __slots__ = (
         "_burst",
-        "_flushing",
         "_senders",
         "_unread",
         "askers",
@@ -70,7 +69,6 @@ class Link(Survival):
         self._senders: deque[asyncio.Future[None]] | None = None
         self._burst = 0
         """How much has been written since the last turn of the loop."""
-        self._flushing = False
         self._unread = 0
         """How much was answered, without a handler, to a peer that does not read."""
 
@@ -78,6 +76,9 @@ class Link(Survival):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is there; the connecting end's hello goes out."""
+        if self.ended.done():
+            transport.close()  # the session was given up while this connection was being made
+            return
         self.transport = cast("asyncio.Transport", transport)
         self.peer = transports.peer_address(transport)
         if self.peer.scheme == "unix":
@@ -98,11 +99,12 @@ class Link(Survival):
 
     def data_received(self, data: bytes) -> None:
         """One pass over all that has come; then one write."""
-        self._flushing = True
+        self.flushing = True
         self.received_bytes += len(data)
         engine = self.engine
         now = self.heard_at = self.loop.time()
-        unsent = engine.unsent if self.clogged else 0
+        # No handler starts now: what is answered are pings, and what is refused.
+        unsent = engine.unsent if self.clogged and engine.stuffed else 0
         try:
             self.messenger.receive(data, now)
         except Exception as error:  # noqa: BLE001 - told to the log
@@ -110,15 +112,14 @@ class Link(Survival):
             self.endpoint.heed(error)
             self.end("this end failed; its log says more")
         finally:
-            self._flushing = False
+            self.flushing = False
         if engine.begun is not None:
             self.look_at(engine.begun + self.endpoint.deadlines.frame)
             if engine.unfinished >= self.weighed + PORTION:
                 self.endpoint.room.weigh(self)
         engine.report()
-        if self.clogged:
-            # No handler starts where as much waits as may: these are pongs and refusals.
-            self._unread += engine.unsent - unsent if engine.stuffed else 0
+        if unsent:
+            self._unread += engine.unsent - unsent
             self.throttle()
         if engine.unsent:
             self.write()
@@ -261,8 +262,8 @@ class Link(Survival):
 
     def wake(self) -> None:
         """Write what is queued, once, at the end of this turn of the loop."""
-        if not self._flushing:
-            self._flushing = True
+        if not self.flushing:
+            self.flushing = True
             self.loop.call_soon(self._flush)
         elif len(self.engine.normal.gathered) > BURST_BYTES and self._burst <= self.endpoint.limits.buffer_bytes:
             # Not for ever: who only sends must wait for a turn of the loop now and then, so that others have theirs.
@@ -302,13 +303,14 @@ class Link(Survival):
             self.transport.abort()
 
     def _flush(self) -> None:
-        self._flushing = False
+        self.flushing = False
         self._burst = 0
         self.engine.report()
         if self.engine.unsent:
             self.write()
         if self.engine.state is not State.OPEN:
             self.settle()
+        self.let_go_on()
 
     def write(self) -> None:
         """Hand what is queued to the transport, as long as it takes it."""
@@ -316,6 +318,7 @@ class Link(Survival):
         if transport is None:
             return
         is_last = engine.state in FINAL
+        was_stuffed = engine.stuffed
         while not self.clogged or is_last:
             out = engine.take()
             if not out:
@@ -329,16 +332,23 @@ class Link(Survival):
             self.watch_progress()
         if self._senders and not engine.full:
             self._release_senders()
+        if was_stuffed and not engine.stuffed:
+            self._start_soon()
         if self._rooms is not None:
             self.let_pour()
 
     def settle(self) -> None:
         """Take the consequences of a state that is not open."""
-        engine, transport = self.engine, self.transport
+        engine = self.engine
         if engine.state is State.LEFT and engine.idle and not engine.held:
             engine.report(at_once=True)
             engine.leave(GoodbyeCode.CLOSED, "")
             self.write()
+        self.finish()
+
+    def finish(self) -> None:
+        """Let go of the transport where nothing more will be said over it."""
+        engine, transport = self.engine, self.transport
         if transport is None or transport.is_closing():
             return
         if engine.state in FINAL:

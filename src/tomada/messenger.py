@@ -184,6 +184,11 @@ class Messenger(Vocabulary):
                 raise InvalidMessage(validation.explain(error.payload_type, wrong)) from wrong
             self.engine.fail(id_, self._number(type(error)), payload)
 
+    def restored(self) -> None:
+        """The engine has become a session that was stored."""
+        self._learn(self.engine.peer_entries)
+        self._declared = list(self.engine.declared)
+
     # Incoming.
 
     def receive(self, data: bytes, now: float) -> None:

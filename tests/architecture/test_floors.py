@@ -41,7 +41,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("lifetime",),
     ("survival",),
     ("link",),
-    ("asking",),
+    ("asking", "durable"),
     ("connection",),
     ("client", "server"),
     ("sync",),

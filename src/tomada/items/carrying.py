@@ -47,10 +47,10 @@ class Room:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.cancelled():
-                self.waiting.remove(turn)
-            else:
+            if not turn.cancelled():
                 self.pass_on()  # it was this one's turn in the same moment
+            elif turn in self.waiting:
+                self.waiting.remove(turn)
             raise
 
     def pass_on(self) -> None:
@@ -87,7 +87,7 @@ class Parts:
 class Carrying(asyncio.Protocol):
     """The streams of one connection."""
 
-    __slots__ = ("_parts", "_rooms", "_thirsty", "engine", "loop", "messenger")
+    __slots__ = ("_parts", "_rooms", "_thirsty", "engine", "flushing", "loop", "messenger")
 
     loop: asyncio.AbstractEventLoop
     engine: Engine
@@ -100,6 +100,8 @@ class Carrying(asyncio.Protocol):
         """What has come for the handlers, by the request's id."""
         self._thirsty: dict[int, asyncio.Future[None]] | None = None
         """Who waits for the credit of a stream."""
+        self.flushing = False
+        """Whether what is queued will be written at the end of this turn of the loop."""
 
     def wake(self) -> None:
         """Write what is queued, once, at the end of this turn of the loop."""

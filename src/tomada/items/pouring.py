@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _TURN_BYTES: Final = 131_072
 """After so much, from an iterator that need not wait, the others have their turn of the loop."""
+_WRITE_BYTES: Final = 49_152
+"""After so much it is written, so that the other end works while this one goes on; not after each item."""
 _ITEM_COST: Final = 1_024
 """So much is an item counted for its own sake: those that are small cost time, not bytes."""
 
@@ -31,7 +33,7 @@ async def pour(carrying: Carrying, id_: int, items: Items, source: AsyncIterator
     """
     engine, put = carrying.engine, carrying.messenger.item
     room = carrying.room(urgent=engine.is_urgent(id_))
-    spent = 0
+    spent = gathered = 0
     try:
         async for value in source:
             if not engine.has_stream_room(id_) or room.waiting or room.is_stuffed:
@@ -40,7 +42,10 @@ async def pour(carrying: Carrying, id_: int, items: Items, source: AsyncIterator
                 size = put(id_, items, value)
             except InvalidMessage as error:
                 raise WrongItem(str(error)) from error
-            carrying.wake()
+            gathered += size
+            if gathered >= _WRITE_BYTES or not carrying.flushing:
+                gathered = 0
+                carrying.wake()
             if room.waiting:
                 room.pass_on()
             spent += size + _ITEM_COST

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -65,7 +66,8 @@ class ItemStream(AsyncIterator[ItemT]):
     Got from `Connection.stream`. The request is sent when the loop begins. At most as many items wait here as
     `Limits.stream_bytes` allows: a loop that is slow makes the handler at the other end slow. Leaving the loop before
     its end, in whichever way, cancels that handler; where the stream is held on to after that, close it, with
-    ``async with`` or `aclose`. Over a lost connection it goes on where it was.
+    ``async with`` or `aclose`. As with any asynchronous generator, a wait for an item that is cancelled, or that
+    `asyncio.timeout` gives up, is the end of it. Over a lost connection it goes on where it was.
 
     The loop, or whoever else takes an item, raises, after the items before it:
 
@@ -88,7 +90,8 @@ class ItemStream(AsyncIterator[ItemT]):
             await self._begin()
         try:
             item: ItemT = await self._taking.take()
-        except MessageError:
+        except (MessageError, CancelledError):
+            # A task that is cancelled may be held on to, and its frame with the stream: that must not keep it open.
             self._taking.abandon()
             raise
         return item

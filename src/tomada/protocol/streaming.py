@@ -22,7 +22,7 @@ _GRANTS: Final = 4
 class _Flow:
     """The items of one request in one direction: each counts its payload and a header."""
 
-    __slots__ = ("credit", "offset", "used", "window")
+    __slots__ = ("credit", "is_ended", "offset", "used", "window")
 
     def __init__(self, window: int) -> None:
         self.window = window
@@ -32,6 +32,8 @@ class _Flow:
         """How many of those that have come were consumed."""
         self.credit = window
         """Up to which offset an item may be begun."""
+        self.is_ended = False
+        """Whether the last of them has gone, or has come."""
 
 
 class Streaming(Requests):
@@ -52,8 +54,8 @@ class Streaming(Requests):
         return flow is None or flow.offset < flow.credit
 
     def is_stuffed(self, *, urgent: bool) -> bool:
-        """Whether as much is held in a lane as may be: items wait then."""
-        return self.urgent.kept >= self._bound // URGENT_PART if urgent else self.stuffed
+        """Whether as much waits in a lane as may: items wait then, too."""
+        return self.urgent.unsent >= self._bound // URGENT_PART if urgent else self.stuffed
 
     def is_urgent(self, id_: int) -> bool:
         """In which lane the items of a request travel."""
@@ -62,8 +64,8 @@ class Streaming(Requests):
     def item(self, id_: int, type_: int, payload: bytes) -> None:
         """Queue an item: an answer to the peer's request, or a part of one of this end.
 
-        Without effect where the request is not open, or was given up. The driver minds `has_stream_room` and
-        `is_stuffed`.
+        Without effect where the request is not open, or was given up, or this end has ended the items. The driver minds
+        `has_stream_room` and `is_stuffed`.
 
         Raises `InvalidMessage` when the peer takes no message so long.
         """
@@ -73,22 +75,28 @@ class Streaming(Requests):
             lane = self._ask_lane(id_)
         else:
             return
+        flow = self._outflow(id_)
+        if flow.is_ended:
+            return
         self._message_out(ITEM, type_, id_, payload, lane)
         self._parts += 1
+        flow.offset += len(payload) + HEADER_BYTES
+
+    def _outflow(self, id_: int) -> _Flow:
         flow = self._outflows.get(id_)
         if flow is None:
             flow = self._outflows[id_] = _Flow(self._peer_limits.stream_bytes)
-        flow.offset += len(payload) + HEADER_BYTES
+        return flow
 
     def end(self, id_: int) -> None:
         """Queue the end of the items: the answer to the peer's request, or the last part of one of this end."""
         if id_ in self._open:
             self._message_out(END, 0, id_, b"", self._answer_lane(id_))
             self._answered(id_)
-        elif self._asked.get(id_) is not None:
+        elif self._asked.get(id_) is not None and not self._outflow(id_).is_ended:
+            self._outflow(id_).is_ended = True
             self._parts += 1
             self._message_out(END, 0, id_, b"", self._ask_lane(id_))
-            self._outflows.pop(id_, None)
 
     def consume(self, id_: int, size: int) -> bool:
         """An item with a payload of `size` bytes has been used; whether the peer is told that it may send more."""
@@ -128,11 +136,21 @@ class Streaming(Requests):
             self._inflows.pop(id_, None)
             self._outflows.pop(id_, None)
 
-    def _item_in(self, id_: int, size: int) -> None:
-        """Count an item that has come."""
+    def _inflow(self, id_: int) -> _Flow:
         flow = self._inflows.get(id_)
         if flow is None:
             flow = self._inflows[id_] = _Flow(self._stream_window)
+        if flow.is_ended:
+            raise ProtocolError(f"something came after the end of the items of request {id_}")
+        return flow
+
+    def _end_in(self, id_: int) -> None:
+        """The end of the parts of the peer's request has come."""
+        self._inflow(id_).is_ended = True
+
+    def _item_in(self, id_: int, size: int) -> None:
+        """Count an item that has come."""
+        flow = self._inflow(id_)
         if flow.offset >= flow.credit:
             raise ProtocolError(f"an item of request {id_} came beyond its credit of {flow.credit} bytes")
         flow.offset += size + HEADER_BYTES
