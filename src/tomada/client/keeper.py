@@ -261,6 +261,7 @@ class Keeper(Wire):
         if self._keeper is not None and current_thread() is main_thread():
             if not self.is_over:
                 self._verdict = self._verdict or (reason, refused, is_wrong)
+                self.is_up = False
                 self._stir.set()
                 _shut(self.connected)
             return

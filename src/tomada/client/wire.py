@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from functools import wraps
 from threading import Condition, RLock, get_ident, main_thread
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from tomada.client.lifetime import Lifetime
@@ -19,12 +20,14 @@ from tomada.transports import blocking, readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
     from tomada.protocol import Engine
     from tomada.settings import Deadlines
 
 _READ_BYTES: Final = 65_536
 QUIET_SECONDS: Final = 0.05
+_INSIDE: Final = ("tomada.protocol", "tomada.messenger", "tomada.vocabulary")
 
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -38,11 +41,18 @@ def letting_go(call: F) -> F:
         try:
             return call(self, *args, **kwargs)
         except BaseException as error:
-            if not isinstance(error, Exception) or get_ident() == main_thread().ident:
+            if not isinstance(error, Exception) and _touched(error.__traceback__):
+                self._pump.interrupted()
+            if get_ident() == main_thread().ident:
                 self._pump.let_go()  # a signal may raise anything
             raise
 
     return cast("F", guarded)
+
+
+def _touched(place: TracebackType | None) -> bool:
+    """Whether what was raised there came in the middle of a change to what is said and heard."""
+    return any(frame.f_globals["__name__"].startswith(_INSIDE) for frame, _ in walk_tb(place))
 
 
 def owns(lock: Any) -> bool:
@@ -232,8 +242,12 @@ class Wire:
             except OSError as error:
                 self.cut(f"the connection was lost: {error}", is_wrong=True)
                 return
-            except BaseException:
-                self.interrupted()
+            except BaseException as error:
+                # How much of it has gone is not known; over another connection it goes again.
+                if self.engine.can_resume and not _touched(error.__traceback__):
+                    self.cut("interrupted", is_wrong=True)
+                else:
+                    self.interrupted()
                 raise
             finally:
                 self._sending.release()
