@@ -11,7 +11,7 @@ from tomada import sync, telemetry
 from tomada.address import Address
 from tomada.app import App
 from tomada.client import DatagramClient, connect, connect_datagram, connect_stream
-from tomada.connection import Connection
+from tomada.connection import Connection, ConnectionState
 from tomada.datagrams import Datagram, DatagramPeer, DatagramSocket, bind
 from tomada.errors import (
     AddressError,
@@ -30,8 +30,10 @@ from tomada.errors import (
     LimitExceeded,
     ListenFailed,
     MessageError,
+    OutcomeUnknown,
     ProtocolError,
     RemoteError,
+    SessionLost,
     StoreFailed,
     StreamBusy,
     StreamEnded,
@@ -64,6 +66,7 @@ __all__ = [
     "ConnectFailed",
     "Connection",
     "ConnectionLost",
+    "ConnectionState",
     "ConnectionStatistics",
     "Credentials",
     "Datagram",
@@ -90,11 +93,13 @@ __all__ = [
     "Message",
     "MessageError",
     "Multicast",
+    "OutcomeUnknown",
     "ProtocolError",
     "RemoteError",
     "Request",
     "Server",
     "ServerStatistics",
+    "SessionLost",
     "Sessions",
     "StoreFailed",
     "Stream",

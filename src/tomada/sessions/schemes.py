@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Final
 
 from tomada.errors import AddressError, StoreFailed
 from tomada.sessions.store import Store
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from tomada.settings import Sessions
 
 GROUP: Final = "tomada.stores"
@@ -56,6 +57,8 @@ def _sqlite(url: str, path: str, bounds: Sessions) -> Store:
 
 
 def _of_a_package(scheme: str, url: str, bounds: Sessions) -> Store:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - it loads json, and much else
+
     # The URL itself is not shown from here on: it may have a password in it.
     found = tuple(entry_points(group=GROUP, name=scheme))
     if not found:
