@@ -106,7 +106,7 @@ def test_what_does_not_end_within_the_drain_deadline_is_cut(run: Run, caplog: py
     async def main() -> None:
         stage = Stage()
         server = await tomada.serve(house(stage), HERE, deadlines=HASTY)
-        client = await tomada.connect(server.addresses[0])
+        client = await tomada.connect(server.addresses[0], sessions=False)
         call = asyncio.create_task(client.ask(Hold("a")))
         plain = asyncio.create_task(client.ask(Sit("b")))
         await client.send(Note("hold c"))
