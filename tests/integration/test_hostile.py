@@ -76,7 +76,10 @@ ATTACKS: dict[str, tuple[str, Attack]] = {
     "an id twice": ("used again", lambda peer: peer.ask(Hold("a"), 1) + peer.ask(Hold("a"), 1)),
     "a kind nobody knows": ("kind 99", lambda _: HEADER.pack(0, 99, NORMAL, 1, 0, 1)),
     "a kind of the server's": ("welcome", lambda _: frame(Kind.WELCOME, b"\x90")),
-    "a gap": ("sequence 2 came in the normal lane where 1", lambda _: HEADER.pack(1, Kind.SEND, NORMAL, 1, 0, 2) + b"x"),
+    "a gap": (
+        "sequence 2 came in the normal lane where 1",
+        lambda _: HEADER.pack(1, Kind.SEND, NORMAL, 1, 0, 2) + b"x",
+    ),
     "an acknowledgement where there is no session": ("without a session", lambda _: frame(Kind.ACKNOWLEDGE, b"\x90")),
     "a credit that shrinks": ("the credit shrinks", lambda _: frame(Kind.CREDIT, bytes(16))),
     "flags nobody knows": ("lane and flags", lambda _: HEADER.pack(1, Kind.SEND, 0xF2, 1, 0, 1) + b"\x90"),
