@@ -135,6 +135,11 @@ class Outbound:
         return len(self._control) + len(self._goodbye) + self.normal.unsent + self.urgent.unsent
 
     @property
+    def unsaid(self) -> int:
+        """How many bytes of answers to pings, of credit and of acknowledgements wait to be taken."""
+        return len(self._control)
+
+    @property
     def kept(self) -> int:
         """How many bytes are held here: waiting to be sent, or sent and not acknowledged."""
         return len(self._control) + self.normal.kept + self.urgent.kept
