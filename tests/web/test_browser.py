@@ -169,10 +169,14 @@ def test_many_requests_are_under_way_at_once(bank: Page) -> None:
     assert told
 
 
-# No word that a request was given up leaves the page.
+# No word that a request was given up leaves the page: the end of its parts goes instead, which means nothing there.
 WITHOUT_CANCEL = """
     const send = WebSocket.prototype.send;
-    WebSocket.prototype.send = function (data) { if (new Uint8Array(data)[4] !== 9) send.call(this, data); };
+    WebSocket.prototype.send = function (data) {
+        const whole = new Uint8Array(data);
+        if (whole[4] === 9) whole[4] = 8;
+        send.call(this, whole);
+    };
     try {
         %s
     } finally {
@@ -282,43 +286,63 @@ def test_a_page_of_another_origin_is_refused(page: Page, server: Server) -> None
         page.run(f'await (await import("/tomada.js")).connect("{server.address}")')
 
 
-def test_it_reconnects_to_a_server_that_was_killed(page: Page, server: Server) -> None:
+def test_a_server_that_was_killed_has_lost_the_session_and_another_is_begun(page: Page, server: Server) -> None:
     page.run(f"""
         const {{ connect }} = await import("/tomada.js");
         globalThis.events = [];
-        globalThis.bank = await connect("{server.address}", {{reconnect: true}});
+        globalThis.bank = await connect("{server.address}", {{renew: true}});
         globalThis.ticks = [];
         bank.on("Tick", (tick) => ticks.push(tick.number));
-        bank.onlost = (event) => events.push(["lost", event.detail.reason]);
-        globalThis.again = new Promise((resolve) => {{ bank.onreconnected = resolve; }});
-        globalThis.lost = new Promise((resolve) => bank.addEventListener("lost", resolve));
+        bank.oninterrupt = (event) => events.push(["interrupt", event.detail.reason]);
+        bank.onlost = (event) => events.push(["lost", event.detail.reason.slice(0, 37)]);
+        globalThis.renewed = new Promise((resolve) => {{ bank.onrenew = resolve; }});
+        globalThis.interrupted = new Promise((resolve) => bank.addEventListener("interrupt", resolve));
         globalThis.asked = bank.ask("Hold", {{seconds: 60}}).catch((error) => error.name);
         await bank.ping();
     """)
     server.kill()
     told = page.run("""
-        await lost;
-        return [await asked, await bank.ask("Notes").catch((error) => error.name), bank.isOpen];
+        await interrupted;
+        globalThis.later = bank.ask("Notes").catch((error) => error.name);
+        return [bank.state, bank.isOpen];
     """)
-    assert told == ["ConnectionLost", "ConnectionLost", False]
+    assert told == ["resuming", True]
 
     server.start()
     told = page.run("""
-        await again;
+        await renewed;
         await bank.ask("Watch", {count: 1});
         const receipt = await bank.ask("Transfer", {source: "a", target: "b", cents: 1});
+        const state = bank.state;
         await bank.close();
-        return [events, ticks, receipt.balance];
+        return [await asked, await later, events, ticks, receipt.balance, state, bank.state];
     """)
 
-    assert told == [[["lost", "the connection was lost"]], [0], 999]
+    lost = [["interrupt", "the connection was lost"], ["lost", "the server said goodbye (session lost)"[:37]]]
+    assert told == ["OutcomeUnknown", "SessionLost", lost, [0], 999, "open", "closed"]
 
 
-def test_it_reconnects_to_a_server_that_was_stopped(page: Page, server: Server) -> None:
+def test_without_sessions_all_fails_at_once(page: Page, server: Server) -> None:
     page.run(f"""
         const {{ connect }} = await import("/tomada.js");
-        globalThis.bank = await connect("{server.address}", {{reconnect: true}});
-        globalThis.again = new Promise((resolve) => {{ bank.onreconnected = resolve; }});
+        globalThis.bank = await connect("{server.address}", {{sessions: false}});
+        globalThis.over = new Promise((resolve) => {{ bank.onclose = (event) => resolve(event.detail); }});
+        globalThis.asked = bank.ask("Hold", {{seconds: 60}}).catch((error) => error.name);
+        await bank.ping();
+    """)
+    server.kill()
+    told = page.run("""
+        return [await over, await asked, await bank.ask("Notes").catch((error) => error.name), bank.undelivered()];
+    """)
+
+    assert told == [{"reason": "the connection was lost", "wasClean": False}, "ConnectionLost", "ConnectionLost", []]
+
+
+def test_it_begins_anew_with_a_server_that_was_stopped(page: Page, server: Server) -> None:
+    page.run(f"""
+        const {{ connect }} = await import("/tomada.js");
+        globalThis.bank = await connect("{server.address}", {{renew: true}});
+        globalThis.renewed = new Promise((resolve) => {{ bank.onrenew = resolve; }});
         globalThis.lost = new Promise((resolve) => {{ bank.onlost = (event) => resolve(event.detail.reason); }});
         globalThis.asked = bank.ask("Hold", {{seconds: 0.2}});
         await bank.ping();
@@ -330,15 +354,18 @@ def test_it_reconnects_to_a_server_that_was_stopped(page: Page, server: Server) 
     ]
 
     server.start()
-    told = page.run("await again; const open = bank.isOpen; await bank.close(); return open;")
+    told = page.run("await renewed; const open = bank.isOpen; await bank.close(); return open;")
 
     assert told
+
+
+SILENT = "the server gave no sign of life for 500 ms"
 
 
 def test_a_server_that_gives_no_sign_of_life_is_given_up(page: Page, server: Server) -> None:
     page.run(f"""
         const {{ connect }} = await import("/tomada.js");
-        globalThis.bank = await connect("{server.address}", {{heartbeat: 250}});
+        globalThis.bank = await connect("{server.address}", {{heartbeat: 250, sessions: false}});
         globalThis.ended = new Promise((resolve) => {{ bank.onclose = (event) => resolve(event.detail); }});
         globalThis.asked = bank.ask("Hold", {{seconds: 60}}).catch((error) => [error.name, error.message]);
         await new Promise((resolve) => setTimeout(resolve, 700));
@@ -350,5 +377,26 @@ def test_a_server_that_gives_no_sign_of_life_is_given_up(page: Page, server: Ser
         return [lived, await asked, await ended, performance.now() - begun < 2000];
     """)
 
-    reason = "the server gave no sign of life for 500 ms"
-    assert told == [True, ["ConnectionLost", reason], {"reason": reason, "wasClean": False}, True]
+    assert told == [True, ["ConnectionLost", SILENT], {"reason": SILENT, "wasClean": False}, True]
+
+
+def test_a_server_that_sleeps_finds_the_session_again(page: Page, server: Server) -> None:
+    page.run(f"""
+        const {{ connect }} = await import("/tomada.js");
+        globalThis.bank = await connect("{server.address}", {{heartbeat: 250, timeout: 500}});
+        globalThis.interrupted = new Promise((resolve) => {{ bank.oninterrupt = (event) => resolve(event.detail.reason); }});
+        globalThis.back = new Promise((resolve) => {{ bank.onreconnect = resolve; }});
+        globalThis.asked = bank.ask("Hold", {{seconds: 1}});
+    """)
+    server.pause()
+    assert page.run("return await interrupted") == SILENT
+
+    server.go_on()
+    told = page.run("""
+        await back;
+        const told = [await asked, bank.state, bank.reason];
+        await bank.close();
+        return told;
+    """)
+
+    assert told == ["held", "open", ""]

@@ -1,0 +1,119 @@
+"""The browser client's lanes: what is urgent overtakes, and nobody is sent more than it handles."""
+
+from __future__ import annotations
+
+from tests.web.chromium import Page
+from tests.web.conftest import Server
+
+
+def test_what_is_urgent_overtakes_a_big_upload(bank: Page) -> None:
+    told = bank.run("""
+        const data = new Uint8Array(15_000_000);
+        const done = [];
+        const big = bank.ask("Echo", {data}).then((came) => done.push(`big ${came.length}`));
+        const times = [];
+        while (done.length === 0) {
+            const begun = performance.now();
+            const receipt = await bank.ask("Transfer", {source: "a", target: "b", cents: 1}, {urgent: true});
+            if (done.length === 0) times.push(performance.now() - begun);
+            await bank.send("Note", {text: "urgent"}, {urgent: true});
+        }
+        await big;
+        const notes = await bank.ask("Notes");
+        return [done, times.length > 5, notes.length > 5, Math.max(...times) < 1000];
+    """)
+
+    assert told == [["big 15000000"], True, True, True]
+
+
+def test_within_a_lane_order_holds(bank: Page) -> None:
+    told = bank.run("""
+        const sent = [];
+        for (let number = 0; number < 3000; number += 1) {
+            const urgent = number % 7 === 0;
+            sent.push(bank.send("Load", {number, data: new Uint8Array(number % 300)}, {urgent}));
+        }
+        await Promise.all(sent);
+        let came;
+        do came = await bank.ask("Loads"); while (came.length < 3000);
+        const inOrder = (some) => some.every((number, at) => at === 0 || some[at - 1] < number);
+        return [
+            inOrder(came.filter((number) => number % 7 === 0)), inOrder(came.filter((number) => number % 7 !== 0)), came.length,
+        ];
+    """)
+
+    assert told == [True, True, 3000]
+
+
+def test_a_server_that_handles_nothing_makes_who_sends_wait(bank: Page) -> None:
+    told = bank.run("""
+        await bank.ask("Hang", {hangs: true});
+        const data = new Uint8Array(10_000);
+        let accepted = 0;
+        try {
+            for (;; accepted += 1) bank.sendNowait("Load", {number: accepted, data});
+        } catch (error) {
+            if (!(error instanceof tomada.BufferFull)) throw error;
+        }
+        const controller = new AbortController();
+        const given = bank.send("Load", {number: -1, data}, {signal: controller.signal}).catch((error) => error.message);
+        let waits = true;
+        const waiting = bank.send("Load", {number: accepted, data}).then(() => { waits = false; });
+        controller.abort(new Error("no more"));
+        const urgent = await bank.ask("Hang", {hangs: true}, {urgent: true});
+        const {waitingBytes, unacknowledgedBytes} = bank.statistics();
+        const told = [await given, waits, urgent, waitingBytes + unacknowledgedBytes < 1_048_576 + 11_000];
+        await bank.ask("Hang", {hangs: false}, {urgent: true});
+        await waiting;
+        let came;
+        do came = await bank.ask("Loads"); while (came.length <= accepted);
+        return [...told, accepted > 90 && accepted < 110, came.sort((a, b) => a - b).every((number, at) => number === at)];
+    """)
+
+    assert told == ["no more", True, True, True, True, True]
+
+
+def test_a_page_that_handles_slowly_stops_the_server(bank: Page, server: Server) -> None:
+    bank.run(f'globalThis.other = await tomada.connect("{server.address}")')
+    told = bank.run("""
+        const waiting = [];
+        let came = 0;
+        let slow = true;
+        const stop = bank.on("Load", ({number}) => {
+            if (number !== came++) throw new Error(`${number} came`);
+            if (slow) return new Promise((resolve) => waiting.push(resolve));
+        });
+        const flood = bank.ask("Flood", {count: 1000, bytes: 10_000});
+        let before = -1;
+        let flooded = 0;
+        while (flooded === 0 || flooded !== before) {
+            before = flooded;
+            await new Promise((resolve) => setTimeout(resolve, 300));
+            flooded = await other.ask("Flooded");
+        }
+        const held = bank.statistics().heldBytes;
+        slow = false;
+        for (const resolve of waiting) resolve();
+        const count = await flood;
+        stop();
+        await other.close();
+        return [flooded > 90 && flooded < 250, held >= 1_048_576 && held < 1_070_000, count, came];
+    """)
+
+    assert told == [True, True, 1000, 1000]
+
+
+def test_much_goes_through_at_speed_where_timers_hardly_run(bank: Page) -> None:
+    told = bank.run("""
+        const timer = globalThis.setTimeout;
+        globalThis.setTimeout = (start, pause = 0) => timer(start, Math.max(1000, pause)); // as in a page that is hidden
+        try {
+            const begun = performance.now();
+            const came = await bank.ask("Echo", {data: new Uint8Array(12_000_000)});
+            return [came.length, performance.now() - begun < 5000];
+        } finally {
+            globalThis.setTimeout = timer;
+        }
+    """)
+
+    assert told == [12_000_000, True]
