@@ -183,8 +183,8 @@ class Handling(asyncio.Protocol):
         self._start_soon()
 
     def _start_soon(self) -> None:
-        """Start what waits; in a turn of its own, outside any task."""
-        if (self._waiting or self._urgent) and not self._starting:
+        """Start what waits, where it may; in a turn of its own, outside any task."""
+        if (self._waiting or self._urgent) and not self._starting and not self.engine.stuffed:
             self._starting = True
             self.loop.call_soon(self._start_waiting)
 

@@ -102,7 +102,8 @@ class Link(Survival):
         self.received_bytes += len(data)
         engine = self.engine
         now = self.heard_at = self.loop.time()
-        unsent = engine.unsent if self.clogged else 0
+        # No handler starts now: what is answered are pings, and what is refused.
+        unsent = engine.unsent if self.clogged and engine.stuffed else 0
         try:
             self.messenger.receive(data, now)
         except Exception as error:  # noqa: BLE001 - told to the log
@@ -116,9 +117,8 @@ class Link(Survival):
             if engine.unfinished >= self.weighed + PORTION:
                 self.endpoint.room.weigh(self)
         engine.report()
-        if self.clogged:
-            # No handler starts where as much waits as may: these are pongs and refusals.
-            self._unread += engine.unsent - unsent if engine.stuffed else 0
+        if unsent:
+            self._unread += engine.unsent - unsent
             self.throttle()
         if engine.unsent:
             self.write()
@@ -308,6 +308,7 @@ class Link(Survival):
             self.write()
         if self.engine.state is not State.OPEN:
             self.settle()
+        self.let_go_on()
 
     def write(self) -> None:
         """Hand what is queued to the transport, as long as it takes it."""

@@ -66,7 +66,7 @@ def test_nested_calls_pass_where_only_one_handler_waits_at_each_end(run: Run) ->
     """More calls than handlers, in both directions: answers are read although requests wait."""
 
     async def main() -> None:
-        limits = tomada.Limits(handlers=8, waiting=1)
+        limits = tomada.Limits(handlers=8)
         async with (
             serving(limits=limits) as (server, stage),
             tomada.connect(server.addresses[0], app=house(stage)) as client,

@@ -79,7 +79,7 @@ class Outbound:
         self.full = True
         """Whether who sends or asks in the normal lane has to wait: for credit, or for room in the buffer."""
         self.stuffed = False
-        """Whether as much is held here as may be."""
+        """Whether so much is held here that nothing more should be answered."""
         self._transitions = TRANSITIONS[role]
         self._peer_limits = PeerLimits()
         self._peer_frame_bytes = 0
@@ -252,7 +252,9 @@ class Outbound:
         lane.weigh(self._bound if is_normal else self._bound // handshake.URGENT_PART)
         if is_normal:
             self.full = not self.begins or len(lane.gathered) >= lane.left
-            self.stuffed = lane.kept >= self._bound
+            # Not for what the peer has and does not handle: it may wait for just the answers that would wait for it.
+            most = 2 * self._bound + self._peer_limits.message_bytes
+            self.stuffed = lane.unsent >= self._bound or lane.kept >= most
 
     def _queue(self, kind: int, id_: int, payload: bytes) -> None:
         self._control += _control(kind, id_, payload)
