@@ -169,12 +169,12 @@ def test_many_requests_are_under_way_at_once(bank: Page) -> None:
     assert told
 
 
-# No word that a request was given up leaves the page: the end of its parts goes instead, which means nothing there.
+# No word that a request was given up reaches the server: it is about another one, which is not open.
 WITHOUT_CANCEL = """
     const send = WebSocket.prototype.send;
     WebSocket.prototype.send = function (data) {
         const whole = new Uint8Array(data);
-        if (whole[4] === 9) whole[4] = 8;
+        if (whole[4] === 9) whole[8] = 127;
         send.call(this, whole);
     };
     try {

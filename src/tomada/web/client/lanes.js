@@ -102,8 +102,9 @@ export class Outgoing {
       this.unsent -= out.length;
       return out;
     }
+    if (this.unsent === 0) return null;
+    while (this.#blocks[this.#at].sent === this.#blocks[this.#at].size) this.#at += 1;
     const block = this.#blocks[this.#at];
-    if (!block || block.sent === block.size) return null;
     const out = block.data.subarray(block.sent, block.size);
     this.unsent -= out.length;
     block.sent = block.size;
@@ -111,7 +112,7 @@ export class Outgoing {
     if (!this.retains) {
       this.kept -= out.length;
       this.#blocks.shift();
-    } else if (this.#at < this.#blocks.length - 1) this.#at += 1;
+    }
     return out;
   }
 
