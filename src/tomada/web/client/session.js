@@ -14,9 +14,15 @@ import { ConnectFailed, ConnectionLost, TomadaError } from "./errors.js";
 import { FRAME_BYTES, Kind, METADATA, MORE, NORMAL, URGENT, controlFrame, isMessage, joined, viewOf } from "./frames.js";
 import { Incoming, Outgoing } from "./lanes.js";
 import { packer, unpacker } from "./packing.js";
+import { Pings } from "./pings.js";
+import { Reports } from "./reports.js";
+import { Retrying } from "./retrying.js";
 import { Wire } from "./wire.js";
 
-/** @typedef {import("./frames.js").Frame} Frame */
+/**
+ * @typedef {import("./frames.js").Frame} Frame
+ * @typedef {import("./reports.js").Origin} Origin
+ */
 
 const SUBPROTOCOL = "tomada.1";
 const MESSAGE_BYTES = 16_777_216;
@@ -27,17 +33,9 @@ const STREAM_BYTES = 262_144;
 const URGENT_PART = 4;
 /** After so many pieces of the urgent lane one of the normal lane goes. */
 const URGENT_TURNS = 7;
-/** Credit is granted, and what was handled told, when such a part of the room has been used up, */
-const PARTS = 4;
-/** after so many frames, */
-const FRAMES = 1_024;
-/** or after so many milliseconds. */
-const REPORT_PAUSE = 200;
 const HANDSHAKE_TIME = 5_000;
 const DRAIN_TIME = 10_000;
 const HEARTBEAT = 30_000;
-const FIRST_PAUSE = 100;
-const LONGEST_PAUSE = 2_000;
 /** Pongs and the like that wait because the server does not read. */
 const MOST_CONTROL_BYTES = 1_048_576;
 /** Instead of a welcome to a session: another attempt may meet another server, or one with room. */
@@ -66,8 +64,6 @@ const CLOSED_HERE = "the connection was closed at this end";
  * @property {(reason: string) => void} interrupted
  * @property {() => void} resumed
  * @property {(reason: string, isOrderly: boolean) => void} ended
- *
- * @typedef {{ lane: Incoming, isUrgent: boolean, first: number, last: number }} Origin
  */
 
 export class Session {
@@ -94,10 +90,12 @@ export class Session {
   #controlBytes = 0;
   #normal = new Outgoing(NORMAL);
   #urgent = new Outgoing(URGENT);
-  /** @type {Incoming} */
-  #normalIn;
-  /** @type {Incoming} */
-  #urgentIn;
+  /** @type {Reports} */
+  #reports;
+  #pings = new Pings();
+  #retrying = new Retrying(() => {
+    if (this.state === "lost" && !this.#wire) this.#connect();
+  });
   #turns = 0;
   /** @type {{ id: Uint8Array, token: Uint8Array, seconds: number } | null} */
   #session = null;
@@ -112,21 +110,11 @@ export class Session {
   #peerLeft = false;
   /** @type {((error?: Error) => void) | null} */
   #opened = null;
-  /** @type {Map<number, (error?: Error) => void>} */
-  #pings = new Map();
-  #pingCount = 0;
-  #told = 0;
   #lostAt = 0;
-  #pause = FIRST_PAUSE;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #reportTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #handshakeTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #retryTimer;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
   #drainTimer;
-  #hasNews = false;
 
   /** @param {string} url @param {Options} options @param {Owner} owner */
   constructor(url, options, owner) {
@@ -135,8 +123,13 @@ export class Session {
     this.#owner = owner;
     const { bufferBytes: buffer = BUFFER_BYTES, streamBytes: stream = STREAM_BYTES } = options;
     this.own = { frame: FRAME_BYTES, message: MESSAGE_BYTES, requests: REQUESTS, buffer, stream };
-    this.#normalIn = new Incoming(buffer, MESSAGE_BYTES);
-    this.#urgentIn = new Incoming(Math.floor(buffer / URGENT_PART), MESSAGE_BYTES);
+    this.#reports = new Reports(
+      { normal: buffer, urgent: Math.floor(buffer / URGENT_PART), message: MESSAGE_BYTES },
+      (kind, payload) => {
+        if (kind !== Kind.ACKNOWLEDGE || this.#session) this.control(kind, payload);
+      },
+      () => this.#mayTell,
+    );
   }
 
   // The beginning.
@@ -178,10 +171,12 @@ export class Session {
   }
 
   #positions() {
-    const lanes = [[this.#normalIn, this.#normal], [this.#urgentIn, this.#urgent]];
-    return [this.#known, ...lanes.map(([incoming, outgoing]) => [
-      (/** @type {Incoming} */ (incoming).expected - 1) >>> 0, [], /** @type {Outgoing} */ (outgoing).oldest,
-    ])];
+    const { normal, urgent } = this.#reports;
+    return [
+      this.#known,
+      [(normal.expected - 1) >>> 0, [], this.#normal.oldest],
+      [(urgent.expected - 1) >>> 0, [], this.#urgent.oldest],
+    ];
   }
 
   /** @param {any[]} welcome */
@@ -203,6 +198,7 @@ export class Session {
     this.theirs = {
       frame: Math.min(theirFrame, theirMessage), message: theirMessage, requests: theirRequests, buffer: theirBuffer, stream: theirStream,
     };
+    this.#reports.theirBuffer = theirBuffer;
     this.#normal.credit = theirBuffer;
     this.#urgent.credit = Math.floor(theirBuffer / URGENT_PART);
     this.#known = catalogue.length;
@@ -338,7 +334,7 @@ export class Session {
     const isUrgent = (flags & 3) === URGENT;
     if ((!isUrgent && (flags & 3) !== NORMAL) || flags > (NORMAL | MORE | METADATA)) throw new TomadaError(`flags ${flags} mean nothing`);
     if (flags & METADATA && kind !== Kind.ASK && kind !== Kind.SEND) throw new TomadaError(`a frame of kind ${kind} came with metadata`);
-    const lane = isUrgent ? this.#urgentIn : this.#normalIn;
+    const lane = isUrgent ? this.#reports.urgent : this.#reports.normal;
     if (lane.isBehind(sequence)) {
       lane.dropped += 1;
       return;
@@ -367,11 +363,7 @@ export class Session {
       case Kind.PING:
         if (this.#controlBytes > MOST_CONTROL_BYTES) throw new TomadaError("the server pings, and does not read the answers");
         return this.control(Kind.PONG, payload.slice());
-      case Kind.PONG: {
-        const number = payload.length === 4 ? viewOf(payload).getUint32(0) : 0;
-        this.#pings.get(number)?.();
-        return;
-      }
+      case Kind.PONG: return this.#pings.pong(payload);
       case Kind.CREDIT: return this.#credited(id, payload);
       case Kind.ACKNOWLEDGE: return this.#acknowledged(/** @type {any} */ (unpacker.decode(payload)));
       case Kind.GOODBYE: return this.#goodbye(/** @type {any} */ (unpacker.decode(payload)));
@@ -404,70 +396,29 @@ export class Session {
   /** All frames that had come have been looked at. */
   #settle() {
     this.#owner.room();
-    this.report();
+    this.#reports.report();
     if (this.#peerLeft) this.#leaveToo();
   }
 
   // What is handled.
 
-  /** @param {Origin} origin @param {number} bytes */
-  hold({ lane, first, last }, bytes) {
-    lane.hold(last, first, bytes);
+  /** It is not, until `release`. @param {Origin} origin @param {number} bytes */
+  hold(origin, bytes) {
+    this.#reports.hold(origin, bytes);
   }
 
   /** @param {Origin} origin */
-  release({ lane, last }) {
+  release(origin) {
     if (this.state === "closed") return;
-    lane.release(last);
-    this.#hasNews = true;
-    this.report();
+    this.#reports.release(origin);
+    this.#reports.report();
     if (this.#peerLeft) this.#leaveToo();
   }
 
-  /** Tell the server what was handled, where that is worth it; else in a moment. @param {boolean} [atOnce] */
-  report(atOnce = false) {
-    if (!this.#isUp) return;
-    const lane = this.#normalIn;
-    const part = Math.floor(Math.min(lane.window, this.theirs.buffer) / PARTS);
-    const isMuch = lane.received - lane.heldBytes - this.#told >= part || lane.since(this.#reportedUpTo) >= FRAMES;
-    if (!atOnce && !isMuch && !this.#hasNews) {
-      if (lane.since(this.#reportedUpTo) > 0 || this.#urgentIn.since(this.#urgentUpTo) > 0) this.#reportLater();
-      return;
-    }
-    this.#hasNews = false;
-    const urgentPart = Math.floor(Math.min(this.#urgentIn.window, this.theirs.buffer) / PARTS);
-    const grown = [lane.grow(atOnce ? 1 : part), this.#urgentIn.grow(atOnce ? 1 : urgentPart)];
-    this.#told = lane.received - lane.heldBytes;
-    if (grown.includes(true)) this.#tellCredit();
-    if (atOnce || isMuch || grown.includes(true)) this.#acknowledge();
-    else this.#reportLater();
-  }
-
-  #reportedUpTo = 0;
-  #urgentUpTo = 0;
-
-  #reportLater() {
-    this.#reportTimer ??= setTimeout(() => {
-      this.#reportTimer = undefined;
-      this.report(true);
-    }, REPORT_PAUSE);
-  }
-
-  #tellCredit() {
-    const payload = new Uint8Array(16);
-    viewOf(payload).setBigUint64(0, BigInt(this.#normalIn.granted));
-    viewOf(payload).setBigUint64(8, BigInt(this.#urgentIn.granted));
-    this.control(Kind.CREDIT, payload);
-  }
-
-  /** @param {boolean} [again] also where it was told before */
-  #acknowledge(again = false) {
-    const normal = this.#normalIn.handled();
-    const urgent = this.#urgentIn.handled();
-    [this.#reportedUpTo] = normal;
-    [this.#urgentUpTo] = urgent;
-    const isNews = [this.#normalIn.isNews(normal), this.#urgentIn.isNews(urgent)].includes(true);
-    if (this.#session && (again || isNews)) this.control(Kind.ACKNOWLEDGE, packer.encode([normal, urgent]));
+  /** A server that does not read the answers to what it sends is given no more credit: they would fill this end. */
+  get #mayTell() {
+    if (!this.#isUp) return "no";
+    return this.#normal.unsent + this.#urgent.unsent > this.own.buffer + this.theirs.message ? "later" : "yes";
   }
 
   /** How much more may come of a stream. @param {number} id @param {number} credit */
@@ -499,8 +450,8 @@ export class Session {
       this.state = "lost";
       this.reason = reason || "the connection was lost";
       this.#lostAt = Date.now();
-      this.#pause = FIRST_PAUSE;
-      this.#failPings();
+      this.#retrying.begin();
+      this.#pings.fail(new ConnectionLost(this.reason));
       this.#owner.interrupted(this.reason);
     } else {
       this.reason = reason || "nothing answers, or it refused";
@@ -509,34 +460,12 @@ export class Session {
         return;
       }
     }
-    if (this.state === "lost") this.#retryLater();
+    if (this.state === "lost") this.#retrying.later();
   }
 
   /** Whether all is said, and nothing is waited for. */
   get #isDelivered() {
     return this.#isLeaving && this.#normal.kept + this.#urgent.kept === 0 && this.#owner.isIdle();
-  }
-
-  /** After a pause, longer each time, by chance shorter: or all clients of a server would come at once. */
-  #retryLater() {
-    const pause = this.#pause * (0.5 + Math.random() / 2);
-    this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE);
-    this.#retryTimer = setTimeout(this.#retry, pause);
-    globalThis.addEventListener?.("online", this.#retry);
-    globalThis.addEventListener?.("pageshow", this.#retry);
-    globalThis.document?.addEventListener("visibilitychange", this.#retry);
-  }
-
-  #retry = () => {
-    this.#stopWaiting();
-    if (this.state === "lost" && !this.#wire) this.#connect();
-  };
-
-  #stopWaiting() {
-    clearTimeout(this.#retryTimer);
-    globalThis.removeEventListener?.("online", this.#retry);
-    globalThis.removeEventListener?.("pageshow", this.#retry);
-    globalThis.document?.removeEventListener("visibilitychange", this.#retry);
   }
 
   /** The server has answered a hello that goes on. @param {any} welcomed @returns {boolean} */
@@ -557,9 +486,9 @@ export class Session {
     if (types < this.#declared.length) this.control(Kind.DECLARE, packer.encode(this.#declared.slice(types)));
     this.#normal.rewind(normal[0], normal[1]);
     this.#urgent.rewind(urgent[0], urgent[1]);
-    this.#tellCredit();
+    this.#reports.tellCredit();
     for (const [of, credit] of this.#owner.streamCredits()) this.tellStreamCredit(of, credit);
-    this.#acknowledge(true);
+    this.#reports.acknowledge(true);
     this.#owner.resumed();
     return true;
   }
@@ -568,7 +497,7 @@ export class Session {
   #disagreement([types, normal, urgent]) {
     if (types > this.#declared.length) return `the server knows ${types} types of this end, which has told ${this.#declared.length}`;
     for (const [outgoing, incoming, [received, missing, oldest]] of
-      /** @type {[Outgoing, Incoming, any][]} */ ([[this.#normal, this.#normalIn, normal], [this.#urgent, this.#urgentIn, urgent]])) {
+      /** @type {[Outgoing, Incoming, any][]} */ ([[this.#normal, this.#reports.normal, normal], [this.#urgent, this.#reports.urgent, urgent]])) {
       if (!outgoing.covers(received, missing)) return `the server has received up to ${received}, which this end cannot go on from`;
       if (incoming.lacks(oldest)) return `the server can send again from ${oldest}, this end lacks ${incoming.expected}`;
     }
@@ -592,8 +521,8 @@ export class Session {
 
   /** After the server's goodbye this end says its own, when nothing is under way any more. */
   #leaveToo() {
-    if (this.#isLeaving || !this.#owner.isIdle() || this.#normalIn.held + this.#urgentIn.held > 0) return;
-    this.report(true);
+    if (this.#isLeaving || !this.#owner.isIdle() || this.#reports.held > 0) return;
+    this.#reports.report(true);
     this.leave();
   }
 
@@ -633,11 +562,13 @@ export class Session {
     const wasNew = this.state === "new";
     this.reason = reason ?? (this.reason || CLOSED_HERE);
     this.state = "closed";
-    this.#stopWaiting();
-    for (const timer of [this.#reportTimer, this.#handshakeTimer, this.#drainTimer]) clearTimeout(timer);
+    this.#retrying.stop();
+    this.#reports.stop();
+    clearTimeout(this.#handshakeTimer);
+    clearTimeout(this.#drainTimer);
     this.#wire?.close(violation);
     this.#wire = null;
-    this.#failPings();
+    this.#pings.fail(new ConnectionLost(this.reason));
     if (wasNew) this.#opened?.(new ConnectionLost(this.reason));
     else this.#owner.ended(this.reason, isOrderly);
     this.#normal.clear();
@@ -649,22 +580,7 @@ export class Session {
   /** @returns {Promise<number>} milliseconds to the server and back */
   ping() {
     if (!this.#isUp) return Promise.reject(new ConnectionLost(this.reason || "the connection is not open"));
-    const begun = performance.now();
-    const number = ++this.#pingCount >>> 0;
-    const payload = new Uint8Array(4);
-    viewOf(payload).setUint32(0, number);
-    this.control(Kind.PING, payload);
-    return new Promise((resolve, reject) => {
-      this.#pings.set(number, (error) => {
-        this.#pings.delete(number);
-        if (error) reject(error);
-        else resolve(performance.now() - begun);
-      });
-    });
-  }
-
-  #failPings() {
-    for (const pong of [...this.#pings.values()]) pong(new ConnectionLost(this.reason));
+    return this.#pings.ping((kind, payload) => this.control(kind, payload));
   }
 
   /** By which a handler at the server recognises what was sent with that sequence, counted on beyond 2³². @param {boolean} isUrgent @param {number} number */
@@ -682,10 +598,10 @@ export class Session {
     return {
       waitingBytes,
       unacknowledgedBytes: kept - waitingBytes,
-      heldBytes: this.#normalIn.heldBytes + this.#urgentIn.heldBytes,
+      heldBytes: this.#reports.normal.heldBytes + this.#reports.urgent.heldBytes,
       creditBytes: Math.max(0, this.#normal.credit - this.#normal.offset),
       resumed: this.epoch,
-      duplicates: this.#normalIn.dropped + this.#urgentIn.dropped,
+      duplicates: this.#reports.normal.dropped + this.#reports.urgent.dropped,
     };
   }
 }
