@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # the set-ups share one .venv, and pytest's closing lines belong at the end
-.PHONY: help demo test lint docs bench faults format clean core-set-up test-set-up bench-set-up
+.PHONY: help demo test lint docs bench faults simulate format clean core-set-up test-set-up bench-set-up
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,11 @@ bench: bench-set-up  ## measure against the peers, side by side
 
 faults: bench-set-up  ## let things go wrong on purpose, and count what is lost
 	$(BIN)/python -m benchmarks.faults
+
+SEEDS ?= 200
+
+simulate: test-set-up  ## client and server in simulated time: SEEDS=N runs N seeds, SEED=N one again, MUTANTS=1 hunts
+	@scripts/simulate $(if $(SEED),--seed $(SEED),--seeds $(if $(MUTANTS),2000,$(SEEDS)) $(if $(MUTANTS),--mutants))
 
 format: test-set-up  ## let ruff put right what it can
 	$(BIN)/ruff check --fix

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import heapq
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Any, cast
 
@@ -366,3 +367,21 @@ def test_each_loop_has_one_wheel_for_as_long_as_somebody_has_it() -> None:
     loop = asyncio.new_event_loop()  # where the numbers of loops are used again, the wheel is a new one
     assert sweep_of(loop)._loop is loop
     loop.close()
+
+
+def test_who_is_late_together_is_looked_at_in_an_order_that_chance_has_no_part_in() -> None:
+    """A set of objects has the order of their places in memory: no simulation would run twice in the same way."""
+    clock = Clock()
+    sweep = wheel(clock)
+    looked: list[int] = []
+
+    def look(number: int, _: float) -> float:
+        looked.append(number)
+        return inf
+
+    items = [Item(clock, 0, partial(look, number)) for number in range(100)]
+    for item in items:
+        sweep.watch(item, clock.now + 1)
+    clock.to(clock.now + 3)
+
+    assert looked == list(reversed(range(100)))

@@ -78,6 +78,9 @@ class Link(Survival):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is there; the connecting end's hello goes out."""
+        if self.ended.done():
+            transport.close()  # the session was given up while this connection was being made
+            return
         self.transport = cast("asyncio.Transport", transport)
         self.peer = transports.peer_address(transport)
         if self.peer.scheme == "unix":
@@ -316,6 +319,7 @@ class Link(Survival):
         if transport is None:
             return
         is_last = engine.state in FINAL
+        was_stuffed = engine.stuffed
         while not self.clogged or is_last:
             out = engine.take()
             if not out:
@@ -329,6 +333,8 @@ class Link(Survival):
             self.watch_progress()
         if self._senders and not engine.full:
             self._release_senders()
+        if was_stuffed and not engine.stuffed:
+            self._start_soon()
 
     def settle(self) -> None:
         """Take the consequences of a state that is not open."""

@@ -57,6 +57,8 @@ class Survival(Lifetime):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The transport is gone: the session goes on without, or all that waits for it fails, at once."""
+        if self.ended.done():
+            return  # the session was given up while this connection was being made
         lost = "the connection was lost" if error is None else f"the connection was lost: {error}"
         if self.engine.can_resume:
             self.engine.lose(self.cut_reason or lost)

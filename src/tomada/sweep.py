@@ -46,7 +46,8 @@ class Sweep:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._slots: dict[int, set[Watched]] = {}
+        self._slots: dict[int, dict[Watched, None]] = {}
+        """Not sets: their order would be that of the places in memory, and no run of a simulation like another."""
         self._timer: asyncio.TimerHandle | None = None
         self._next = 0
         """The tick of the timer."""
@@ -66,19 +67,19 @@ class Sweep:
         if item.slot != NOWHERE:
             if item.slot <= slot:
                 return
-            self._slots[item.slot].discard(item)
+            self._slots[item.slot].pop(item, None)
         item.slot = slot
         try:
-            self._slots[slot].add(item)
+            self._slots[slot][item] = None
         except KeyError:
-            self._slots[slot] = {item}
+            self._slots[slot] = {item: None}
             if self._timer is None or slot < self._next:
                 self._wind(slot)
 
     def forget(self, item: Watched) -> None:
         """Look at `item` no more."""
         if item.slot != NOWHERE:
-            self._slots[item.slot].discard(item)
+            self._slots[item.slot].pop(item, None)
             item.slot = NOWHERE
 
     def _wind(self, tick: int) -> None:
@@ -111,7 +112,7 @@ class Sweep:
         for _ in range(_BURST):
             if not items:
                 break  # one that is looked at may make others be forgotten
-            item = items.pop()
+            item, _ = items.popitem()
             item.slot = NOWHERE
             try:
                 self.watch(item, item.sweep(now))

@@ -49,6 +49,7 @@ class Outgoing:
         "closed",
         "closed_bytes",
         "credit",
+        "exceptions",
         "gathered",
         "lane",
         "left",
@@ -82,6 +83,8 @@ class Outgoing:
         """Frames before `acknowledged` that the peer has, and has not handled."""
         self.retained_bytes = 0
         self.acknowledged = 0
+        self.exceptions: set[int] = set()
+        """Which frames before that are not."""
         self.near = 0
         """`acknowledged`, counted on beyond 2**32."""
         self.offset = 0
@@ -124,6 +127,8 @@ class Outgoing:
             self.closed.append(Chunk(self.gathered, self.sequence - 1 & U32))
             self.closed_bytes += size
             self.offset += size
+            self.left -= size
+            self.limit = min(self.left, CHUNK_BYTES)
             self.gathered = bytearray()
 
     def take(self) -> bytearray:
@@ -173,7 +178,7 @@ class Outgoing:
         held = set(exceptions)
         if any(is_after(sequence, up_to) for sequence in held):
             raise ProtocolError("an exception from an acknowledgement is later than what it acknowledges")
-        self.acknowledged = up_to
+        self.acknowledged, self.exceptions = up_to, held
         self.near = extended(up_to, self.near)
         for sequence in [sequence for sequence in self.stragglers if sequence not in held]:
             self.retained_bytes -= len(self.stragglers.pop(sequence))
@@ -225,17 +230,19 @@ class Outgoing:
             if there:
                 chunks.append(Chunk(there, last, 0 if here else chunk.number))
                 self.retained_bytes -= len(there)
-        self.retained = kept
+            self.retained = kept
         self.closed.extendleft(reversed(chunks))
         self.closed_bytes += sum(len(chunk.data) for chunk in chunks)
 
     def frames(self) -> Iterator[tuple[int, memoryview]]:
-        """All frames that are held here, in order."""
+        """All frames that are held here and not acknowledged, in order."""
         for frame in self.stragglers.values():
             yield from split_frames(frame)
-        for chunk in (*self.retained, *self.closed):
-            yield from split_frames(chunk.data)
-        yield from split_frames(self.gathered)
+        for data in (*[chunk.data for chunk in (*self.retained, *self.closed)], self.gathered):
+            for sequence, part in split_frames(data):
+                # A chunk stays until the last of it is acknowledged.
+                if is_after(sequence, self.acknowledged) or sequence in self.exceptions:
+                    yield sequence, part
 
     def clear(self) -> None:
         """Let go of everything."""
