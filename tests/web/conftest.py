@@ -15,7 +15,7 @@ import pytest
 
 import tomada
 from tests.web import chromium
-from tomada.testing import FaultProxy
+from tomada.testing import FaultProxy, Faults
 
 PROGRAM = Path(__file__).with_name("program.py")
 
@@ -75,6 +75,25 @@ class Network:
         """Reset all connections."""
         self.run(self.proxy.reset())
 
+    def set(self, faults: Faults, way: str = "faults") -> None:
+        """How bad it is from now on: ``to_client``, ``to_server`` or, by default, both ways."""
+
+        async def set_() -> None:
+            setattr(self.proxy, way, faults)
+
+        self.run(set_())
+
+    def stall(self, *, stalls: bool) -> None:
+        """Let nothing pass, and nobody know; or go on."""
+
+        async def stall() -> None:
+            if stalls:
+                self.proxy.stall()
+            else:
+                self.proxy.go_on()
+
+        self.run(stall())
+
     def let(self, *, pass_: bool) -> None:
         """Whether new connections are accepted."""
         self.run(self.proxy.accept() if pass_ else self.proxy.refuse())
@@ -128,7 +147,9 @@ def far(page: chromium.Page, server: Server, network: Network) -> Iterator[chrom
         globalThis.bank = await tomada.connect("{network.address}");
         globalThis.near = await tomada.connect("{server.address}");
         globalThis.events = [];
-        for (const name of ["interrupt", "reconnect", "lost", "close"]) bank.addEventListener(name, () => events.push(name));
+        for (const name of ["interrupt", "reconnect", "lost", "close"]) {{
+            bank.addEventListener(name, () => events.push(name));
+        }}
         globalThis.until = async (is) => {{ while (!(await is())) await new Promise((go) => setTimeout(go, 5)); }};
     """)
     yield page

@@ -384,7 +384,9 @@ def test_a_server_that_sleeps_finds_the_session_again(page: Page, server: Server
     page.run(f"""
         const {{ connect }} = await import("/tomada.js");
         globalThis.bank = await connect("{server.address}", {{heartbeat: 250, timeout: 500}});
-        globalThis.interrupted = new Promise((resolve) => {{ bank.oninterrupt = (event) => resolve(event.detail.reason); }});
+        globalThis.interrupted = new Promise((resolve) => {{
+            bank.oninterrupt = (event) => resolve(event.detail.reason);
+        }});
         globalThis.back = new Promise((resolve) => {{ bank.onreconnect = resolve; }});
         globalThis.asked = bank.ask("Hold", {{seconds: 1}});
     """)

@@ -27,7 +27,8 @@ def test_what_is_asked_while_the_connection_is_cut_takes_longer(far: Page, netwo
 
     network.let(pass_=True)
     told = far.run("""
-        return [await asked, (await later).balance, await bank.ask("Notes"), bank.state, events, bank.statistics().resumed];
+        const answers = [await asked, (await later).balance, await bank.ask("Notes")];
+        return [...answers, bank.state, events, bank.statistics().resumed];
     """)
 
     assert told == ["held", 999, ["meanwhile"], "open", ["interrupt", "reconnect"], 1]
@@ -45,10 +46,14 @@ BOTH_WAYS = """
     globalThis.work = (async () => {
         const flood = bank.ask("Flood", {count: 1500, bytes: 3000});
         for (let number = 0; number < 1500; number += 1) {
-            await bank.send("Load", {number, data: new Uint8Array(number % 10 === 0 ? 70_000 : 300)}, {urgent: number % 3 === 0});
-            if (number % 10 === 0) asked.push(bank.ask("Transfer", {source: "a", target: "b", cents: number % 1000}, {urgent: number % 20 === 0}));
+            const data = new Uint8Array(number % 10 === 0 ? 70_000 : 300);
+            await bank.send("Load", {number, data}, {urgent: number % 3 === 0});
+            if (number % 10 !== 0) continue;
+            const transfer = {source: "a", target: "b", cents: number % 1000};
+            asked.push(bank.ask("Transfer", transfer, {urgent: number % 20 === 0}));
         }
-        return [await flood, (await Promise.all(asked)).every((receipt, at) => receipt.balance === 1000 - 10 * at % 1000)];
+        const receipts = await Promise.all(asked);
+        return [await flood, receipts.every((receipt, at) => receipt.balance === 1000 - 10 * at % 1000)];
     })();
     work.catch(() => {});
 """
@@ -78,8 +83,8 @@ def test_many_cuts_lose_double_and_reorder_nothing(far: Page, network: Network, 
             network.cut()
         else:
             way = chance.choice(["to_client", "to_server"])
-            setattr(network.proxy, way, Faults(reset_after=chance.randrange(1, 200_000)))
-    network.proxy.faults = Faults()
+            network.set(Faults(reset_after=chance.randrange(1, 200_000)), way)
+    network.set(Faults())
 
     told = far.run(IN_ORDER)
 
@@ -90,10 +95,10 @@ def test_a_cut_in_the_middle_of_the_handshake_is_one_more_attempt(far: Page, net
     far.run(BOTH_WAYS)
     for size in (1, 100, 300, 500, 700, 900):
         for way in ("to_client", "to_server"):
-            setattr(network.proxy, way, Faults(reset_after=size))
+            network.set(Faults(reset_after=size), way)
             network.cut()
             time.sleep(0.2)
-            setattr(network.proxy, way, Faults())
+            network.set(Faults(), way)
             far.run("await until(() => bank.state === 'open')")
 
     assert far.run(IN_ORDER) == [1500, True, True, True, True, True]
@@ -187,14 +192,16 @@ def test_a_line_that_is_cut_through_is_made_again(far: Page, network: Network) -
     far.run(f"""
         globalThis.quick = await tomada.connect("{network.address}", {{heartbeat: 200, timeout: 300}});
         globalThis.told = new Promise((resolve) => {{ quick.onreconnect = resolve; }});
-        globalThis.reason = new Promise((resolve) => {{ quick.oninterrupt = (event) => resolve(event.detail.reason); }});
+        globalThis.reason = new Promise((resolve) => {{
+            quick.oninterrupt = (event) => resolve(event.detail.reason);
+        }});
         globalThis.asked = quick.ask("Hold", {{seconds: 0.5}});
         await quick.ping();
     """)
-    network.proxy.stall()
+    network.stall(stalls=True)
     assert far.run("return await reason") == "the server gave no sign of life for 400 ms"
 
-    network.proxy.go_on()
+    network.stall(stalls=False)
 
     assert far.run("await told; const answer = await asked; await quick.close(); return answer;") == "held"
 
@@ -218,3 +225,16 @@ def test_a_server_that_is_gone_for_too_long_has_lost_the_session(page: Page, net
     """)
 
     assert told.startswith("the connection could not be made again within 120 s: ")
+
+
+def test_a_page_that_was_frozen_goes_on(far: Page, network: Network) -> None:
+    far.run(BOTH_WAYS)
+    for _ in range(3):
+        far.command("Page.setWebLifecycleState", state="frozen")
+        time.sleep(0.2)
+        network.cut()
+        time.sleep(0.2)
+        far.command("Page.setWebLifecycleState", state="active")
+        far.run("await until(() => bank.state === 'open')")
+
+    assert far.run(IN_ORDER)[:-1] == [1500, True, True, True, True]

@@ -29,7 +29,9 @@ def test_to_leave_the_loop_cancels_the_handler(bank: Page) -> None:
         const rest = await stream.return("mine");
         const controller = new AbortController();
         const signalled = (async () => {
-            for await (const _ of bank.stream("Ticks", {pause: 0.001}, {signal: controller.signal})) controller.abort(new Error("no more"));
+            for await (const _ of bank.stream("Ticks", {pause: 0.001}, {signal: controller.signal})) {
+                controller.abort(new Error("no more"));
+            }
         })().catch((error) => error.message);
         const late = (async () => { for await (const _ of bank.stream("Ticks", {pause: 0.01}, {timeout: 200})); })();
         const told = [rest, await stream.next(), await signalled, await late.catch((error) => error.name)];
@@ -44,7 +46,8 @@ def test_to_leave_the_loop_cancels_the_handler(bank: Page) -> None:
 def test_an_error_comes_behind_the_items(bank: Page) -> None:
     told = bank.run("""
         const came = [];
-        const error = await (async () => { for await (const name of bank.stream("Names")) came.push(name); })().catch((one) => one);
+        const all = async () => { for await (const name of bank.stream("Names")) came.push(name); };
+        const error = await all().catch((one) => one);
         const wrong = (ask) => { try { ask(); } catch (one) { return one.message; } };
         return [
             came, error.type, error.fields,
@@ -86,8 +89,13 @@ def test_a_page_that_takes_slowly_is_not_sent_more(bank: Page) -> None:
 
 def test_parts_go_up_from_an_async_iterable(bank: Page) -> None:
     told = bank.run("""
-        const chunk = (number) => { const one = new Uint8Array(100_000); new DataView(one.buffer).setUint32(0, number); return one; };
-        async function* chunks() { for (let number = 0; number < 100; number += 1) yield chunk(number); }
+        async function* chunks() {
+            for (let number = 0; number < 100; number += 1) {
+                const chunk = new Uint8Array(100_000);
+                new DataView(chunk.buffer).setUint32(0, number);
+                yield chunk;
+            }
+        }
         const size = await bank.ask("Store", {}, {upload: chunks()});
         const numbers = await bank.ask("Add", {}, {upload: [{number: 1}, {number: 2}], urgent: true});
         return [size, numbers];
@@ -108,14 +116,15 @@ def test_an_upload_ends_with_its_request_and_a_request_with_its_upload(bank: Pag
         const failed = await bank.ask("Add", {}, {upload: numbers(5)}).catch((error) => error.message);
         const wrong = await bank.ask("Add", {}, {upload: [{number: "x"}]}).catch((error) => error.message);
         const controller = new AbortController();
-        const never = { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}), return: async () => { ended += 1; return {}; } }) };
+        const iterator = {next: () => new Promise(() => {}), return: async () => { ended += 1; return {}; }};
+        const never = {[Symbol.asyncIterator]: () => iterator};
         const given = bank.ask("Add", {}, {upload: never, signal: controller.signal}).catch((error) => error.message);
         await bank.ping();
         controller.abort(new Error("given up"));
         return [refused, failed, wrong, await given, ended];
     """)
 
-    assert told == ["InsufficientFunds", "mine", "a part of Add.number must be int, it is \"x\"", "given up", 3]
+    assert told == ["InsufficientFunds", "mine", 'a part of Add.number must be int, it is "x"', "given up", 3]
 
 
 def test_both_ways_at_once(bank: Page) -> None:
@@ -155,8 +164,13 @@ def test_the_server_streams_from_the_page_and_to_it(bank: Page) -> None:
 def test_streams_go_on_where_they_were(far: Page, network: Network) -> None:
     chance = random.Random(5)
     far.run("""
-        const chunk = (number) => { const one = new Uint8Array(5_000); new DataView(one.buffer).setUint32(0, number); return one; };
-        async function* chunks() { for (let number = 0; number < 1000; number += 1) yield chunk(number); }
+        async function* chunks() {
+            for (let number = 0; number < 1000; number += 1) {
+                const chunk = new Uint8Array(5_000);
+                new DataView(chunk.buffer).setUint32(0, number);
+                yield chunk;
+            }
+        }
         const down = async () => {
             let count = 0;
             for await (const one of bank.stream("Chunks", {count: 1000, bytes: 5000})) {
@@ -167,7 +181,8 @@ def test_streams_go_on_where_they_were(far: Page, network: Network) -> None:
         };
         const both = async () => {
             let count = 0;
-            for await (const one of bank.stream("Double", {}, {upload: Array.from({length: 3000}, (_, at) => at), urgent: true})) {
+            const upload = Array.from({length: 3000}, (_, at) => at);
+            for await (const one of bank.stream("Double", {}, {upload, urgent: true})) {
                 if (one !== 2 * count++) throw new Error(`${one} is not 2 * ${count}`);
             }
             return count;
@@ -177,7 +192,7 @@ def test_streams_go_on_where_they_were(far: Page, network: Network) -> None:
     """)
     for _ in range(12):
         time.sleep(chance.uniform(0.0, 0.1))
-        network.proxy.faults = Faults(reset_after=chance.randrange(1, 300_000))
-    network.proxy.faults = Faults()
+        network.set(Faults(reset_after=chance.randrange(1, 300_000)))
+    network.set(Faults())
 
     assert far.run("return [...await work, bank.statistics().resumed > 2]") == [1000, 5_000_000, 3000, True]
