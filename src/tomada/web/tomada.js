@@ -7,7 +7,8 @@
  *     const receipt = await bank.ask("Transfer", { source: "ana", target: "rui", cents: 500 });
  *
  * Types go by name: the server describes its own in the handshake, and what is sent is checked against that before it
- * leaves. The protocol is described in docs/reference/protocol.md.
+ * leaves. The connection outlives its WebSocket: when that is lost another one is made, and what was under way goes on. The
+ * protocol is described in docs/reference/protocol.md.
  *
  * How values look here:
  *
