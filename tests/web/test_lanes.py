@@ -118,3 +118,42 @@ def test_much_goes_through_at_speed_where_timers_hardly_run(bank: Page) -> None:
     """)
 
     assert told == [12_000_000, True]
+
+
+def test_many_small_messages_may_be_under_way_in_the_page(bank: Page) -> None:
+    told = bank.run("""
+        const waiting = [];
+        let came = 0;
+        const stop = bank.on("Load", () => { came += 1; return new Promise((resolve) => waiting.push(resolve)); });
+        const flood = bank.ask("Flood", {count: 60_000, bytes: 0});
+        while (came < 40_000) await new Promise((resolve) => setTimeout(resolve, 20));
+        const begun = performance.now();
+        const release = setInterval(() => { for (const resolve of waiting.splice(0)) resolve(); }, 1);
+        const count = await flood;
+        clearInterval(release);
+        stop();
+        return [count, performance.now() - begun < 10_000];
+    """)
+
+    assert told == [60_000, True]
+
+
+def test_a_page_chooses_how_much_waits(page: Page, server: Server) -> None:
+    told = page.run(f"""
+        const {{connect, BufferFull}} = await import("/tomada.js");
+        const wrong = await connect("{server.address}", {{bufferBytes: 5}}).catch((error) => error.message);
+        const bank = await connect("{server.address}", {{bufferBytes: 20_000, streamBytes: 2_000}});
+        await bank.ask("Hang", {{hangs: true}});
+        let count = 0;
+        try {{ for (;; count += 1) bank.sendNowait("Load", {{number: count, data: new Uint8Array(1_000)}}); }}
+        catch (error) {{ if (!(error instanceof BufferFull)) throw error; }}
+        await bank.ask("Hang", {{hangs: false}}, {{urgent: true}});
+        let came = 0;
+        const stop = bank.on("Load", () => {{ came += 1; }});
+        const flooded = await bank.ask("Flood", {{count: 100, bytes: 5_000}});
+        stop();
+        await bank.close();
+        return [wrong, count > 10 && count < 25, flooded, came];
+    """)
+
+    assert told == ["bufferBytes is 5, it must be a whole number, 1024 or more", True, 100, 100]

@@ -236,7 +236,7 @@ export class Incoming {
   heldBytes = 0;
   /** How many frames came a second time. */
   dropped = 0;
-  /** @type {Map<number, { bytes: number, first: number }>} what is not handled, by the sequence of its last frame */
+  /** @type {Map<number, { bytes: number, first: number }>} what is not handled, by the sequence of its last frame, in that order */
   #held = new Map();
   /** @type {{ head: string, first: number, parts: Uint8Array[], bytes: number } | null} */
   #open = null;
@@ -312,18 +312,22 @@ export class Incoming {
     return true;
   }
 
-  /** How many frames came since the last acknowledgement. @param {number} upTo of that one */
-  since(upTo) {
-    return (this.expected - 1 - upTo) >>> 0;
+  /** The sequence of the last frame that has come. */
+  get last() {
+    return (this.expected - 1) >>> 0;
+  }
+
+  /** How many frames came after that one. @param {number} sequence */
+  since(sequence) {
+    return (this.last - sequence) >>> 0;
   }
 
   /** Up to which sequence all has been handled, and the exceptions. @returns {[number, number[]]} */
   handled() {
     const upTo = ((this.#open ? this.#open.first : this.expected) - 1) >>> 0;
-    const held = [...this.#held].sort(([one], [other]) => (isAfter(one, other) ? 1 : -1));
     /** @type {number[]} */
     const exceptions = [];
-    for (const [last, { first }] of held) {
+    for (const [last, { first }] of this.#held) {
       const count = ((last - first) >>> 0) + 1;
       if (exceptions.length + count > MOST_EXCEPTIONS) return [(first - 1) >>> 0, exceptions];
       for (let part = 0; part < count; part += 1) exceptions.push((first + part) >>> 0);

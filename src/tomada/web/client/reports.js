@@ -28,8 +28,9 @@ export class Reports {
   #mayTell;
   /** The normal lane's received bytes that were handled at the last report. */
   #told = 0;
-  #normalUpTo = 0;
-  #urgentUpTo = 0;
+  /** The last frames that had come at the last acknowledgement. */
+  #normalSeen = 0;
+  #urgentSeen = 0;
   /** Whether something was handled since the last report. */
   #hasNews = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -69,9 +70,9 @@ export class Reports {
     if (may === "no") return;
     const lane = this.normal;
     const part = this.#part(lane);
-    const isMuch = lane.received - lane.heldBytes - this.#told >= part || lane.since(this.#normalUpTo) >= FRAMES;
+    const isMuch = lane.received - lane.heldBytes - this.#told >= part || lane.since(this.#normalSeen) >= FRAMES;
     if (may === "later" || !(atOnce || isMuch || this.#hasNews)) {
-      const isOld = lane.since(this.#normalUpTo) > 0 || this.urgent.since(this.#urgentUpTo) > 0;
+      const isOld = lane.since(this.#normalSeen) > 0 || this.urgent.since(this.#urgentSeen) > 0;
       if (isOld || may === "later") this.#later();
       return;
     }
@@ -111,8 +112,8 @@ export class Reports {
   acknowledge(again = false) {
     const normal = this.normal.handled();
     const urgent = this.urgent.handled();
-    [this.#normalUpTo] = normal;
-    [this.#urgentUpTo] = urgent;
+    this.#normalSeen = this.normal.last;
+    this.#urgentSeen = this.urgent.last;
     const isNews = [this.normal.isNews(normal), this.urgent.isNews(urgent)].includes(true);
     if (again || isNews) this.#control(Kind.ACKNOWLEDGE, packer.encode([normal, urgent]));
   }

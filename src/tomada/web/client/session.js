@@ -29,6 +29,7 @@ const MESSAGE_BYTES = 16_777_216;
 const REQUESTS = 4_096;
 const BUFFER_BYTES = 1_048_576;
 const STREAM_BYTES = 262_144;
+const LEAST_BYTES = 1_024;
 /** The urgent lane has such a part of the normal lane's room, beside it. */
 const URGENT_PART = 4;
 /** After so many pieces of the urgent lane one of the normal lane goes. */
@@ -122,6 +123,9 @@ export class Session {
     this.#options = options;
     this.#owner = owner;
     const { bufferBytes: buffer = BUFFER_BYTES, streamBytes: stream = STREAM_BYTES } = options;
+    for (const [name, value] of Object.entries({ bufferBytes: buffer, streamBytes: stream })) {
+      if (!Number.isSafeInteger(value) || value < LEAST_BYTES) throw new RangeError(`${name} is ${value}, it must be a whole number, ${LEAST_BYTES} or more`);
+    }
     this.own = { frame: FRAME_BYTES, message: MESSAGE_BYTES, requests: REQUESTS, buffer, stream };
     this.#reports = new Reports(
       { normal: buffer, urgent: Math.floor(buffer / URGENT_PART), message: MESSAGE_BYTES },
@@ -174,8 +178,8 @@ export class Session {
     const { normal, urgent } = this.#reports;
     return [
       this.#known,
-      [(normal.expected - 1) >>> 0, [], this.#normal.oldest],
-      [(urgent.expected - 1) >>> 0, [], this.#urgent.oldest],
+      [normal.last, [], this.#normal.oldest],
+      [urgent.last, [], this.#urgent.oldest],
     ];
   }
 

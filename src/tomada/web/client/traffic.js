@@ -173,6 +173,7 @@ export class Traffic {
     const { name } = entry;
     if (key !== undefined && key.length > LONGEST_KEY) throw new MessageError(`the key has ${key.length} characters, at most ${LONGEST_KEY} are allowed`);
     if (upload && !entry.parts) throw new MessageError(`${name} takes no upload`);
+    if (upload && !(Symbol.asyncIterator in upload || Symbol.iterator in upload)) throw new MessageError(`the upload of ${name} must be an iterable, async or not`);
     if (entry.parts && !upload) throw new MessageError(`${name} takes parts: give them as the option upload`);
     const payload = this.#speech.packed(this.catalogue.structureToWire(fields, entry, name), name);
     /** @type {ReturnType<typeof setTimeout> | undefined} */
