@@ -17,21 +17,22 @@ import tomada
 from tests.web import chromium
 from tomada.testing import FaultProxy, Faults
 
-PROGRAM = Path(__file__).with_name("program.py")
+ROOT = Path(__file__).parents[2]
 
 
 class Server:
     """The program, which can be killed and started again at the same address."""
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, program: str = "tests.web.program") -> None:
         self._origin = origin
+        self._program = program
         self._process: subprocess.Popen[str] | None = None
         self.address = "ws://127.0.0.1:0/bank"
 
     def start(self) -> None:
-        command = [sys.executable, str(PROGRAM), self.address, self._origin]
+        command = [sys.executable, "-m", self._program, self.address, self._origin]
         # Its log is for a person who looks for what went wrong.
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert self._process.stdout is not None
         self.address = self._process.stdout.readline().strip()
 

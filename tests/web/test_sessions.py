@@ -238,3 +238,121 @@ def test_a_page_that_was_frozen_goes_on(far: Page, network: Network) -> None:
         far.run("await until(() => bank.state === 'open')")
 
     assert far.run(IN_ORDER)[:-1] == [1500, True, True, True, True]
+
+
+def test_a_server_that_was_killed_has_lost_the_session_and_another_is_begun(page: Page, server: Server) -> None:
+    page.run(f"""
+        const {{ connect }} = await import("/tomada.js");
+        globalThis.events = [];
+        globalThis.bank = await connect("{server.address}", {{renew: true}});
+        globalThis.ticks = [];
+        bank.on("Tick", (tick) => ticks.push(tick.number));
+        bank.oninterrupt = (event) => events.push(["interrupt", event.detail.reason]);
+        bank.onlost = (event) => events.push(["lost", event.detail.reason.slice(0, 37)]);
+        globalThis.renewed = new Promise((resolve) => {{ bank.onrenew = resolve; }});
+        globalThis.interrupted = new Promise((resolve) => bank.addEventListener("interrupt", resolve));
+        globalThis.asked = bank.ask("Hold", {{seconds: 60}}).catch((error) => error.name);
+        await bank.ping();
+    """)
+    server.kill()
+    told = page.run("""
+        await interrupted;
+        globalThis.later = bank.ask("Notes").catch((error) => error.name);
+        return [bank.state, bank.isOpen];
+    """)
+    assert told == ["resuming", True]
+
+    server.start()
+    told = page.run("""
+        await renewed;
+        await bank.ask("Watch", {count: 1});
+        const receipt = await bank.ask("Transfer", {source: "a", target: "b", cents: 1});
+        const state = bank.state;
+        await bank.close();
+        return [await asked, await later, events, ticks, receipt.balance, state, bank.state];
+    """)
+
+    lost = [["interrupt", "the connection was lost"], ["lost", "the server said goodbye (session lost)"[:37]]]
+    assert told == ["OutcomeUnknown", "SessionLost", lost, [0], 999, "open", "closed"]
+
+
+def test_without_sessions_all_fails_at_once(page: Page, server: Server) -> None:
+    page.run(f"""
+        const {{ connect }} = await import("/tomada.js");
+        globalThis.bank = await connect("{server.address}", {{sessions: false}});
+        globalThis.over = new Promise((resolve) => {{ bank.onclose = (event) => resolve(event.detail); }});
+        globalThis.asked = bank.ask("Hold", {{seconds: 60}}).catch((error) => error.name);
+        await bank.ping();
+    """)
+    server.kill()
+    told = page.run("""
+        return [await over, await asked, await bank.ask("Notes").catch((error) => error.name), bank.undelivered()];
+    """)
+
+    assert told == [{"reason": "the connection was lost", "wasClean": False}, "ConnectionLost", "ConnectionLost", []]
+
+
+def test_it_begins_anew_with_a_server_that_was_stopped(page: Page, server: Server) -> None:
+    page.run(f"""
+        const {{ connect }} = await import("/tomada.js");
+        globalThis.bank = await connect("{server.address}", {{renew: true}});
+        globalThis.renewed = new Promise((resolve) => {{ bank.onrenew = resolve; }});
+        globalThis.lost = new Promise((resolve) => {{ bank.onlost = (event) => resolve(event.detail.reason); }});
+        globalThis.asked = bank.ask("Hold", {{seconds: 0.2}});
+        await bank.ping();
+    """)
+    server.stop()
+    assert page.run("return [await asked, await lost]") == [
+        "held",
+        "the server said goodbye (going away): the server stops",
+    ]
+
+    server.start()
+    told = page.run("await renewed; const open = bank.isOpen; await bank.close(); return open;")
+
+    assert told
+
+
+SILENT = "the server gave no sign of life for 500 ms"
+
+
+def test_a_server_that_gives_no_sign_of_life_is_given_up(page: Page, server: Server) -> None:
+    page.run(f"""
+        const {{ connect }} = await import("/tomada.js");
+        globalThis.bank = await connect("{server.address}", {{heartbeat: 250, sessions: false}});
+        globalThis.ended = new Promise((resolve) => {{ bank.onclose = (event) => resolve(event.detail); }});
+        globalThis.asked = bank.ask("Hold", {{seconds: 60}}).catch((error) => [error.name, error.message]);
+        await new Promise((resolve) => setTimeout(resolve, 700));
+        globalThis.lived = bank.isOpen;
+    """)
+    server.pause()
+    told = page.run("""
+        const begun = performance.now();
+        return [lived, await asked, await ended, performance.now() - begun < 2000];
+    """)
+
+    assert told == [True, ["ConnectionLost", SILENT], {"reason": SILENT, "wasClean": False}, True]
+
+
+def test_a_server_that_sleeps_finds_the_session_again(page: Page, server: Server) -> None:
+    page.run(f"""
+        const {{ connect }} = await import("/tomada.js");
+        globalThis.bank = await connect("{server.address}", {{heartbeat: 250, timeout: 500}});
+        globalThis.interrupted = new Promise((resolve) => {{
+            bank.oninterrupt = (event) => resolve(event.detail.reason);
+        }});
+        globalThis.back = new Promise((resolve) => {{ bank.onreconnect = resolve; }});
+        globalThis.asked = bank.ask("Hold", {{seconds: 1}});
+    """)
+    server.pause()
+    assert page.run("return await interrupted") == SILENT
+
+    server.go_on()
+    told = page.run("""
+        await back;
+        const told = [await asked, bank.state, bank.reason];
+        await bank.close();
+        return told;
+    """)
+
+    assert told == ["held", "open", ""]

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
 
 from tests.web.chromium import Page
-from tests.web.conftest import Network
+from tests.web.conftest import Network, Server
 from tomada.testing import Faults
+
+
+@pytest.fixture
+def server(origin: str) -> Iterator[Server]:
+    with ExitStack() as stack:
+        server = Server(origin, "tests.web.streaming")
+        stack.callback(server.kill)
+        server.start()
+        yield server
 
 
 def test_items_come_one_by_one_and_end(bank: Page) -> None:
