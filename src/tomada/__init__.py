@@ -12,6 +12,7 @@ from tomada.address import Address
 from tomada.app import App
 from tomada.client import DatagramClient, connect, connect_datagram, connect_stream
 from tomada.connection import Connection
+from tomada.connection_state import ConnectionState
 from tomada.datagrams import Datagram, DatagramPeer, DatagramSocket, bind
 from tomada.errors import (
     AddressError,
@@ -30,8 +31,10 @@ from tomada.errors import (
     LimitExceeded,
     ListenFailed,
     MessageError,
+    OutcomeUnknown,
     ProtocolError,
     RemoteError,
+    SessionLost,
     StoreFailed,
     StreamBusy,
     StreamEnded,
@@ -43,6 +46,7 @@ from tomada.errors import (
     UnknownType,
     UnverifiedPeer,
 )
+from tomada.items.stream import ItemStream
 from tomada.message import DuplexRequest, Message, Request, StreamRequest, UploadRequest
 from tomada.server import Server, ServerStatistics, StreamListener, listen_stream, serve
 from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast, Sessions
@@ -64,6 +68,7 @@ __all__ = [
     "ConnectFailed",
     "Connection",
     "ConnectionLost",
+    "ConnectionState",
     "ConnectionStatistics",
     "Credentials",
     "Datagram",
@@ -83,6 +88,7 @@ __all__ = [
     "Identity",
     "InternalError",
     "InvalidMessage",
+    "ItemStream",
     "LengthPrefix",
     "LimitExceeded",
     "Limits",
@@ -90,11 +96,13 @@ __all__ = [
     "Message",
     "MessageError",
     "Multicast",
+    "OutcomeUnknown",
     "ProtocolError",
     "RemoteError",
     "Request",
     "Server",
     "ServerStatistics",
+    "SessionLost",
     "Sessions",
     "StoreFailed",
     "Stream",

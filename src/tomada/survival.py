@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from tomada.address import Address
     from tomada.endpoint import Endpoint
     from tomada.protocol import Engine, Hello, Session
     from tomada.protocol.handshake import Resume
@@ -70,11 +71,7 @@ class Survival(Lifetime):
     def _interrupted(self) -> None:
         """There is no connection; the session is kept."""
         self.transport = None
-        self.cut_reason = ""
-        self.lost_at = self.loop.time()
-        self._fail(ConnectionLost(self.engine.reason), (self.pings or {}).values())
-        if ConnectionInterrupted.subscribers:
-            emit(ConnectionInterrupted(peer=str(self.peer), reason=self.engine.reason))
+        self._note_loss()
         if self.endpoint.is_closing:
             self.end(self.engine.reason)
         elif self.revive is not None:
@@ -83,6 +80,13 @@ class Survival(Lifetime):
             assert self.engine.session is not None, "only a session is kept"  # noqa: S101 - the house's own order
             self.look_at(self.lost_at + self.engine.session.seconds)
             self.endpoint.sessions.lose(self)
+
+    def _note_loss(self) -> None:
+        self.cut_reason = ""
+        self.lost_at = self.loop.time()
+        self._fail(ConnectionLost(self.engine.reason), (self.pings or {}).values())
+        if ConnectionInterrupted.subscribers:
+            emit(ConnectionInterrupted(peer=str(self.peer), reason=self.engine.reason))
 
     def _over(self, reason: str, error: Exception | None) -> None:
         self.endpoint.connections.discard(self)
@@ -141,6 +145,14 @@ class Survival(Lifetime):
 
     # Another transport is there.
 
+    def restored(self, peer: Address) -> None:
+        """The engine has become a session that was stored by a process before this one."""
+        self.peer = peer
+        self.messenger.restored()
+        self.tell_open()
+        if self.endpoint.has_connect_hooks:
+            self.greet()
+
     def session(self) -> Session | None:
         """A session for this connection, where the server has any."""
         return self.endpoint.sessions.begin(self)
@@ -157,6 +169,9 @@ class Survival(Lifetime):
         if older is not None:
             older.set_protocol(asyncio.Protocol())
             older.abort()
+            if self.engine.can_resume:
+                self.engine.lose("the peer came back over another connection")
+            self._note_loss()
         if self.ticket is not None:
             self.ticket.release()
         self.ticket, other.ticket = ticket, None
@@ -164,6 +179,7 @@ class Survival(Lifetime):
         self.received_bytes += other.received_bytes
         other.give_away()
         self.clogged = self.paused = False
+        self.endpoint.connections.add(self)  # type: ignore[arg-type] # every one is a Link
         transport.set_protocol(self)
         self.begin_to_watch()
         self.engine.resume(resume, self.loop.time())

@@ -26,7 +26,7 @@ URGENT_PART: Final = 4
 """The urgent lane has such a part of the normal lane's room, beside it."""
 SESSION: Final = "session"
 """The feature: what the peer has not handled is kept, and sent again over another connection."""
-MAXIMUM_BYTES: Final[dict[int, int]] = {Kind.HELLO: 65_536, Kind.WELCOME: 1_048_576}
+MAXIMUM_BYTES: Final[dict[int, int]] = {Kind.HELLO: 65_536, Kind.WELCOME: 1_048_576, Kind.ACKNOWLEDGE: 16_384}
 """The longest payload of a control frame, where it is not `MAXIMUM_CONTROL_BYTES`."""
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -136,7 +136,7 @@ class Position(_Payload, frozen=True):
 
     received: _Sequence
     """All frames up to this one have come and need not come again,"""
-    missing: Annotated[tuple[_Sequence, ...], msgspec.Meta(max_length=10_000)]
+    missing: Annotated[tuple[_Sequence, ...], msgspec.Meta(max_length=65_536)]
     """but for these."""
     oldest: _Sequence
     """The oldest frame of its own that it can send again; the next one where there is none."""

@@ -24,7 +24,7 @@ from tomada.protocol.frames import (
     Kind,
     kind_name,
 )
-from tomada.protocol.handshake import MAXIMUM_DECLARED_BYTES, CatalogueSize, Hello, Welcome, longest_frame
+from tomada.protocol.handshake import MAXIMUM_DECLARED_BYTES, CatalogueSize, FailureCode, Hello, Welcome, longest_frame
 from tomada.protocol.metadata import Metadata, split_metadata
 from tomada.protocol.state import FINAL, RECEIVABLE, Role, State, Step
 
@@ -41,6 +41,9 @@ _OPEN: Final = State.OPEN
 _UNASKED: Final = "an answer came to request {}, which nobody asked"
 GREETING: Final = frozenset({State.STARTING, State.GREETED, State.RESUMING})
 """Nothing but the handshake goes on."""
+_BEGUN: Final = "the server was started anew when some of it had been answered"
+DEAF: Final = FINAL | {State.LOST}
+"""There is no connection: what still comes is not read."""
 _unpack: Final = HEADER.unpack_from
 
 
@@ -49,6 +52,7 @@ class Inbound(Continuity):
 
     __slots__ = (
         "_aside",
+        "_begun",
         "_frame_bytes",
         "_need",
         "_now",
@@ -71,11 +75,13 @@ class Inbound(Continuity):
         self._need = HEADER_BYTES
         self._now = now
         self._aside = 0
-        """How many of the bytes in work belong to other frames than new ones of the normal lane."""
+        """How many of the bytes in work are none of new frames of the normal lane, or were read before."""
         self._spent = 0
         """Frames that have come and are no messages: items, ends and cancels."""
         self._orphans = 0
         """Up to this id requests of this end may have been asked by a process before this one."""
+        self._begun: set[int] = set()
+        """Requests of the peer that a process before this one has answered in part."""
         self._received_messages = 0
         self._ready = False
         self._peer_types = CatalogueSize(0)
@@ -96,17 +102,20 @@ class Inbound(Continuity):
     def _in_fragments(self) -> bool:
         return self.normal_in.head is not None or self.urgent_in.head is not None
 
-    def _frames(self, data: bytes, emit: Callable[[Event], None]) -> int:  # noqa: C901, PLR0912 - calls cost in the hot loop
-        """Read every complete frame of `data`; return where the first incomplete one begins. The hot loop."""
+    def _frames(self, data: bytes, position: int, emit: Callable[[Event], None]) -> int:  # noqa: C901, PLR0912 - calls cost in the hot loop
+        """Read every complete frame of `data` from `position` on; return where the first incomplete one begins.
+
+        The hot loop.
+        """
         size = len(data)
-        position = 0
         self._need = HEADER_BYTES
-        self._aside = 0
+        self._aside = position
         frame_bytes = self._frame_bytes
         asked = self._asked
         opened = self._open
         normal = self.normal_in
-        allowed = normal.granted - normal.received
+        allowed = normal.granted - normal.received + position
+        urgent_asked, inflows, outflows = self._urgent_asked, self._inflows, self._outflows
         while size - position >= HEADER_BYTES:
             length, kind, flags, type_, id_, sequence = _unpack(data, position)
             start = position + HEADER_BYTES
@@ -126,6 +135,8 @@ class Inbound(Continuity):
                 normal.expected = sequence + 1 & U32
                 if kind == REPLY:
                     tag = asked.pop(id_, _UNKNOWN)
+                    if urgent_asked or inflows or outflows:
+                        self._forget(id_)
                     if tag is _UNKNOWN:
                         self._unasked(id_)
                     else:
@@ -142,12 +153,12 @@ class Inbound(Continuity):
             else:
                 self._frame(data, position, stop, emit)
                 allowed = normal.granted - normal.received + self._aside
-                if self.state in FINAL:
+                if self.state in DEAF:
                     return stop
             position = stop
         normal.received += position - self._aside
         if position < size and self.state in GREETING:
-            self._check_beginning(data)
+            self._check_beginning(data[position : position + HEADER_BYTES] if position else data)
         return position
 
     def _check_beginning(self, data: bytes) -> None:
@@ -235,6 +246,11 @@ class Inbound(Continuity):
         emit: Callable[[Event], None],
     ) -> None:
         self._admit_request(id_)
+        if id_ in self._begun:
+            self._begun.remove(id_)
+            self._open[id_] = None
+            self.refuse(id_, FailureCode.LOST, "", _BEGUN)
+            return
         deadline = metadata.deadline
         if origin < 0:
             self._urgent_open.add(id_)
@@ -260,8 +276,7 @@ class Inbound(Continuity):
             if tag is _UNKNOWN:
                 self._unasked(id_)
                 return
-            self._urgent_asked.discard(id_)
-            self._end_flows(id_)
+            self._forget(id_)
             emit(Answered(tag, kind, type_, payload))
         else:
             self._beside(kind, type_, id_, payload, emit)
@@ -269,6 +284,8 @@ class Inbound(Continuity):
     def _beside(self, kind: int, type_: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:
         """What belongs to a request and is neither its beginning nor its end."""
         self._spent += 1
+        if not id_:
+            raise ProtocolError(f"a frame of kind {kind_name(kind)} carries no request id")
         if id_ & 1 == self._peer_parity:
             # Where the request is not open any more, it crossed the answer on its way, and means nothing.
             if kind in (REPLY, ERROR):
@@ -277,8 +294,11 @@ class Inbound(Continuity):
                 if kind == ITEM:
                     self._item_in(id_, len(payload))
                     emit(Item(id_, None, type_, payload))
+                elif kind == END:
+                    self._end_in(id_)
+                    emit(Ended(id_))
                 else:
-                    emit(Ended(id_) if kind == END else Cancelled(id_))
+                    emit(Cancelled(id_))
             return
         if kind == CANCEL:
             raise ProtocolError(f"the peer gives up request {id_}, which is not its own")
@@ -289,9 +309,14 @@ class Inbound(Continuity):
         self._item_in(id_, len(payload))
         emit(Item(id_, tag, type_, payload))
 
+    def _forget(self, id_: int) -> None:
+        """A request of this end has its answer."""
+        self._urgent_asked.discard(id_)
+        self._end_flows(id_)
+
     def _unasked(self, id_: int) -> None:
         """An answer came for which no request is open: only those of a process before this one may be so."""
-        if id_ > self._orphans or id_ & 1 == self._peer_parity:
+        if not 0 < id_ <= self._orphans or id_ & 1 == self._peer_parity:
             raise ProtocolError(_UNASKED.format(id_))
 
     def _control_in(self, kind: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:
