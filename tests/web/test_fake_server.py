@@ -38,6 +38,7 @@ SERVER = """
                 const frame = readFrame(view, place);
                 place += 16 + frame.payload.length;
                 this.came.push({...frame, payload: frame.payload.slice()});
+                if (frame.kind === Kind.PING) queueMicrotask(() => this.give(controlFrame(Kind.PONG, frame.payload)));
                 if (frame.kind === Kind.HELLO) this.welcome(unpacker.decode(frame.payload));
             }
         }
@@ -62,8 +63,8 @@ SERVER = """
         close(code, reason) { this.readyState = 3; this.closedWith = [code, reason]; }
         lose() { this.readyState = 3; this.onclose?.({code: 1006, reason: ""}); }
     };
-    globalThis.open = async () => {
-        const bank = await connect("ws://nowhere/", {WebSocket: Fake});
+    globalThis.open = async (options = {}) => {
+        const bank = await connect("ws://nowhere/", {WebSocket: Fake, ...options});
         const over = new Promise((resolve) => { bank.onclose = (event) => resolve(event.detail.reason); });
         return {bank, over, socket: sockets.at(-1)};
     };
@@ -268,3 +269,18 @@ def test_attempts_come_ever_more_slowly_and_never_at_once(fake: Page) -> None:
 
     longest = [100, 200, 400, 800, 1600, 2000, 2000, 2000, 2000]
     assert all(most / 2 <= pause <= most for pause, most in zip(told, longest, strict=True)), told
+
+
+def test_late_timers_are_no_silence(fake: Page) -> None:
+    told = fake.run("""
+        const timer = globalThis.setTimeout;
+        globalThis.setTimeout = (start, pause = 0) => timer(start, pause + 300); // as where nobody looks
+        const {bank, socket} = await open({heartbeat: 100});
+        await until(() => socket.came.filter(({kind}) => kind === Kind.PING).length > 2);
+        globalThis.setTimeout = timer;
+        const {state} = bank;
+        socket.say(Kind.GOODBYE, ["violation", "enough"]);
+        return state;
+    """)
+
+    assert told == "open"

@@ -167,7 +167,7 @@ export class Wire {
    */
   watch(interval) {
     if (!(interval < Infinity)) return;
-    let isAsked = false;
+    let askedAt = -Infinity;
     let due = 0;
     /** @param {number} pause */
     const lookIn = (pause) => {
@@ -177,11 +177,9 @@ export class Wire {
     const look = () => {
       const now = performance.now();
       const left = this.#heardAt + interval - now;
-      if (left > 0) {
-        isAsked = false;
-        lookIn(left);
-      } else if (!isAsked) {
-        isAsked = true;
+      if (left > 0) lookIn(left);
+      else if (askedAt <= this.#heardAt) {
+        askedAt = now;
         if (this.#socket.readyState === 1) this.#socket.send(controlFrame(Kind.PING));
         lookIn(interval);
       } else if (now - due > HELD_BACK) lookIn(HELD_BACK);
