@@ -241,6 +241,27 @@ def test_a_request_is_cancelled_by_time_and_by_signal(bank: Page) -> None:
     assert told == [["TimedOut", "no reply to Hold within 300 ms"], "changed my mind", 2]
 
 
+def test_a_handler_that_throws_is_told_like_any_error_and_the_others_run(bank: Page) -> None:
+    told = bank.run("""
+        const errors = [];
+        const came = [];
+        const tell = (event) => { errors.push(event.message); event.preventDefault(); };
+        addEventListener("error", tell);
+        const stops = [
+            bank.on("Tick", () => { throw new Error("mine"); }),
+            bank.on("Tick", async () => { throw new Error("late"); }),
+            bank.on("Tick", (tick) => came.push(tick.number)),
+        ];
+        await bank.ask("Watch", {count: 1});
+        await bank.ping();
+        for (const stop of stops) stop();
+        removeEventListener("error", tell);
+        return [errors, came, bank.state];
+    """)
+
+    assert told == [["Uncaught Error: mine", "Uncaught Error: late"], [0], "open"]
+
+
 def test_the_server_tells_its_types(bank: Page) -> None:
     told = bank.run("return bank.types.find((type) => type.name === 'Transfer')")
 

@@ -34,6 +34,8 @@ export {
 
 const FIRST_PAUSE = 250;
 const LONGEST_PAUSE = 30_000;
+/** What a handler or a listener throws is told like any uncaught error; Node.js has no such function. @type {(error: unknown) => void} */
+const tell = globalThis.reportError ?? console.error;
 
 /**
  * @typedef {import("./client/expressions.js").Entry} Entry
@@ -295,9 +297,9 @@ export class Connection extends EventTarget {
       // One that throws is told like any uncaught error, and the others run.
       try {
         const outcome = handler(value);
-        return typeof outcome?.then === "function" ? Promise.resolve(outcome).catch(reportError) : null;
+        return typeof outcome?.then === "function" ? Promise.resolve(outcome).catch(tell) : null;
       } catch (error) {
-        reportError(error);
+        tell(error);
         return null;
       }
     }).filter((outcome) => outcome !== null);
@@ -352,7 +354,7 @@ export class Connection extends EventTarget {
     try {
       this[`on${name}`]?.(event);
     } catch (error) {
-      reportError(error);
+      tell(error);
     }
     this.dispatchEvent(event);
   }

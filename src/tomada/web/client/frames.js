@@ -10,6 +10,7 @@ export const HEADER_BYTES = 16;
 export const WELCOME_BYTES = 1_048_576;
 /** All declarations of one end together. */
 export const DECLARED_BYTES = 262_144;
+export const ACKNOWLEDGE_BYTES = 16_384;
 export const CONTROL_BYTES = 4_096;
 export const FRAME_BYTES = 65_536;
 /** A frame that is not its message's last carries at least so much. */

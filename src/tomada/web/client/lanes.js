@@ -14,8 +14,8 @@ import { FRAGMENT_BYTES, HEADER_BYTES, MORE, extended, isAfter, joined, readFram
 const FIRST_BLOCK = 1_024;
 /** So much is taken at once; an urgent message waits for one such piece at the most. */
 const BLOCK_BYTES = 65_536 + HEADER_BYTES;
-/** An acknowledgement names at most so many frames of a lane that have come and are not handled: it has 4,096 bytes. */
-const MOST_EXCEPTIONS = 350;
+/** An acknowledgement names at most so many frames of a lane that have come and are not handled yet. */
+const MOST_EXCEPTIONS = 1_000;
 
 /** Whole frames, in order: those before `start` are gone, those before `sent` were taken. */
 class Block {

@@ -12,7 +12,7 @@
 // @ts-check
 
 import { TomadaError } from "./errors.js";
-import { CONTROL_BYTES, DECLARED_BYTES, FRAME_BYTES, HEADER_BYTES, Kind, WELCOME_BYTES, controlFrame, isMessage, joined, readFrame, viewOf } from "./frames.js";
+import { ACKNOWLEDGE_BYTES, CONTROL_BYTES, DECLARED_BYTES, FRAME_BYTES, HEADER_BYTES, Kind, WELCOME_BYTES, controlFrame, isMessage, joined, readFrame, viewOf } from "./frames.js";
 
 /** So much may wait in the browser. */
 const BROWSER_BYTES = 131_072;
@@ -195,7 +195,7 @@ function checkLength(kind, length) {
   let limit = isMessage(kind) ? FRAME_BYTES : CONTROL_BYTES;
   if (kind === Kind.WELCOME) limit = WELCOME_BYTES;
   if (kind === Kind.DECLARE) limit = DECLARED_BYTES;
-  if (kind === Kind.ACKNOWLEDGE) limit = FRAME_BYTES;
+  if (kind === Kind.ACKNOWLEDGE) limit = ACKNOWLEDGE_BYTES;
   if (length > limit) throw new TomadaError(`the server sent a frame of ${length} bytes, which is too long`);
 }
 
