@@ -85,7 +85,8 @@ export class Answers {
    */
   asked(type, id, payload, origin, { d: deadline }) {
     if (id === 0 || id % 2 === 1 || this.#answering.has(id)) throw new TomadaError(`the server asks with the id ${id}, which it may not use`);
-    if (this.#answering.size >= this.#session.own.requests) throw new TomadaError(`more than ${this.#session.own.requests} requests of the server are open`);
+    const { requests } = this.#session.own;
+    if (this.#answering.size >= requests) throw new TomadaError(`more than ${requests} requests of the server are open`);
     const { isUrgent } = origin;
     const read = this.#read(type, id, payload);
     if (!read) return;

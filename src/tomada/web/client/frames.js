@@ -52,7 +52,13 @@ export function writeFrame(target, place, { kind, flags, type, id, sequence, pay
   target.set(payload, place + HEADER_BYTES);
 }
 
-/** The frame that begins at `place`, whose payload is a view. Null where it is not whole. @param {DataView} view @param {number} place @returns {Frame | null} */
+/**
+ * The frame that begins at `place`, whose payload is a view. Null where it is not whole.
+ *
+ * @param {DataView} view
+ * @param {number} place
+ * @returns {Frame | null}
+ */
 export function readFrame(view, place) {
   const start = view.byteOffset + place + HEADER_BYTES;
   if (view.byteLength - place < HEADER_BYTES) return null;

@@ -157,7 +157,12 @@ export class Outgoing {
     return this.sequence;
   }
 
-  /** Whether all can be sent again that a server lacks which has received up to there, but for `missing`. @param {number} received @param {number[]} missing */
+  /**
+   * Whether all can be sent again that a server lacks which has received up to there, but for `missing`.
+   *
+   * @param {number} received
+   * @param {number[]} missing
+   */
   covers(received, missing) {
     if (isAfter(received, (this.sequence - 1) >>> 0) || isAfter(this.#acknowledged, received)) return false;
     const here = new Set(Array.from(missing.length > 0 ? this.frames() : [], ({ sequence }) => sequence));

@@ -124,7 +124,8 @@ export class Session {
     this.#owner = owner;
     const { bufferBytes: buffer = BUFFER_BYTES, streamBytes: stream = STREAM_BYTES } = options;
     for (const [name, value] of Object.entries({ bufferBytes: buffer, streamBytes: stream })) {
-      if (!Number.isSafeInteger(value) || value < LEAST_BYTES) throw new RangeError(`${name} is ${value}, it must be a whole number, ${LEAST_BYTES} or more`);
+      if (Number.isSafeInteger(value) && value >= LEAST_BYTES) continue;
+      throw new RangeError(`${name} is ${value}, it must be a whole number, ${LEAST_BYTES} or more`);
     }
     this.own = { frame: FRAME_BYTES, message: MESSAGE_BYTES, requests: REQUESTS, buffer, stream };
     this.#reports = new Reports(
@@ -170,7 +171,8 @@ export class Session {
       const { id, token } = this.#session;
       resume = [id, token, this.epoch, ++this.#generation, this.#positions()];
     }
-    const hello = ["tomada", 1, 1, "tomada (JavaScript)", [frame, message, requests, buffer, stream], [], isWanted ? ["session"] : [], null, resume];
+    const limits = [frame, message, requests, buffer, stream];
+    const hello = ["tomada", 1, 1, "tomada (JavaScript)", limits, [], isWanted ? ["session"] : [], null, resume];
     this.control(Kind.HELLO, packer.encode(hello));
   }
 
@@ -198,7 +200,9 @@ export class Session {
   /** @param {any[]} limits @param {any[]} catalogue @param {any} session */
   #begin(limits, catalogue, session) {
     const { frame, message, requests, buffer, stream } = this.theirs;
-    const [theirFrame = frame, theirMessage = message, theirRequests = requests, theirBuffer = buffer, theirStream = stream] = limits.map(Number);
+    const [
+      theirFrame = frame, theirMessage = message, theirRequests = requests, theirBuffer = buffer, theirStream = stream,
+    ] = limits.map(Number);
     this.theirs = {
       frame: Math.min(theirFrame, theirMessage), message: theirMessage, requests: theirRequests, buffer: theirBuffer, stream: theirStream,
     };
@@ -500,8 +504,9 @@ export class Session {
   /** @param {any} positions of the server @returns {string} why the session cannot go on; empty if it can */
   #disagreement([types, normal, urgent]) {
     if (types > this.#declared.length) return `the server knows ${types} types of this end, which has told ${this.#declared.length}`;
-    for (const [outgoing, incoming, [received, missing, oldest]] of
-      /** @type {[Outgoing, Incoming, any][]} */ ([[this.#normal, this.#reports.normal, normal], [this.#urgent, this.#reports.urgent, urgent]])) {
+    /** @type {[Outgoing, Incoming, any][]} */
+    const lanes = [[this.#normal, this.#reports.normal, normal], [this.#urgent, this.#reports.urgent, urgent]];
+    for (const [outgoing, incoming, [received, missing, oldest]] of lanes) {
       if (!outgoing.covers(received, missing)) return `the server has received up to ${received}, which this end cannot go on from`;
       if (incoming.lacks(oldest)) return `the server can send again from ${oldest}, this end lacks ${incoming.expected}`;
     }
@@ -587,7 +592,12 @@ export class Session {
     return this.#pings.ping((kind, payload) => this.control(kind, payload));
   }
 
-  /** By which a handler at the server recognises what was sent with that sequence, counted on beyond 2³². @param {boolean} isUrgent @param {number} number */
+  /**
+   * By which a handler at the server recognises what was sent with that sequence, counted on beyond 2³².
+   *
+   * @param {boolean} isUrgent
+   * @param {number} number
+   */
   key(isUrgent, number) {
     const id = Array.from(this.#session?.id ?? [], (byte) => byte.toString(16).padStart(2, "0")).join("");
     return `${id}.${isUrgent ? "u" : ""}${number}`;

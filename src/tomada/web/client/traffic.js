@@ -171,9 +171,13 @@ export class Traffic {
    */
   #call(entry, fields, { timeout, signal, urgent = false, key, upload }, resolve, reject) {
     const { name } = entry;
-    if (key !== undefined && key.length > LONGEST_KEY) throw new MessageError(`the key has ${key.length} characters, at most ${LONGEST_KEY} are allowed`);
+    if (key !== undefined && key.length > LONGEST_KEY) {
+      throw new MessageError(`the key has ${key.length} characters, at most ${LONGEST_KEY} are allowed`);
+    }
     if (upload && !entry.parts) throw new MessageError(`${name} takes no upload`);
-    if (upload && !(Symbol.asyncIterator in upload || Symbol.iterator in upload)) throw new MessageError(`the upload of ${name} must be an iterable, async or not`);
+    if (upload && !(Symbol.asyncIterator in Object(upload) || Symbol.iterator in Object(upload))) {
+      throw new MessageError(`the upload of ${name} must be an iterable, async or not`);
+    }
     if (entry.parts && !upload) throw new MessageError(`${name} takes parts: give them as the option upload`);
     const payload = this.#speech.packed(this.catalogue.structureToWire(fields, entry, name), name);
     /** @type {ReturnType<typeof setTimeout> | undefined} */

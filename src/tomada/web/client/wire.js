@@ -12,7 +12,10 @@
 // @ts-check
 
 import { TomadaError } from "./errors.js";
-import { ACKNOWLEDGE_BYTES, CONTROL_BYTES, DECLARED_BYTES, FRAME_BYTES, HEADER_BYTES, Kind, WELCOME_BYTES, controlFrame, isMessage, joined, readFrame, viewOf } from "./frames.js";
+import {
+  ACKNOWLEDGE_BYTES, CONTROL_BYTES, DECLARED_BYTES, FRAME_BYTES, HEADER_BYTES, Kind, WELCOME_BYTES,
+  controlFrame, isMessage, joined, readFrame, viewOf,
+} from "./frames.js";
 
 /** So much may wait in the browser. */
 const BROWSER_BYTES = 131_072;
