@@ -158,8 +158,7 @@ class Lifetime(Handling):
         engine.report(at_once=True)
         if engine.unsent:
             self.write()
-        weighed = self.weighed
-        if self.held() >= weighed + PORTION:
+        if not self.weighed - PORTION < self._weight < self.weighed + PORTION:
             self.endpoint.room.weigh(self)
         due = engine.due(deadlines.handshake, deadlines.frame)
         if self.was_open:
@@ -264,10 +263,14 @@ class Lifetime(Handling):
 
     def held(self) -> int:
         """How many bytes wait here: to be sent, acknowledged or handled, or for the rest of their message."""
-        engine = self.engine
-        self.weighed = self._in_transport + engine.kept + engine.held_bytes + engine.unfinished
-        self.weighed += engine.streamed_bytes
+        self.weighed = self._weight
         return self.weighed
+
+    @property
+    def _weight(self) -> int:
+        engine = self.engine
+        sent = self._in_transport + engine.kept
+        return sent + engine.held_bytes + engine.unfinished + engine.streamed_bytes
 
     @property
     def _in_transport(self) -> int:

@@ -78,6 +78,9 @@ class Survival(Lifetime):
             self.revive()
         else:
             assert self.engine.session is not None, "only a session is kept"  # noqa: S101 - the house's own order
+            if self.ticket is not None:
+                self.ticket.release()  # the place is for who is connected, such as its client when it comes back
+                self.ticket = None
             self.look_at(self.lost_at + self.engine.session.seconds)
             self.endpoint.sessions.lose(self)
 
