@@ -11,7 +11,7 @@ from tomada import sync, telemetry
 from tomada.address import Address
 from tomada.app import App
 from tomada.client import DatagramClient, connect, connect_datagram, connect_stream
-from tomada.connection import Connection
+from tomada.connection import Connection, ConnectionState
 from tomada.datagrams import Datagram, DatagramPeer, DatagramSocket, bind
 from tomada.errors import (
     AddressError,
@@ -30,8 +30,10 @@ from tomada.errors import (
     LimitExceeded,
     ListenFailed,
     MessageError,
+    OutcomeUnknown,
     ProtocolError,
     RemoteError,
+    SessionLost,
     StoreFailed,
     StreamBusy,
     StreamEnded,
@@ -43,7 +45,7 @@ from tomada.errors import (
     UnknownType,
     UnverifiedPeer,
 )
-from tomada.message import DuplexRequest, Message, Request, StreamRequest, UploadRequest
+from tomada.message import DuplexRequest, Message, Request, StreamRequest, UploadRequest, key_of
 from tomada.server import Server, ServerStatistics, StreamListener, listen_stream, serve
 from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast, Sessions
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
@@ -64,6 +66,7 @@ __all__ = [
     "ConnectFailed",
     "Connection",
     "ConnectionLost",
+    "ConnectionState",
     "ConnectionStatistics",
     "Credentials",
     "Datagram",
@@ -90,11 +93,13 @@ __all__ = [
     "Message",
     "MessageError",
     "Multicast",
+    "OutcomeUnknown",
     "ProtocolError",
     "RemoteError",
     "Request",
     "Server",
     "ServerStatistics",
+    "SessionLost",
     "Sessions",
     "StoreFailed",
     "Stream",
@@ -115,6 +120,7 @@ __all__ = [
     "connect",
     "connect_datagram",
     "connect_stream",
+    "key_of",
     "listen_stream",
     "serve",
     "subscribe",

@@ -6,6 +6,7 @@ its `Driver`.
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -25,7 +26,7 @@ from tomada.errors import (
 )
 from tomada.failure import read_error
 from tomada.generation import Generator
-from tomada.message import Message, Request, reply_type
+from tomada.message import Message, Request, mark, reply_type
 from tomada.protocol import (
     Answered,
     Asked,
@@ -105,6 +106,7 @@ class Messenger:
         "_driver",
         "_generator",
         "_incoming",
+        "_key",
         "_numbers",
         "_outgoing",
         "_peer",
@@ -117,6 +119,8 @@ class Messenger:
         self.engine = engine
         self._repertoire = repertoire
         self._driver = driver
+        self._key: Callable[[int], str] = engine.key
+        """By which a handler recognises the request that came from there."""
         self._peer: list[TypeEntry] = []
         self._peer_types: dict[str, TypeEntry] = {}
         self._generator = Generator(self._peer_types)
@@ -143,6 +147,8 @@ class Messenger:
         """
         kind = request.__class__
         outgoing = self._outgoing.get(kind) or self._prepare(kind)
+        if key is not None:
+            mark(request, key)
         return self.engine.ask(outgoing.number, _encoded(request), (outgoing, answer), deadline, key, urgent)
 
     def send(self, message: Message, urgent: bool = False) -> None:  # noqa: FBT001, FBT002 - as of `ask`
@@ -268,7 +274,7 @@ class Messenger:
                 if event.deadline == 0:
                     engine.refuse(event.id, FailureCode.DEADLINE, "", _TOO_LATE)
                 else:
-                    self._asked(event.id, event.type, event.payload, event.origin)
+                    self._asked(event.id, event.type, event.payload, event.origin, event.key)
             elif kind is Received:
                 self._asked(0, event.type, event.payload, event.origin)
             else:
@@ -296,7 +302,7 @@ class Messenger:
         else:
             answer.set_result(value)
 
-    def _asked(self, id_: int, type_: int, payload: bytes, origin: int) -> None:
+    def _asked(self, id_: int, type_: int, payload: bytes, origin: int, key: str | None = None) -> None:
         route: Any = self._incoming.get(type_) or self._resolve(type_)
         if route.__class__ is _Refusal:
             self.engine.refuse(id_, route.code, "", route.text)
@@ -308,6 +314,8 @@ class Messenger:
             return
         if route.__class__ is Route:
             if (route.replies is None) is (id_ == 0):
+                if id_:
+                    mark(message, (self._key, origin) if key is None else key)
                 if self._driver.handle(route, message, id_, origin):
                     self.engine.hold(origin, len(payload))
             else:
@@ -322,6 +330,10 @@ class Messenger:
         match event:
             case Opened():
                 self._learn(event.peer.catalogue)
+                if self.engine.session is None:
+                    # Nobody asks again what was asked without one: any key will do that no other request has.
+                    connection = token_hex(16)
+                    self._key = lambda origin: connection + self.engine.key(origin)
                 self._driver.opened_by(event.peer)
             case Resuming():
                 self._driver.resuming(event.hello)
