@@ -22,7 +22,9 @@ class Metadata(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     deadline: Annotated[int, msgspec.Meta(ge=0)] | None = msgspec.field(name="d", default=None)
     """Of a request: how many milliseconds its caller still waits, counted from here on."""
-    key: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_KEY)] | None = msgspec.field(name="k", default=None)
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_KEY)] | None = msgspec.field(
+        name="k", default=None
+    )
     """By which its handler recognises it; none: it follows from the session and the sequence."""
 
 
