@@ -6,6 +6,7 @@ import asyncio
 import logging
 from contextvars import copy_context
 from functools import partial
+from hashlib import sha256
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -248,6 +249,10 @@ class Endpoint:
     def engine(self) -> Engine:
         """A new engine that greets as this endpoint."""
         return Engine(self.role, self._greeting, self.loop.time(), encoded_greeting=self._encoded_greeting)
+
+    def digest(self) -> bytes:
+        """Of its catalogue."""
+        return sha256(self._encoded_greeting).digest()
 
     def heed(self, error: BaseException) -> None:
         """To be told of whatever a handler, a hook or this end itself raised, once the log has been."""

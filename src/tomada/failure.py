@@ -8,7 +8,16 @@ import msgspec
 
 from tomada.catalogue import catalogue_of, find
 from tomada.compatibility import mismatch
-from tomada.errors import InternalError, InvalidMessage, MessageError, RemoteError, TimedOut, TypeMismatch, UnknownType
+from tomada.errors import (
+    InternalError,
+    InvalidMessage,
+    MessageError,
+    OutcomeUnknown,
+    RemoteError,
+    TimedOut,
+    TypeMismatch,
+    UnknownType,
+)
 from tomada.protocol import Failure, FailureCode
 
 if TYPE_CHECKING:
@@ -16,12 +25,19 @@ if TYPE_CHECKING:
 
     from tomada.protocol import TypeEntry
 
+_KINDS: Final[dict[FailureCode, type[MessageError | TimedOut | OutcomeUnknown]]] = {
+    FailureCode.UNKNOWN_TYPE: UnknownType,
+    FailureCode.MISMATCH: TypeMismatch,
+    FailureCode.INVALID: InvalidMessage,
+    FailureCode.DEADLINE: TimedOut,
+    FailureCode.LOST: OutcomeUnknown,
+}
 _failure: Final = msgspec.msgpack.Decoder(Failure).decode
 
 
 def read_error(
     entry: TypeEntry | None, payload: bytes, peer_types: Mapping[str, TypeEntry]
-) -> RemoteError | MessageError | TimedOut:
+) -> RemoteError | MessageError | TimedOut | OutcomeUnknown:
     """The exception that an error frame means.
 
     Args:
@@ -35,19 +51,13 @@ def read_error(
         return InvalidMessage(f"the peer's error cannot be read: {error}")
 
 
-def _untyped(payload: bytes) -> RemoteError | MessageError | TimedOut:
+def _untyped(payload: bytes) -> RemoteError | MessageError | TimedOut | OutcomeUnknown:
     failure = _failure(payload)
     match failure.code:
-        case FailureCode.UNKNOWN_TYPE:
-            return UnknownType(failure.message)
-        case FailureCode.MISMATCH:
-            return TypeMismatch(failure.message)
-        case FailureCode.INVALID:
-            return InvalidMessage(failure.message)
         case FailureCode.INTERNAL:
             return InternalError(failure.name, failure.message)
-        case FailureCode.DEADLINE:
-            return TimedOut(failure.message)
+        case code if code in _KINDS:
+            return _KINDS[code](failure.message)
         case _:
             return RemoteError(failure.name or failure.code.value, failure.message)
 

@@ -338,11 +338,16 @@ class Link(Survival):
 
     def settle(self) -> None:
         """Take the consequences of a state that is not open."""
-        engine, transport = self.engine, self.transport
+        engine = self.engine
         if engine.state is State.LEFT and engine.idle and not engine.held:
             engine.report(at_once=True)
             engine.leave(GoodbyeCode.CLOSED, "")
             self.write()
+        self.finish()
+
+    def finish(self) -> None:
+        """Let go of the transport where nothing more will be said over it."""
+        engine, transport = self.engine, self.transport
         if transport is None or transport.is_closing():
             return
         if engine.state in FINAL:

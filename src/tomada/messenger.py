@@ -253,6 +253,11 @@ class Messenger:
             raise UnknownType(f"the peer has no type {name}")
         return self._generator.generate(name)
 
+    def restored(self) -> None:
+        """The engine has become a session that was stored."""
+        self._learn(self.engine.peer_entries)
+        self._declared = list(self.engine.declared)
+
     def _learn(self, entries: Iterable[TypeEntry]) -> None:
         for entry in entries:
             self._peer.append(entry)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from tomada.address import Address
     from tomada.endpoint import Endpoint
     from tomada.protocol import Engine, Hello, Session
     from tomada.protocol.handshake import Resume
@@ -141,6 +142,14 @@ class Survival(Lifetime):
 
     # Another transport is there.
 
+    def restored(self, peer: Address) -> None:
+        """The engine has become a session that was stored by a process before this one."""
+        self.peer = peer
+        self.messenger.restored()
+        self.tell_open()
+        if self.endpoint.has_connect_hooks:
+            self.greet()
+
     def session(self) -> Session | None:
         """A session for this connection, where the server has any."""
         return self.endpoint.sessions.begin(self)
@@ -164,6 +173,7 @@ class Survival(Lifetime):
         self.received_bytes += other.received_bytes
         other.give_away()
         self.clogged = self.paused = False
+        self.endpoint.connections.add(self)  # type: ignore[arg-type] # every one is a Link
         transport.set_protocol(self)
         self.begin_to_watch()
         self.engine.resume(resume, self.loop.time())

@@ -40,6 +40,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("lifetime",),
     ("survival",),
     ("link",),
+    ("durable",),
     ("connection",),
     ("client", "server"),
     ("sync",),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from tomada.errors import ProtocolError
 from tomada.protocol import handshake
+from tomada.protocol.durability import Durability
 from tomada.protocol.events import (
     Credited,
     Declared,
@@ -33,7 +34,7 @@ from tomada.protocol.handshake import (
     Session,
     Welcome,
 )
-from tomada.protocol.inbound import GREETING, Inbound
+from tomada.protocol.inbound import GREETING
 from tomada.protocol.state import FINAL, Role, State, Step
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _ELSEWHERE: Final = frozenset({GoodbyeCode.GOING_AWAY, GoodbyeCode.REFUSED, Good
 """In place of the welcome to a session: another attempt may meet another server, or one with room."""
 
 
-class Engine(Inbound):
+class Engine(Durability):
     """One end of a session, without I/O.
 
     Args:
@@ -186,6 +187,8 @@ class Engine(Inbound):
                 if not self._peer_types.add(len(types), len(payload)):
                     raise ProtocolError(f"the peer's catalogue holds more than {MAXIMUM_TYPES} types")
                 self._known_types += len(types)
+                if self.own_digest:
+                    self.peer_entries += types
                 emit(Declared(types))
             case Kind.GOODBYE:
                 self._farewell(handshake.decode_goodbye(payload), emit)
@@ -243,14 +246,16 @@ class Engine(Inbound):
         self, peer: Hello | Welcome, session: Session | None, step: Step, emit: Callable[[Event], None]
     ) -> None:
         self._peer_types.add(len(peer.catalogue), 0)
+        if self.own_digest:
+            self.peer_entries += peer.catalogue
         self._begin(peer, session)
         self._move(step)
         emit(Opened(peer))
 
-    def refuse_session(self, reason: str) -> None:
+    def refuse_session(self, reason: str, code: GoodbyeCode = GoodbyeCode.SESSION_LOST) -> None:
         """At the accepting end: the session that the peer wants to go on with cannot go on."""
         if self.state is State.GREETED:
-            self._fail(GoodbyeCode.SESSION_LOST, reason)
+            self._fail(code, reason)
 
     def _restart(self, now: float) -> None:
         self.made_at = now

@@ -136,7 +136,7 @@ class Position(_Payload, frozen=True):
 
     received: _Sequence
     """All frames up to this one have come and need not come again,"""
-    missing: Annotated[tuple[_Sequence, ...], msgspec.Meta(max_length=10_000)]
+    missing: Annotated[tuple[_Sequence, ...], msgspec.Meta(max_length=65_536)]
     """but for these."""
     oldest: _Sequence
     """The oldest frame of its own that it can send again; the next one where there is none."""

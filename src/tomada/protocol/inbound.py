@@ -24,7 +24,7 @@ from tomada.protocol.frames import (
     Kind,
     kind_name,
 )
-from tomada.protocol.handshake import MAXIMUM_DECLARED_BYTES, CatalogueSize, Hello, Welcome, longest_frame
+from tomada.protocol.handshake import MAXIMUM_DECLARED_BYTES, CatalogueSize, FailureCode, Hello, Welcome, longest_frame
 from tomada.protocol.metadata import Metadata, split_metadata
 from tomada.protocol.state import FINAL, RECEIVABLE, Role, State, Step
 
@@ -41,6 +41,7 @@ _OPEN: Final = State.OPEN
 _UNASKED: Final = "an answer came to request {}, which nobody asked"
 GREETING: Final = frozenset({State.STARTING, State.GREETED, State.RESUMING})
 """Nothing but the handshake goes on."""
+_BEGUN: Final = "the server was started anew when some of it had been answered"
 _unpack: Final = HEADER.unpack_from
 
 
@@ -49,6 +50,7 @@ class Inbound(Continuity):
 
     __slots__ = (
         "_aside",
+        "_begun",
         "_frame_bytes",
         "_need",
         "_now",
@@ -76,6 +78,8 @@ class Inbound(Continuity):
         """Frames that have come and are no messages: items, ends and cancels."""
         self._orphans = 0
         """Up to this id requests of this end may have been asked by a process before this one."""
+        self._begun: set[int] = set()
+        """Requests of the peer that a process before this one has answered in part."""
         self._received_messages = 0
         self._ready = False
         self._peer_types = CatalogueSize(0)
@@ -235,6 +239,11 @@ class Inbound(Continuity):
         emit: Callable[[Event], None],
     ) -> None:
         self._admit_request(id_)
+        if id_ in self._begun:
+            self._begun.remove(id_)
+            self._open[id_] = None
+            self.refuse(id_, FailureCode.LOST, "", _BEGUN)
+            return
         deadline = metadata.deadline
         if origin < 0:
             self._urgent_open.add(id_)

@@ -151,15 +151,15 @@ class Incoming:
         """It is handled now."""
         self.held_bytes -= self.held.pop(sequence, 0)
 
-    def handled(self) -> tuple[int, list[int]]:
-        """Up to which sequence all has been handled, and the exceptions."""
+    def handled(self, *, all_of_them: bool = False) -> tuple[int, list[int]]:
+        """Up to which sequence all has been handled, and the exceptions: as many as one frame names, or all of them."""
         up_to = (self.expected if self.head is None or self._is_again else self._first) - 1 & U32
         for last in [last for last in self.spans if last not in self.held]:
             del self.spans[last]
         exceptions: list[int] = []
         for last in sorted(self.held, key=lambda sequence: sequence - up_to - 1 & U32):
             first = self.spans.get(last, last)
-            if exceptions and len(exceptions) + (last - first & U32) >= MOST_EXCEPTIONS:
+            if not all_of_them and exceptions and len(exceptions) + (last - first & U32) >= MOST_EXCEPTIONS:
                 return first - 1 & U32, exceptions
             exceptions += [first + part & U32 for part in range((last - first & U32) + 1)]
         return up_to, exceptions

@@ -108,6 +108,11 @@ class Outbound:
         """This end's goodbye, once it has been said."""
 
     @property
+    def declared(self) -> tuple[TypeEntry, ...]:
+        """The types that were added to this end's catalogue."""
+        return tuple(self._declared)
+
+    @property
     def sent_messages(self) -> int:
         """How many messages have been queued so far.
 

@@ -51,6 +51,7 @@ class Outgoing:
         "credit",
         "exceptions",
         "gathered",
+        "gone",
         "lane",
         "left",
         "limit",
@@ -81,6 +82,8 @@ class Outgoing:
         """What was handed out and is not acknowledged."""
         self.stragglers: dict[int, bytes] = {}
         """Frames before `acknowledged` that the peer has, and has not handled."""
+        self.gone: list[int] = []
+        """The numbers of chunks that are not needed any more, and a store still has."""
         self.retained_bytes = 0
         self.acknowledged = 0
         self.exceptions: set[int] = set()
@@ -138,7 +141,8 @@ class Outgoing:
             self.closed_bytes -= len(chunk.data)
             if self.retains:
                 self._retain(chunk)
-            self.taken = chunk.last
+            if is_after(chunk.last, self.taken):
+                self.taken = chunk.last
             return chunk.data
         data = self.gathered
         if data:
@@ -157,7 +161,7 @@ class Outgoing:
         if len(chunk.data) < _SMALL and not chunk.number:
             # Joined, in copies: a chunk for each small message would weigh more than the message.
             last = self.retained[-1] if self.retained else None
-            if last is not None and last.is_copy and len(last.data) < _JOINED:
+            if last is not None and last.is_copy and not last.number and len(last.data) < _JOINED:
                 last.data += chunk.data
                 last.last = chunk.last
                 return
@@ -166,8 +170,8 @@ class Outgoing:
 
     # What the peer says.
 
-    def acknowledge(self, up_to: int, exceptions: Iterable[int]) -> list[int]:
-        """Let go of all frames up to `up_to`, but for the exceptions; the numbers of the chunks that are gone.
+    def acknowledge(self, up_to: int, exceptions: Iterable[int]) -> None:
+        """Let go of all frames up to `up_to`, but for the exceptions.
 
         Raises `ProtocolError` where that was never sent, or where it goes back.
         """
@@ -182,17 +186,16 @@ class Outgoing:
         self.near = extended(up_to, self.near)
         for sequence in [sequence for sequence in self.stragglers if sequence not in held]:
             self.retained_bytes -= len(self.stragglers.pop(sequence))
-        gone = []
         while self.retained and not is_after(self.retained[0].last, up_to):
             chunk = self.retained.popleft()
             self.retained_bytes -= len(chunk.data)
-            gone.append(chunk.number)
+            if chunk.number:
+                self.gone.append(chunk.number)
             if held:
                 for sequence, frame in split_frames(chunk.data):
                     if sequence in held:
                         self.stragglers[sequence] = bytes(frame)
                         self.retained_bytes += len(frame)
-        return gone
 
     def covers(self, received: int, missing: Iterable[int]) -> bool:
         """Whether all can be sent again that a peer lacks which has received up to `received`, but for `missing`."""
@@ -230,9 +233,23 @@ class Outgoing:
             if there:
                 chunks.append(Chunk(there, last, 0 if here else chunk.number))
                 self.retained_bytes -= len(there)
-            self.retained = kept
+        self.retained = kept
         self.closed.extendleft(reversed(chunks))
         self.closed_bytes += sum(len(chunk.data) for chunk in chunks)
+
+    def restore(self, stored: Iterable[tuple[int, bytes]], exceptions: Iterable[int]) -> None:
+        """Keep what a store has, chunks by number, of which some may repeat frames of others."""
+        self.exceptions = set(exceptions)
+        seen: set[int] = set()
+        chunks = []
+        for number, data in stored:
+            frames = [(sequence, frame) for sequence, frame in split_frames(data) if sequence not in seen]
+            if frames:
+                seen.update(sequence for sequence, _ in frames)
+                chunks.append((frames[0][0], Chunk(bytearray().join(f for _, f in frames), frames[-1][0], number)))
+        chunks.sort(key=lambda entry: entry[0] - self.acknowledged & U32)
+        self.retained = deque(chunk for _, chunk in chunks)
+        self.retained_bytes = sum(len(chunk.data) for chunk in self.retained)
 
     def frames(self) -> Iterator[tuple[int, memoryview]]:
         """All frames that are held here and not acknowledged, in order."""

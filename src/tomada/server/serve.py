@@ -20,6 +20,7 @@ from tomada.server.descriptors import provide
 from tomada.server.inherited import Inherited
 from tomada.server.running import run_until_signal
 from tomada.server.server import Server
+from tomada.sessions import open_store
 from tomada.settings import TLS, Children, Deadlines, Isolation, Limits, Sessions
 from tomada.transports.datagrams.opening import SCHEMES
 from tomada.transports.datagrams.transport import DatagramOptions
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tomada.app import App
     from tomada.server.children.channel import Plan
     from tomada.server.children.origin import Template
+    from tomada.sessions import Store
 
 
 _SESSIONS: Final = Sessions()
@@ -48,6 +50,7 @@ class Serving(Opening[Server]):
         "_limits",
         "_options",
         "_sessions",
+        "_store",
         "_template",
     )
 
@@ -61,6 +64,7 @@ class Serving(Opening[Server]):
         isolation: Isolation = "task",
         children: Children | None = None,
         sessions: Sessions | None = None,
+        store: str | Store = "memory",
     ) -> None:
         if isolation not in get_args(Isolation):
             raise ValueError(f"isolation is {isolation!r}, it must be one of {', '.join(get_args(Isolation))}")
@@ -79,6 +83,7 @@ class Serving(Opening[Server]):
         self._inherited = Inherited()
         # Elsewhere the connection's loop is another one each time.
         self._sessions = sessions if isolation == "task" else None
+        self._store = None if self._sessions is None else open_store(store, self._sessions)
         self._template: Template | None = None
         own = [handler.address for handler in app.stream_handlers]
         options.check([*self._addresses, *own, *(handler.address for handler in app.datagram_handlers)])
@@ -166,7 +171,7 @@ class Serving(Opening[Server]):
         started = app if front is None or has_datagrams else None  # else only the children start it
         endpoint = Endpoint(Role.ACCEPTING, started, self._limits, self._deadlines, Connection, self._sessions)
         admitting = msgspec.structs.replace(self._options, admission=transports.Admission(self._limits))
-        server = Server(endpoint, admitting, self._isolation, self._inherited, front)
+        server = Server(endpoint, admitting, self._isolation, self._inherited, front, self._store)
         await server.start(self._app, self._addresses)
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
         return server
@@ -182,6 +187,7 @@ def serve(  # noqa: PLR0913 - each option of a server is a parameter
     isolation: Isolation = "task",
     children: Children | None = None,
     sessions: Sessions | None = _SESSIONS,
+    store: str | Store = "memory",
     proxied_by: tuple[str, ...] = (),
     unix_mode: int | None = None,
     unix_owner: str = "",
@@ -211,6 +217,8 @@ def serve(  # noqa: PLR0913 - each option of a server is a parameter
         children: Of ``process``: how many there are, and within what bounds.
         sessions: How connections that are lost are kept until their clients come back; ``None``: not at all. Only with
             the isolation ``task``.
+        store: Where sessions are kept: ``memory``, which outlives lost connections, ``sqlite:///path``, which outlives
+            a killed server, too, or any `tomada.sessions.Store`.
         proxied_by: The networks of proxies, such as ``10.0.0.0/8``: each connection from there must begin with a PROXY
             header, and is then the client's that it names. What others send is never taken for one. Not over Unix
             sockets.
@@ -236,4 +244,4 @@ def serve(  # noqa: PLR0913 - each option of a server is a parameter
         rights=transports.FileRights(mode=unix_mode, owner=unix_owner),
         allow_users=allow_users,
     )
-    return Serving(app, addresses, limits or Limits(), deadlines, options, isolation, children, sessions)
+    return Serving(app, addresses, limits or Limits(), deadlines, options, isolation, children, sessions, store)

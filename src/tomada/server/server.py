@@ -9,6 +9,7 @@ import msgspec
 
 from tomada import transports
 from tomada.connection import Connection
+from tomada.durable import DurableLink
 from tomada.endpoint import SUBPROTOCOL
 from tomada.link import Link
 from tomada.server.connection_threads import ConnectionThreads, Place
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tomada.errors import ChildrenFailed
     from tomada.server.children.front import Front
     from tomada.server.inherited import Inherited
+    from tomada.sessions import Store
     from tomada.settings import Isolation
     from tomada.transports.datagrams.transport import DatagramStatistics
 
@@ -47,6 +49,7 @@ class Server:
         "_listeners",
         "_options",
         "_started_at",
+        "_store",
         "_threads",
         "_watchdog",
     )
@@ -58,8 +61,10 @@ class Server:
         isolation: Isolation,
         inherited: Inherited,
         front: Front | None = None,
+        store: Store | None = None,
     ) -> None:
         self._endpoint = endpoint
+        self._store = store
         self._front = front
         """Where connections are served in processes of their own."""
         self._threads = ConnectionThreads(endpoint) if isolation == "thread" else None
@@ -75,6 +80,8 @@ class Server:
         """Begin to serve; done once, by `Serving`."""
         endpoint = self._endpoint
         await endpoint.start()
+        if self._store is not None:
+            await endpoint.sessions.open(self._store, lambda: DurableLink(endpoint, Connection), endpoint.digest())
         self._watchdog.start()
         agreed = msgspec.structs.replace(self._options, subprotocol=SUBPROTOCOL)
         try:
@@ -207,7 +214,9 @@ class Server:
         finally:
             self._datagrams.close()
             self._watchdog.stop()
+            await self._endpoint.sessions.close()
 
 
 def _messages(endpoint: Endpoint) -> Callable[[], Link]:
-    return lambda: Link(endpoint, Connection)
+    kind = DurableLink if endpoint.sessions.is_durable else Link
+    return lambda: kind(endpoint, Connection)

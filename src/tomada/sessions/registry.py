@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from hmac import compare_digest
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Final
 
-from tomada.protocol import Session, State
+from tomada.errors import StoreFailed
+from tomada.protocol import GoodbyeCode, Session, State
+from tomada.protocol.durability import StoredChunk
 from tomada.protocol.state import FINAL
+from tomada.sessions.journal import Journal
 from tomada.telemetry import LimitStruck, Outcome, SessionRefused, emit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tomada.endpoint import Endpoint
     from tomada.protocol import Hello
+    from tomada.protocol.handshake import Resume
+    from tomada.sessions.store import Change, Store, Stored
     from tomada.settings import Sessions
     from tomada.survival import Survival
 
+log: Final = logging.getLogger("tomada")
 UNKNOWN: Final = "there is no such session here: it has ended, or never was"
 """One text for what is unknown, has expired, or came with a wrong token: who guesses learns nothing."""
 _ID_BYTES: Final = 16
@@ -37,7 +46,19 @@ class Registry:
         settings: What sessions may use; none: there are no sessions.
     """
 
-    __slots__ = ("_endpoint", "_guesses", "_links", "_lost", "_lost_bytes", "_settings")
+    __slots__ = (
+        "_digest",
+        "_endpoint",
+        "_guesses",
+        "_journal",
+        "_links",
+        "_loading",
+        "_lost",
+        "_lost_bytes",
+        "_make",
+        "_settings",
+        "_store",
+    )
 
     def __init__(self, endpoint: Endpoint, settings: Sessions | None) -> None:
         self._endpoint = endpoint
@@ -48,6 +69,45 @@ class Registry:
         self._lost_bytes = 0
         self._guesses: OrderedDict[str, tuple[int, float]] = OrderedDict()
         """By the host of callers: how often they named a session that is not there, and when last."""
+        self._store: Store | None = None
+        self._journal: Journal | None = None
+        self._make: Callable[[], Survival] | None = None
+        self._digest = b""
+        self._loading: set[bytes] = set()
+
+    async def open(self, store: Store, make: Callable[[], Survival], digest: bytes) -> None:
+        """Keep the sessions in a store, too, where it outlives the process.
+
+        Args:
+            store: It is not open yet; it is closed by `close`.
+            make: Makes the link of a session that is in the store only.
+            digest: Of the server's catalogue.
+        """
+        await store.open()
+        self._store = store
+        if store.is_durable:
+            self._journal = Journal(store, self._endpoint.loop)
+            self._make = make
+            self._digest = digest
+
+    async def close(self) -> None:
+        """Store what is to be stored yet, and close the store."""
+        try:
+            if self._journal is not None:
+                await self._journal.close()
+        finally:
+            if self._store is not None:
+                await self._store.close()
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether sessions outlive the process."""
+        return self._journal is not None
+
+    def record(self, change: Change, done: Callable[[], None]) -> None:
+        """Store a change, then call `done`."""
+        assert self._journal is not None, "only durable links record"  # noqa: S101 - the house's own order
+        self._journal.record(change, done)
 
     def __len__(self) -> int:
         return len(self._links)
@@ -63,6 +123,7 @@ class Registry:
             return None
         session = Session(token_bytes(_ID_BYTES), token_bytes(_TOKEN_BYTES), 0, self._settings.keep)
         self._links[session.id] = link
+        link.engine.own_digest = self._digest
         return session
 
     def forget(self, link: Survival) -> None:
@@ -93,6 +154,48 @@ class Registry:
         resume = hello.session
         assert resume is not None, "else it had not come here"  # noqa: S101 - the house's own order
         link = self._links.get(resume.id)
+        if link is None and self._journal is not None and self._store is not None:
+            self._endpoint.spawn(self._load(caller, resume, self._store))
+        else:
+            self._resume(caller, resume, link)
+
+    async def _load(self, caller: Survival, resume: Resume, store: Store) -> None:
+        """Go on with a session that a process before this one has stored."""
+        if resume.id in self._loading:
+            self._refuse(caller, "another caller goes on with it just now")
+            return
+        self._loading.add(resume.id)
+        try:
+            stored = await store.load(resume.id)
+        except StoreFailed as error:
+            log.error("%s: a session could not be loaded: %s", caller.peer, error)  # noqa: TRY400 - the reason says all
+            self._refuse(caller, "the sessions of this server cannot be read just now", code=GoodbyeCode.FAILED)
+            return
+        finally:
+            self._loading.discard(resume.id)
+        if caller.transport is None:
+            return  # it has gone
+        if stored is None:
+            self._refuse_late(caller, "unknown session")
+        else:
+            self._restore(caller, resume, stored)
+
+    def _restore(self, caller: Survival, resume: Resume, stored: Stored) -> None:
+        assert self._make is not None, "a durable store came with it"  # noqa: S101 - the house's own order
+        link = self._make()
+        chunks = [StoredChunk(chunk.number, chunk.lane, chunk.data) for chunk in stored.chunks]
+        reason = link.engine.restore(stored.head, chunks, self._digest)
+        session = link.engine.session
+        if reason or session is None:
+            self._refuse(caller, reason)
+        elif not compare_digest(session.token, resume.token):
+            self._refuse_late(caller, "wrong token")
+        else:
+            self._links[session.id] = link
+            link.restored(caller.peer)
+            self._resume(caller, resume, link)
+
+    def _resume(self, caller: Survival, resume: Resume, link: Survival | None) -> None:
         session = None if link is None else link.engine.session
         is_right = compare_digest(_NO_TOKEN if session is None else session.token, resume.token)
         if link is None or not is_right or link.engine.state in FINAL:
@@ -128,10 +231,12 @@ class Registry:
             pause = min(_FIRST_PAUSE * 2 ** min(count - _FREE_GUESSES - 1, 10), _LONGEST_PAUSE)
             self._endpoint.loop.call_later(pause, self._refuse, caller, UNKNOWN, why)
 
-    def _refuse(self, caller: Survival, reason: str, why: str = "") -> None:
+    def _refuse(
+        self, caller: Survival, reason: str, why: str = "", code: GoodbyeCode = GoodbyeCode.SESSION_LOST
+    ) -> None:
         if SessionRefused.subscribers:
             emit(SessionRefused(peer=str(caller.peer), reason=why or reason))
         if caller.engine.state is State.GREETED:
-            caller.engine.refuse_session(reason)
+            caller.engine.refuse_session(reason, code)
             caller.write()
             caller.settle()
