@@ -204,6 +204,32 @@ SUITES: Final = (
         (Target(1, "tomada-files", "nginx", 0.95), Target(1, "tomada-files", "pyftpdlib", 0.95)),
     ),
     Suite(
+        "streams",
+        "one stream, chunks of {:,} B",
+        "MB/s",
+        {65_536: "chunks-streams", 16_384: "chunks-streams"},
+        (
+            Contender("chunks-tomada", "chunks_tomada", ("tomada", "uvloop")),
+            Contender("chunks-streams", "chunks_streams", ("uvloop",)),
+            Contender("chunks-protocol", "chunks_protocol", ("uvloop",)),
+        ),
+        (
+            # asyncio in two forms: a receiver that is given whole chunks, as tomada's is, and one that only counts.
+            Target(65_536, "chunks-tomada", "chunks-streams", 0.7),
+            Target(16_384, "chunks-tomada", "chunks-streams", 0.7),
+            Target(65_536, "chunks-tomada", "chunks-protocol", 0.7),
+            Target(16_384, "chunks-tomada", "chunks-protocol", 0.7),
+        ),
+    ),
+    Suite(
+        "items",
+        "{:,} stream of small items",
+        "items/s",
+        {1: "items-tomada"},
+        (Contender("items-tomada", "items_tomada", ("tomada", "uvloop")),),
+        (),
+    ),
+    Suite(
         "datagrams",
         "one way, {:,} B",
         "datagrams/s",

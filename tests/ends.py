@@ -60,19 +60,31 @@ class End:
         self.pongs: list[bytes] = []
         self.dues: list[float] = []
         self.has_left = False
+        self.resumptions: list[Hello] = []
+        self.times_resumed = 0
+        self.origins: list[int] = []
 
     # The messenger calls these.
 
     def opened_by(self, peer: Hello | Welcome) -> None:
         self.peer = peer
 
-    def handle(self, route: Route, message: Any, id_: int) -> None:
+    def resuming(self, hello: Hello) -> None:
+        self.resumptions.append(hello)
+
+    def resumed(self) -> None:
+        self.times_resumed += 1
+
+    def handle(self, route: Route, message: Any, id_: int, origin: int) -> bool:
+        self.origins.append(origin)
         if self.holds:
             self.held.append((route, message, id_))
         else:
             self.run(route, message, id_)
+        return self.holds
 
-    def deliver(self, message: Message) -> bool:
+    def deliver(self, message: Message, origin: int) -> bool:
+        self.origins.append(origin)
         if self.takes:
             self.inbox.append(message)
         return self.takes
@@ -108,6 +120,14 @@ class End:
 
     def receive(self, data: bytes) -> None:
         self.messenger.receive(data, 0)
+
+
+def said(engine: Engine) -> bytes:
+    """All that an engine has to say, in as many pieces as it says it in."""
+    pieces = bytearray()
+    while engine.unsent:
+        pieces += engine.take()
+    return bytes(pieces)
 
 
 class Pair:

@@ -296,6 +296,7 @@ def test_a_number_that_is_not_in_the_catalogue(type_: int) -> None:
 def test_a_number_means_something_once_it_is_declared() -> None:
     end, peer = greeted(())
     peer.send(1, b"\x91\xa1a")
+    end.receive(bytes(peer.take()))
     peer.declare(tuple(catalogue_of(Loose).entries))
     peer.send(1, b"\x91\xa1b")
     end.receive(bytes(peer.take()))

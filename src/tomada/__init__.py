@@ -11,7 +11,8 @@ from tomada import sync, telemetry
 from tomada.address import Address
 from tomada.app import App
 from tomada.client import DatagramClient, connect, connect_datagram, connect_stream
-from tomada.connection import Connection, ConnectionState
+from tomada.connection import Connection
+from tomada.connection_state import ConnectionState
 from tomada.datagrams import Datagram, DatagramPeer, DatagramSocket, bind
 from tomada.errors import (
     AddressError,
@@ -45,6 +46,7 @@ from tomada.errors import (
     UnknownType,
     UnverifiedPeer,
 )
+from tomada.items.stream import ItemStream
 from tomada.message import DuplexRequest, Message, Request, StreamRequest, UploadRequest, key_of
 from tomada.server import Server, ServerStatistics, StreamListener, listen_stream, serve
 from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast, Sessions
@@ -86,6 +88,7 @@ __all__ = [
     "Identity",
     "InternalError",
     "InvalidMessage",
+    "ItemStream",
     "LengthPrefix",
     "LimitExceeded",
     "Limits",

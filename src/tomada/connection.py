@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from enum import Enum
-from math import inf
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING
 
+from tomada.asking import Asking, pass_over
+from tomada.connection_state import ConnectionState
 from tomada.errors import BufferFull, ConnectionLost, TimedOut
-from tomada.protocol import GoodbyeCode, State
-from tomada.protocol.metadata import milliseconds
+from tomada.protocol import GoodbyeCode
 from tomada.protocol.state import FINAL
-from tomada.telemetry import late
 from tomada.transports import identity
 
 if TYPE_CHECKING:
@@ -23,143 +20,20 @@ if TYPE_CHECKING:
 
     from tomada.address import Address
     from tomada.errors import TomadaError
-    from tomada.link import Link
-    from tomada.message import Message, Request
+    from tomada.message import Message
     from tomada.protocol import TypeEntry
     from tomada.telemetry.statistics import ConnectionStatistics
     from tomada.transports import Credentials, Identity
 
-ReplyT = TypeVar("ReplyT")
 
-
-class ConnectionState(Enum):
-    """Where in its life a connection is."""
-
-    CONNECTING = "connecting"
-    OPEN = "open"
-    RESUMING = "resuming"
-    """The connection is lost; what is sent is stored, and the client connects again."""
-    DRAINING = "draining"
-    """One end has said goodbye, or is about to; what is under way goes on."""
-    CLOSED = "closed"
-
-
-_STATES: Final = {
-    State.STARTING: ConnectionState.CONNECTING,
-    State.GREETED: ConnectionState.CONNECTING,
-    State.OPEN: ConnectionState.OPEN,
-    State.LOST: ConnectionState.RESUMING,
-    State.RESUMING: ConnectionState.RESUMING,
-    State.CLOSED: ConnectionState.CLOSED,
-    State.FAILED: ConnectionState.CLOSED,
-}
-
-
-class Connection:
+class Connection(Asking):
     """One end of a connection: ask, send, receive, close. The same class stands at both ends.
 
     Got from `tomada.connect`; a handler asks for its own with a parameter annotated ``tomada.Connection``. Any number
     of tasks of the event loop may use a connection at once; it is not for other threads.
     """
 
-    __slots__ = ("__weakref__", "_link")
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
-
-    async def ask(
-        self,
-        request: Request[ReplyT],
-        *,
-        timeout: float | None = None,
-        urgent: bool = False,
-        key: str | None = None,
-    ) -> ReplyT:
-        """The peer's reply to `request`.
-
-        Any number of calls share the connection; replies come in whatever order the handlers end. A call that is
-        cancelled, or timed out, cancels its handler at the other end.
-
-        Args:
-            request: An instance of a subclass of `Request`.
-            timeout: In seconds; none by default. The peer is told how much of it is left, and cancels its handler when
-                that has passed, or does not start it, even if it hears nothing more from this end. A plain ``def``
-                handler cannot be stopped.
-            urgent: Whether it overtakes all that waits to be sent and is not urgent; its reply does so, too.
-            key: By which its handler recognises it (`Request.key`), up to 200 characters: for a request that is asked
-                again after its outcome was unknown. By default each request has one of its own.
-
-        Raises:
-            RemoteError: The handler raised; a subclass, with fields, where one of that name is known here.
-            MessageError: The request, or its reply, does not fit its type.
-            TimedOut: No reply came in time. Whether the handler has done its work is not known.
-            OutcomeUnknown: The session ended first. Whether the handler has done its work is not known.
-            ConnectionLost: The connection has ended, or did before the request was sent.
-        """
-        if timeout is not None or urgent or key is not None:
-            return await self._ask_within(request, inf if timeout is None else timeout, key, urgent=urgent)
-        link = self._link
-        engine = link.engine
-        if engine.full or link.askers or engine.room <= 0:
-            await self._wait_for_turn()
-        answer: asyncio.Future[ReplyT] = link.loop.create_future()
-        id_ = self._begin(request, answer)
-        try:
-            return await answer
-        except asyncio.CancelledError:
-            self._give_up(id_, answer)
-            raise
-        finally:
-            del answer  # or an error, its traceback and this frame would hold each other
-
-    async def _ask_within(self, request: Request[ReplyT], timeout: float, key: str | None, *, urgent: bool) -> ReplyT:
-        link = self._link
-        until = link.loop.time() + timeout
-        answer: asyncio.Future[ReplyT] = link.loop.create_future()
-        id_ = 0
-        try:
-            async with asyncio.timeout_at(until if timeout < inf else None):
-                await self._wait_for_turn(urgent=urgent)
-                left = until - link.loop.time()
-                if left > 0:
-                    id_ = self._begin(request, answer, milliseconds(left), key, urgent=urgent)
-                return await answer
-        except asyncio.CancelledError:
-            self._give_up(id_, answer)
-            raise
-        except TimeoutError:
-            # By the clock of this end or, which comes to the same, by the peer's.
-            self._give_up(id_, answer)
-            late("ask", timeout, self.peer)
-            raise TimedOut(f"no reply to {type(request).__name__} from {self.peer} within {timeout:g} s") from None
-        finally:
-            del answer  # as in `ask`
-
-    def _begin(
-        self,
-        request: Request[ReplyT],
-        answer: asyncio.Future[ReplyT],
-        deadline: int | None = None,
-        key: str | None = None,
-        *,
-        urgent: bool = False,
-    ) -> int:
-        """Send a request whose turn it is; its id."""
-        link = self._link
-        try:
-            id_ = link.messenger.ask(request, answer, deadline, key, urgent)
-        except Exception:
-            link.let_go_on()  # the turn may be the next one's
-            raise
-        link.wake()
-        return id_
-
-    def _give_up(self, id_: int, answer: asyncio.Future[Any]) -> None:
-        """Nobody waits for the answer any more; an `id_` of 0 has not been sent."""
-        answer.cancel()
-        _pass_over(answer)
-        self._link.engine.cancel(id_)
-        self._link.wake()
+    __slots__ = ("__weakref__",)
 
     async def send(self, message: Message, *, urgent: bool = False) -> None:
         """Send a one-way message; waits only while as much is held for the peer as may be (`Limits.buffer_bytes`).
@@ -262,7 +136,7 @@ class Connection:
             async with asyncio.timeout(timeout):
                 await pong
         except asyncio.CancelledError:
-            _pass_over(pong)
+            pass_over(pong)
             raise
         except TimeoutError:
             raise TimedOut(f"no pong from {self.peer} within {timeout:g} s") from None
@@ -323,10 +197,7 @@ class Connection:
     @property
     def state(self) -> ConnectionState:
         """Where in its life it is."""
-        engine = self._link.engine
-        if engine.begins or engine.state in FINAL:
-            return _STATES[engine.state]
-        return _STATES.get(engine.state, ConnectionState.DRAINING)
+        return ConnectionState.of(self._link.engine)
 
     @property
     def end_reason(self) -> str:
@@ -359,34 +230,6 @@ class Connection:
     def __repr__(self) -> str:
         return f"<Connection to {self.peer}: {self._link.engine.state.value}>"
 
-    async def _wait_for_turn(self, *, urgent: bool = False) -> None:
-        try:
-            await self._wait_for_room(urgent=urgent)
-        except asyncio.CancelledError:
-            self._link.let_go_on()  # it may have been this one's turn in the same moment
-            raise
-
-    async def _wait_for_room(self, *, urgent: bool) -> None:
-        """Wait until there is room in the buffer and under the peer's limit of open requests; in order of arrival."""
-        link = self._link
-        engine = link.engine
-        is_turn = False
-        while engine.begins:
-            if engine.room > 0 and (is_turn or urgent or not link.askers):
-                if not (engine.urgent_full if urgent else engine.full):
-                    return
-                await link.until_writable(urgent=urgent)
-                continue
-            if link.askers is None:
-                link.askers = deque()
-            turn: asyncio.Future[None] = link.loop.create_future()
-            if is_turn or urgent:
-                link.askers.appendleft(turn)
-            else:
-                link.askers.append(turn)
-            await turn
-            is_turn = True
-
     async def _wait_for_message(self) -> None:
         link = self._link
         if link.engine.parted or link.engine.state in FINAL:
@@ -394,9 +237,3 @@ class Connection:
         if link.receiver is None or link.receiver.done():
             link.receiver = link.loop.create_future()
         await asyncio.shield(link.receiver)
-
-
-def _pass_over(answer: asyncio.Future[Any]) -> None:
-    """What came in the moment of a cancellation is nobody's: say that it was seen."""
-    if not answer.cancelled():
-        answer.exception()

@@ -326,9 +326,15 @@ class Endpoint:
             return await hook.function(*given)
         return await self.in_thread(partial(hook.function, *given))
 
-    def bind(self, handler: Handler | StreamHandler) -> Callable[[Any, Any], Any]:
-        """The handler as a function of what it handles and of the connection, which returns a coroutine."""
+    def bind(self, handler: Handler | StreamHandler) -> Callable[..., Any]:
+        """The handler as a function of what it handles, of the connection and, where it takes any, of the parts.
+
+        It returns a coroutine or, where a stream is the answer, the items.
+        """
         assert self._binding is not None, "the application has started"  # noqa: S101 - the house's own order
+        place = getattr(handler, "parts_place", None)
+        if place is not None:
+            return self._binding.bind_parts(handler.function, handler.asks_for, place)
         bound = self._binding.bind(handler.function, handler.asks_for)
         if handler.is_async:
             return bound

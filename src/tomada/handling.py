@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from tomada.eager import Suspended
 from tomada.endpoint import log
 from tomada.errors import ConnectionLost, InvalidMessage, RemoteError
+from tomada.items.carrying import Carrying
+from tomada.items.pouring import WrongItem, pour
 from tomada.messenger import MISSED_TURN, WRONG_REPLY
 from tomada.protocol import FailureCode, GoodbyeCode
 from tomada.protocol.state import FINAL
@@ -20,10 +22,12 @@ from tomada.telemetry import RequestEnded
 from tomada.telemetry.spans import span
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from tomada.address import Address
     from tomada.connection import Connection
     from tomada.endpoint import Endpoint
-    from tomada.messenger import Messenger, Route
+    from tomada.messenger import Route
     from tomada.protocol import Engine
 
 Failing: TypeAlias = "tuple[FailureCode, str]"
@@ -32,12 +36,13 @@ Failing: TypeAlias = "tuple[FailureCode, str]"
 CANCELLED: Final = FailureCode.CANCELLED, "the handler was cancelled"
 GIVEN_UP: Final = FailureCode.CANCELLED, "the caller cancelled it"
 REFUSED: Final = "the application refused the connection"
+_ENDED: Final = "its handler has ended"
 _NONE: Final[OrderedDict[Any, Any]] = OrderedDict()
 BURST_BYTES: Final = 1_024
 """So much queued within a turn of the loop is written, so that the other end works while this one goes on."""
 
 
-class Handling(asyncio.Protocol):
+class Handling(Carrying):
     """Runs the handlers of one connection. The face that they are given, and the way out of bytes, are the subclass's.
 
     Args:
@@ -57,20 +62,17 @@ class Handling(asyncio.Protocol):
         "blocked",
         "connection",
         "endpoint",
-        "engine",
         "greeter",
         "in_line",
         "is_refused",
-        "loop",
-        "messenger",
         "peer",
     )
 
     connection: Connection
-    messenger: Messenger
     peer: Address
 
     def __init__(self, endpoint: Endpoint, engine: Engine) -> None:
+        super().__init__()
         self.endpoint = endpoint
         self.loop = endpoint.loop
         self.engine = engine
@@ -95,10 +97,6 @@ class Handling(asyncio.Protocol):
         self._queued = 0
         self._running: dict[int, tuple[asyncio.Task[None], Route | Failing]] = {}
         """By the request's id; where the handler has been cancelled, why, in place of its route."""
-
-    def wake(self) -> None:
-        """Write what is queued, once, at the end of this turn of the loop."""
-        raise NotImplementedError
 
     def write(self) -> None:
         """Write what is queued now."""
@@ -162,6 +160,8 @@ class Handling(asyncio.Protocol):
         if self.is_refused:
             self.engine.refuse(id_, FailureCode.CANCELLED, "", REFUSED)
             return False
+        if route.parts is not None:
+            self.begin_parts(route, id_)
         if (
             self._busy >= self._cap
             or self._waiting
@@ -196,7 +196,8 @@ class Handling(asyncio.Protocol):
         while self._may_start and not places.is_full:
             self._start_first()
         self.wake()
-        if self._busy < self._cap and (self._waiting or self._urgent):
+        # Where as much is held for the peer as may be, nothing can begin until some has gone: who frees it says so.
+        if self._busy < self._cap and (self._waiting or self._urgent) and not self.engine.stuffed:
             if places.is_full:
                 places.wait(self)
             else:
@@ -229,7 +230,7 @@ class Handling(asyncio.Protocol):
     def _start(self, route: Route, message: Any, id_: int, origin: int) -> bool:
         """Start the handler; whether it goes on in a task."""
         try:
-            call = route.call(message, self.connection)
+            call = self._stream(route, message, id_) if route.has_stream else route.call(message, self.connection)
             if RequestEnded.subscribers:
                 call = span(call, route.name, self.peer)
             outcome = self.endpoint.starter.start(call)
@@ -248,13 +249,25 @@ class Handling(asyncio.Protocol):
                 return True
             if id_:
                 self._reply(route, id_, outcome)
+        if route.has_stream:
+            self.end_parts(id_, _ENDED)
         return False
+
+    def _stream(self, route: Route, message: Any, id_: int) -> Coroutine[Any, Any, Any]:
+        given = (message, self.connection) if route.parts is None else (message, self.connection, self.parts(id_))
+        call = route.call(*given)
+        return call if route.items is None else pour(self, id_, route.items, call)
 
     # Cancellation.
 
     def cancelled(self, id_: int) -> None:
         """Cancel the handler of a request, or do not start it."""
         self._stop(id_, GIVEN_UP)
+
+    def misused(self, id_: int, reason: str) -> None:
+        """The peer broke the rules of its request: cancel the handler, and tell why."""
+        self._stop(id_, (FailureCode.INVALID, reason))
+        self.wake()
 
     def expire(self, now: float) -> float:
         """Cancel what is later than its caller waits for; when to look again, `inf` where nothing has a deadline.
@@ -283,6 +296,7 @@ class Handling(asyncio.Protocol):
         else:
             waiting = (self._waiting or _NONE).pop(id_, None) or self._urgent.pop(id_, None)
             if waiting is not None:
+                self.end_parts(id_, why[1])
                 self._refuse(id_, why)
                 self.engine.release(waiting[2])
 
@@ -326,6 +340,8 @@ class Handling(asyncio.Protocol):
                 self._reply(route, id_, value)
         finally:
             self._ended(id_, task)
+            if route.has_stream:
+                self.end_parts(id_, _ENDED)
             self.engine.release(origin)
             self._busy -= 1
             self.endpoint.places.free()
@@ -343,15 +359,25 @@ class Handling(asyncio.Protocol):
         return None
 
     def _reply(self, route: Route, id_: int, value: Any) -> None:
+        if route.items is not None:
+            self.engine.end(id_)
+            return
         try:
             self.messenger.reply(id_, route, value)
             if len(self.engine.normal.gathered) > BURST_BYTES:
                 self.write()
         except InvalidMessage as error:
-            log.error("%s: %s built a wrong reply: %s", self.peer, route.handler.where, error)
+            self._built_wrongly(route, id_, error)
+
+    def _built_wrongly(self, route: Route, id_: int, error: Exception) -> None:
+        log.error("%s: %s built a wrong reply: %s", self.peer, route.handler.where, error)
+        if id_:
             self.engine.refuse(id_, FailureCode.INTERNAL, "InternalError", WRONG_REPLY)
 
     def _raised(self, route: Route, id_: int, error: Exception) -> None:
+        if isinstance(error, WrongItem):
+            self._built_wrongly(route, id_, error)
+            return
         if isinstance(error, ConnectionLost) and self.engine.state in FINAL:
             log.info("%s: %s was left alone: %s", self.peer, route.handler.where, error)
         elif not id_ or not isinstance(error, RemoteError):

@@ -266,6 +266,7 @@ class Lifetime(Handling):
         """How many bytes wait here: to be sent, acknowledged or handled, or for the rest of their message."""
         engine = self.engine
         self.weighed = self._in_transport + engine.kept + engine.held_bytes + engine.unfinished
+        self.weighed += engine.streamed_bytes
         return self.weighed
 
     @property
@@ -346,6 +347,8 @@ class Lifetime(Handling):
             credit_bytes=engine.credit_left,
             resumed=engine.epoch,
             duplicates=engine.duplicates,
+            streams=engine.streams,
+            stream_bytes=engine.streamed_bytes,
             own_requests=engine.own_requests,
             peer_requests=engine.peer_requests,
             handlers=self.running,

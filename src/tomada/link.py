@@ -43,7 +43,6 @@ class Link(Survival):
 
     __slots__ = (
         "_burst",
-        "_flushing",
         "_senders",
         "_unread",
         "askers",
@@ -70,7 +69,6 @@ class Link(Survival):
         self._senders: deque[asyncio.Future[None]] | None = None
         self._burst = 0
         """How much has been written since the last turn of the loop."""
-        self._flushing = False
         self._unread = 0
         """How much was answered, without a handler, to a peer that does not read."""
 
@@ -101,7 +99,7 @@ class Link(Survival):
 
     def data_received(self, data: bytes) -> None:
         """One pass over all that has come; then one write."""
-        self._flushing = True
+        self.flushing = True
         self.received_bytes += len(data)
         engine = self.engine
         now = self.heard_at = self.loop.time()
@@ -114,7 +112,7 @@ class Link(Survival):
             self.endpoint.heed(error)
             self.end("this end failed; its log says more")
         finally:
-            self._flushing = False
+            self.flushing = False
         if engine.begun is not None:
             self.look_at(engine.begun + self.endpoint.deadlines.frame)
             if engine.unfinished >= self.weighed + PORTION:
@@ -235,6 +233,7 @@ class Link(Survival):
             self._release_senders()
         if self.askers:
             self.let_ask()
+        self.let_pour()
         self._start_soon()
 
     def _release_senders(self) -> None:
@@ -263,8 +262,8 @@ class Link(Survival):
 
     def wake(self) -> None:
         """Write what is queued, once, at the end of this turn of the loop."""
-        if not self._flushing:
-            self._flushing = True
+        if not self.flushing:
+            self.flushing = True
             self.loop.call_soon(self._flush)
         elif len(self.engine.normal.gathered) > BURST_BYTES and self._burst <= self.endpoint.limits.buffer_bytes:
             # Not for ever: who only sends must wait for a turn of the loop now and then, so that others have theirs.
@@ -304,7 +303,7 @@ class Link(Survival):
             self.transport.abort()
 
     def _flush(self) -> None:
-        self._flushing = False
+        self.flushing = False
         self._burst = 0
         self.engine.report()
         if self.engine.unsent:
@@ -335,6 +334,8 @@ class Link(Survival):
             self._release_senders()
         if was_stuffed and not engine.stuffed:
             self._start_soon()
+        if self._rooms is not None:
+            self.let_pour()
 
     def settle(self) -> None:
         """Take the consequences of a state that is not open."""

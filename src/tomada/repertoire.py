@@ -30,6 +30,16 @@ class Answer(Protocol):
         """Deliver the failure."""
 
 
+class Taker(Answer, Protocol):
+    """Where the answer to a request goes that a stream of items answers."""
+
+    def item(self, type_: int, payload: bytes, /) -> None:
+        """Take one item, of that number in the peer's catalogue."""
+
+    def end(self) -> None:
+        """There are no more."""
+
+
 class Driver(Protocol):
     """What a messenger asks of the face that drives it."""
 
@@ -54,6 +64,18 @@ class Driver(Protocol):
     def cancelled(self, id_: int) -> None:
         """The peer has given up its request."""
 
+    def part(self, id_: int, type_: int, payload: bytes) -> None:
+        """A part has come that follows the peer's request, of that number in the peer's catalogue.
+
+        Also one where no handler takes any, and one that answers a request which this end has given up.
+        """
+
+    def parts_ended(self, id_: int) -> None:
+        """There are no more."""
+
+    def credited(self, id_: int) -> None:
+        """The peer takes more items, or parts, of the request."""
+
     def ponged(self, payload: bytes) -> None:
         """A ping was answered."""
 
@@ -67,16 +89,32 @@ class Driver(Protocol):
 class Route:
     """The way of one incoming type to its handler."""
 
-    __slots__ = ("call", "decode", "entries", "handler", "kind", "name", "replies")
+    __slots__ = (
+        "call",
+        "decode",
+        "entries",
+        "handler",
+        "has_stream",
+        "is_request",
+        "items",
+        "kind",
+        "name",
+        "parts",
+        "replies",
+    )
 
     def __init__(self, handler: Handler, call: Callable[..., Any], entries: Mapping[str, TypeEntry]) -> None:
         self.handler = handler
         self.call = call
-        """Takes the message and the connection, returns a coroutine."""
+        """Takes the message, the connection and, where there are any, the parts; returns a coroutine, or the items."""
         self.kind = handler.kind
         self.name = handler.kind.__name__
         self.decode = msgspec.msgpack.Decoder(handler.kind).decode
+        self.is_request = handler.is_request
         self.replies = handler.replies
+        self.items = handler.items
+        self.parts = handler.parts
+        self.has_stream = handler.items is not None or handler.parts is not None
         self.entries = entries
 
 

@@ -56,7 +56,7 @@ class Limits(_Settings, frozen=True, kw_only=True):
     buffer_bytes: int = 1_048_576
     """How much of messages may be held each way: here, until the peer has handled it, before `Connection.send` and
     `Connection.ask` wait; and of the peer's, until it is handled here. Urgent messages have a quarter of it beside."""
-    stream_bytes: int = 262_144
+    stream_bytes: int = 524_288
     """How much of one stream of items may wait here to be taken."""
     receive_bytes: int = 262_144
     """How much of a byte stream may wait to be received before reading pauses."""

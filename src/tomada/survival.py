@@ -71,11 +71,7 @@ class Survival(Lifetime):
     def _interrupted(self) -> None:
         """There is no connection; the session is kept."""
         self.transport = None
-        self.cut_reason = ""
-        self.lost_at = self.loop.time()
-        self._fail(ConnectionLost(self.engine.reason), (self.pings or {}).values())
-        if ConnectionInterrupted.subscribers:
-            emit(ConnectionInterrupted(peer=str(self.peer), reason=self.engine.reason))
+        self._note_loss()
         if self.endpoint.is_closing:
             self.end(self.engine.reason)
         elif self.revive is not None:
@@ -84,6 +80,13 @@ class Survival(Lifetime):
             assert self.engine.session is not None, "only a session is kept"  # noqa: S101 - the house's own order
             self.look_at(self.lost_at + self.engine.session.seconds)
             self.endpoint.sessions.lose(self)
+
+    def _note_loss(self) -> None:
+        self.cut_reason = ""
+        self.lost_at = self.loop.time()
+        self._fail(ConnectionLost(self.engine.reason), (self.pings or {}).values())
+        if ConnectionInterrupted.subscribers:
+            emit(ConnectionInterrupted(peer=str(self.peer), reason=self.engine.reason))
 
     def _over(self, reason: str, error: Exception | None) -> None:
         self.endpoint.connections.discard(self)
@@ -166,6 +169,9 @@ class Survival(Lifetime):
         if older is not None:
             older.set_protocol(asyncio.Protocol())
             older.abort()
+            if self.engine.can_resume:
+                self.engine.lose("the peer came back over another connection")
+            self._note_loss()
         if self.ticket is not None:
             self.ticket.release()
         self.ticket, other.ticket = ticket, None

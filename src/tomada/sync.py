@@ -3,9 +3,11 @@
 Servers are run by ``tomada.serve(…).run()``.
 """
 
-from tomada.client.blocking import Connection, connect
+from tomada.client.blocking import Connection
+from tomada.client.blocking_connect import connect
+from tomada.client.blocking_items import ItemStream
 from tomada.client.blocking_stream import connect_stream
 from tomada.datagrams.blocking import DatagramSocket, bind
 from tomada.streams.blocking import Frames, Stream
 
-__all__ = ["Connection", "DatagramSocket", "Frames", "Stream", "bind", "connect", "connect_stream"]
+__all__ = ["Connection", "DatagramSocket", "Frames", "ItemStream", "Stream", "bind", "connect", "connect_stream"]

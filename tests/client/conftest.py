@@ -79,7 +79,7 @@ class Home:
 
     def other_end(self, client: tomada.sync.Connection) -> tomada.Connection:
         """The server's end of a client's connection."""
-        connected: Any = client._pump._connected
+        connected: Any = client._pump.connected
         port = getattr(connected, "_socket", connected).getsockname()[1]
         others: tuple[tomada.Connection, ...] = self.call(lambda: self.server.connections)
         return next(other for other in others if other.peer.port == port)

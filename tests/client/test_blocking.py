@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from queue import SimpleQueue
 
 import pytest
 
@@ -150,32 +151,41 @@ def test_what_is_pushed_while_idle_is_there(home: Home) -> None:
         assert [client.receive() for _ in range(3)] == [Note("0"), Note("1"), Note("2")]
 
 
-def test_messages_beyond_what_may_wait_are_refused(home: Home) -> None:
+def test_the_server_waits_until_what_it_has_sent_is_handled(home: Home) -> None:
+    handled: SimpleQueue[str] = SimpleQueue()
     started, leave = threading.Event(), threading.Event()
     app = tomada.App()
 
     @app.on
-    def back(request: Back) -> int:
-        return request.depth
-
-    @app.on
-    def note(_: Note) -> None:
+    def note(message: Note) -> None:
         started.set()
-        leave.wait(LONGEST)
+        assert leave.wait(LONGEST)
+        handled.put(message.text)
 
-    limits = tomada.Limits(waiting=4, threads=1)
+    limits = tomada.Limits(buffer_bytes=4_096, threads=1)
     with tomada.sync.connect(home.address, limits=limits, app=app) as client:
-        assert client.ask(Push(10)) == 10
+        asked = threading.Thread(target=client.ask, args=(Push(1_000),))
+        asked.start()
         assert started.wait(LONGEST)
-        other = home.other_end(client)
-        home.do(other.ping())
-        assert len(other.refusals) == 6
+        with pytest.raises(tomada.TimedOut):
+            client.ask(Hold("never"), timeout=0.1)
+        statistics = client.statistics()
+        assert 0 < statistics.held_bytes <= 4_096 + 32
+        assert handled.empty()
         leave.set()
-    with tomada.sync.connect(home.address, limits=limits) as client:
-        assert client.ask(Push(10)) == 10
-        other = home.other_end(client)
-        home.do(other.ping())
-        assert len(other.refusals) == 6
+        assert [handled.get(timeout=LONGEST) for _ in range(1_000)] == [str(number) for number in range(1_000)]
+        asked.join(LONGEST)
+
+
+def test_the_server_waits_until_what_it_has_sent_is_received(home: Home) -> None:
+    with tomada.sync.connect(home.address, limits=tomada.Limits(buffer_bytes=4_096)) as client:
+        asked = threading.Thread(target=client.ask, args=(Push(1_000),))
+        asked.start()
+        assert client.receive(timeout=LONGEST) == Note("0")
+        assert asked.is_alive()
+        assert [client.receive(timeout=LONGEST).text for _ in range(999)] == [str(n) for n in range(1, 1_000)]  # type: ignore[attr-defined]
+        asked.join(LONGEST)
+        assert client.statistics().held_bytes == 0
 
 
 def test_what_the_server_refuses_is_remembered(home: Home, caplog: pytest.LogCaptureFixture) -> None:

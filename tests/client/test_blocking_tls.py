@@ -127,7 +127,7 @@ def test_a_server_that_is_silent_is_late(authority: Authority) -> None:
 
 
 def test_an_end_without_close_notify_is_told(secure_home: Home, authority: Authority) -> None:
-    client = tomada.sync.connect(secure_home.address, tls=authority.client)
+    client = tomada.sync.connect(secure_home.address, tls=authority.client, sessions=False)
     other: Any = secure_home.other_end(client)
     secure_home.call(other._link.transport.abort)
     with pytest.raises(tomada.ConnectionLost, match="the end may have been cut off"):

@@ -8,7 +8,7 @@ import pytest
 
 import tomada
 from tests.integration.conftest import Run
-from tests.integration.house import Echo, Make, Note, Push, Stage, Wire, frame, house, serving, turns_until, wire
+from tests.integration.house import Echo, Make, Note, Push, Wire, frame, house, serving, turns_until, wire
 from tomada.protocol import Kind, PeerLimits, Welcome, encode
 
 SMALL = tomada.Limits(buffer_bytes=65_536)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tests.protocol.bad_sessions import bad_sessions
 from tests.protocol.pairs import frame
 from tomada.protocol import GoodbyeCode, Kind, Role
 from tomada.protocol.frames import METADATA, MORE, NORMAL
@@ -120,10 +121,6 @@ def _frames() -> list[Bad]:
         ("a second hello", hello(), "kind hello is not allowed while open"),
         ("a welcome while open", frame(Kind.WELCOME, b"\x90"), "kind welcome is not allowed while open"),
         *((f"the unknown kind {kind}", frame(kind), f"kind {kind} is not allowed") for kind in (0, 16, 255)),
-        ("an item, reserved", frame(Kind.ITEM, b"\x90", type_=1, id_=1), "kind item is not allowed"),
-        ("an end, reserved", frame(Kind.END, id_=1), "kind end is not allowed"),
-        ("credit, reserved", frame(Kind.CREDIT), "kind credit is not allowed"),
-        ("an acknowledgement, reserved", frame(Kind.ACKNOWLEDGE), "kind acknowledge is not allowed"),
         ("an unknown flag", frame(Kind.SEND, b"\x90", flags=NORMAL | 0x10, type_=1), "lane and flags 0x12"),
         ("a message in lane 3", frame(Kind.SEND, b"\x90", flags=3, type_=1), "lane and flags 0x03"),
         ("a message in the control lane", frame(Kind.SEND, b"\x90", flags=0, sequence=0), "lane and flags 0x00"),
@@ -136,16 +133,11 @@ def _frames() -> list[Bad]:
         ("a message frame too long, its header alone", frame(Kind.SEND, length=2_049), "at most 2048"),
         ("a message frame too long, all of it", frame(Kind.SEND, bytes(2_049)), "at most 2048"),
         ("a message frame of 4294967295 bytes", frame(Kind.SEND, length=0xFFFF_FFFF), "at most 2048"),
-        (
-            "the first sequence is 0",
-            frame(Kind.SEND, b"\x90", sequence=0),
-            "sequence 0 came in the normal lane where 1",
-        ),
         ("a gap in the sequence", frame(Kind.SEND, b"\x90", sequence=2), "sequence 2 came in the normal lane where 1"),
         (
-            "a sequence replayed",
-            2 * frame(Kind.SEND, b"\x90", type_=1),
-            "sequence 1 came in the normal lane where 2",
+            "a gap of half of all sequences",
+            frame(Kind.SEND, b"\x90", sequence=0x8000_0001),
+            "sequence 2147483649 came in the normal lane where 1",
         ),
         (
             "a gap in the urgent lane",
@@ -159,6 +151,10 @@ def _frames() -> list[Bad]:
         ("a goodbye of an unknown code", frame(Kind.GOODBYE, encode(["bored", ""])), "goodbye cannot be read"),
     ]
     return [Bad(name, ACCEPTING, "open", data, VIOLATION, reason) for name, data, reason in cases]
+
+
+def _cancel(id_: int, sequence: int = 1) -> bytes:
+    return frame(Kind.CANCEL, id_=id_, sequence=sequence)
 
 
 def _requests() -> list[Bad]:
@@ -179,9 +175,10 @@ def _requests() -> list[Bad]:
             "cancelled requests hold their places",
             ACCEPTING,
             "open",
-            ask(1) + frame(Kind.CANCEL, id_=1) + ask(3, 2) + frame(Kind.CANCEL, id_=3) + ask(5, 3),
+            ask(1) + _cancel(1, 2) + ask(3, 3) + _cancel(3, 4) + ask(5, 5),
             "more than 2 requests are open",
         ),
+        ("a reply with the id 0 to the accepting end", ACCEPTING, "open", reply(0), "request 0, which nobody asked"),
         ("a reply that nobody asked for", CONNECTING, "open", reply(1), "request 1, which nobody asked"),
         ("an error that nobody asked for", CONNECTING, "open", reply(1, kind=Kind.ERROR), "request 1, which nobody"),
         ("a reply with the id 0", CONNECTING, "asked", reply(0), "request 0, which nobody asked"),
@@ -281,4 +278,5 @@ BAD_INPUTS: Final = [
     *_requests(),
     *_fragments(),
     *_partings(),
+    *bad_sessions(Bad),
 ]

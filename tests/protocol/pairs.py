@@ -5,11 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tomada.protocol import Engine, Event, GoodbyeCode, Hello, Kind, PeerLimits, Role, State, TypeEntry, Welcome
-from tomada.protocol.frames import CONTROL, HEADER, MESSAGE_KINDS, NORMAL
+from tomada.protocol import (
+    Engine,
+    Event,
+    GoodbyeCode,
+    Hello,
+    Kind,
+    PeerLimits,
+    Role,
+    Session,
+    State,
+    TypeEntry,
+    Welcome,
+)
+from tomada.protocol.frames import CONTROL, HEADER, MESSAGE_KINDS, NORMAL, U32
+from tomada.protocol.handshake import SESSION
 
 LIMITS: Final = PeerLimits(frame_bytes=2_048, message_bytes=4_096, requests=2)
 """What the engines of the tests take: little, so that a case is small."""
+
+STRICT: Final = PeerLimits(frame_bytes=2_048, message_bytes=4_096, requests=2, buffer_bytes=4_096, stream_bytes=1_024)
+"""And where credit matters, too."""
 
 CLOSED: Final = GoodbyeCode.CLOSED
 
@@ -37,20 +53,36 @@ def exchange(left: Engine, right: Engine, now: float = 0.0) -> tuple[list[Event]
     return told
 
 
+def begin_at(left: Engine, right: Engine, sequence: int) -> None:
+    """As if `left` had sent all frames of the normal lane before that one, and `right` had handled them."""
+    lane, incoming = left.normal, right.normal_in
+    lane.sequence = incoming.expected = sequence & U32
+    lane.taken = lane.acknowledged = sequence - 1 & U32
+    lane.near = incoming.near = sequence - 1
+    incoming.reported = (sequence - 1 & U32, [])
+
+
 def prepared(role: Role, state: str) -> Engine:
     """An engine in a state in which its peer's bytes may come.
 
     Args:
         role: Of the engine.
-        state: The value of a `State`; or ``asked``, which is open with one request of this end under way.
+        state: The value of a `State`; or ``asked``, which is open with one request of this end under way; or
+            ``session``, which is open with a session, and one message of this end has gone; or ``streaming``, which is
+            open, and an item has gone in answer to the peer's first request.
     """
+    if state in ("session", "resuming"):
+        return _with_session(role, state)
     if state in ("starting", "greeted"):
-        end = engine(role)
+        end = engine(role, STRICT)
     else:
-        ends = pair()
+        ends = pair(STRICT)
         end = ends[0] if role is Role.CONNECTING else ends[1]
         peer = ends[1] if role is Role.CONNECTING else ends[0]
-        if state == "asked":
+        if state == "streaming":
+            end.receive(frame(Kind.ASK, id_=1), 0.0)
+            end.item(1, 1, b"\x90")
+        elif state == "asked":
             end.ask(1, b"\x90", "tag")
         elif state == "leaving":
             end.leave(CLOSED, "")
@@ -58,7 +90,32 @@ def prepared(role: Role, state: str) -> Engine:
             peer.leave(CLOSED, "")
             end.receive(bytes(peer.take()), 0.0)
     end.take()
-    assert end.state.value == {"asked": "open"}.get(state, state)
+    assert end.state.value == {"asked": "open", "streaming": "open"}.get(state, state)
+    return end
+
+
+class Room:
+    """What admits all, and begins a session with each."""
+
+    def admit(self) -> tuple[GoodbyeCode, str] | None:
+        return None
+
+    def session(self) -> Session | None:
+        return Session(b"the session here", bytes(range(32)), 0, 60.0)
+
+
+def _with_session(role: Role, state: str) -> Engine:
+    client = Engine(Role.CONNECTING, Hello(software="test", limits=STRICT, features=(SESSION,)), 0.0)
+    server = engine(Role.ACCEPTING, STRICT)
+    server.admission = Room()
+    exchange(client, server)
+    end = client if role is Role.CONNECTING else server
+    end.send(1, b"\x90")
+    end.take()
+    if state == "resuming":
+        end.lose("cut")
+        end.hello(0.0)
+        end.take()
     return end
 
 

@@ -13,12 +13,15 @@ from tomada.protocol import (
     GoodbyeCode,
     Hello,
     PeerLimits,
+    Resuming,
     Role,
+    Session,
     TypeEntry,
     TypeKind,
     Welcome,
     encode,
 )
+from tomada.protocol.handshake import SESSION, Position, Positions, Resume
 
 LIMITS: Final = PeerLimits(frame_bytes=1_024, message_bytes=4_096, requests=2)
 TRANSFER: Final = TypeEntry(
@@ -34,6 +37,16 @@ RECEIPT: Final = TypeEntry("Receipt", TypeKind.MESSAGE, (Field("number", "int"),
 POOR: Final = TypeEntry("InsufficientFunds", TypeKind.ERROR, (Field("balance", "int"),))
 NOTE: Final = TypeEntry("Note", TypeKind.MESSAGE, (Field("text", "str"),))
 HELLO: Final = Hello(software="example client", limits=LIMITS, catalogue=(TRANSFER, RECEIPT))
+WANTING: Final = Hello(software="example client", limits=LIMITS, catalogue=(TRANSFER, RECEIPT), features=(SESSION,))
+SESSION_ID: Final = bytes(range(16))
+TOKEN: Final = bytes(range(32))
+_BEGUN: Final = Session(SESSION_ID, TOKEN, 0, 120.0)
+RESUMING: Final = Hello(
+    software="example client",
+    limits=LIMITS,
+    features=(SESSION,),
+    session=Resume(SESSION_ID, TOKEN, 0, 1, Positions(3, Position(1, (), 2), Position(0, (), 1))),
+)
 WELCOME: Final = Welcome(software="example server", limits=LIMITS, catalogue=(TRANSFER, RECEIPT, POOR))
 
 Command = list[Any]
@@ -58,13 +71,48 @@ def perform(end: Engine, command: Command) -> None:
             end.ping(bytes.fromhex(arguments[0]))
         case "leave":
             end.leave(GoodbyeCode(arguments[0]), *arguments[1:])
+        case _:
+            _perform_more(end, name, arguments)
+
+
+def _perform_more(end: Engine, name: str, arguments: list[Any]) -> None:
+    """What is about streams and sessions."""
+    match name:
+        case "urgent":
+            end.send(arguments[0], bytes.fromhex(arguments[1]), True)
+        case "item":
+            end.item(arguments[0], arguments[1], bytes.fromhex(arguments[2]))
+        case "end":
+            end.end(*arguments)
+        case "consumed":
+            end.consume(*arguments)
+        case "handled":
+            end.report(at_once=True)
+        case "lose":
+            if end.can_resume:
+                end.lose("the connection was lost")
+        case "resume":
+            if arguments:
+                assert end.session is not None
+                end.session = Session(end.session.id, bytes.fromhex(arguments[0]), 0, 1.0)
+            end.hello(0.0)
 
 
 def new_end(role: Role, greeting: str) -> Engine:
     """An end with the payload of its greeting as hex."""
     payload = bytes.fromhex(greeting)
     kind: type[Hello | Welcome] = Hello if role is Role.CONNECTING else Welcome
-    return Engine(role, msgspec.msgpack.decode(payload, type=kind), 0.0, encoded_greeting=payload)
+    end = Engine(role, msgspec.msgpack.decode(payload, type=kind), 0.0, encoded_greeting=payload)
+    end.admission = _Room() if role is Role.ACCEPTING else None
+    return end
+
+
+class _Room:
+    def admit(self) -> tuple[GoodbyeCode, str] | None:
+        return None
+
+    def session(self) -> Session | None:
+        return _BEGUN
 
 
 def _packed(*values: Any) -> str:
@@ -144,13 +192,73 @@ SESSIONS: Final[dict[str, list[list[Any]]]] = {
     ],
     "what is under way is finished": [[_C], [_A], _ASK, [_C, _BYE], [_A, ["reply", 1, 2, _packed(7)], _BYE]],
     "no version in common": [[_C], [_A]],
+    "what is urgent overtakes": [
+        [_C],
+        [_A],
+        [_C, ["send", 2, _packed(1)], ["urgent", 2, _packed(2)], ["ping", "01"]],
+        [_A],
+    ],
+    "a stream of items, and its credit": [
+        [_C],
+        [_A],
+        _ASK,
+        [_A, ["item", 1, 2, _packed(1)], ["item", 1, 2, _packed("x" * 1_000)]],
+        [_C, ["consumed", 1, 2], ["consumed", 1, 1_004]],
+        [_A, ["item", 1, 2, _packed(3)], ["end", 1]],
+    ],
+    "a stream of parts": [
+        [_C],
+        [_A],
+        [_C, ["ask", 1, _packed("ana", "rui", 500)], ["item", 1, 0, "01"], ["item", 1, 0, "0203"], ["end", 1]],
+        [_A, ["reply", 1, 2, _packed(7)]],
+    ],
+    "a session that goes on": [
+        [_C],
+        [_A],
+        [_C, ["send", 2, _packed(1)]],
+        [_A, ["handled"], ["send", 2, _packed(2)]],
+        [_C, ["declare", encode((NOTE,)).hex()], ["send", 3, _packed("lost")], ["urgent", 3, _packed("too")], "lost"],
+        [_A, ["send", 2, _packed(3)], "lost"],
+        [_C, ["lose"]],
+        [_A, ["lose"]],
+        [_C, ["resume"]],
+        [_A],
+        [_C],
+        [_A, ["handled"]],
+    ],
+    "a session whose token is wrong": [
+        [_C],
+        [_A],
+        [_C, ["lose"]],
+        [_A, ["lose"]],
+        [_C, ["resume", "ff" * 32]],
+        [_A],
+        [_C],
+    ],
 }
 """Steps: who speaks, what it is told to say, and whether that is still on its way when the next step is said."""
 
 GREETINGS: Final = {
     "no version in common": encode(Hello(version=3, oldest_version=2, software="from tomorrow")).hex(),
+    "a session that goes on": encode(WANTING).hex(),
+    "a session whose token is wrong": encode(WANTING).hex(),
 }
 """Of the connecting end, where it is not `HELLO`."""
+
+
+MARKS: Final = ("crossing", "lost")
+"""What becomes of the words of a step: they arrive after those of the next one; or never."""
+
+
+def _go_on(ends: dict[str, Engine], event: Resuming) -> None:
+    """What the accepting program does with a hello that goes on with a session."""
+    caller, asked = ends[_A], event.hello.session
+    assert asked is not None
+    if asked.token == TOKEN:
+        ends[_A] = ends["kept"]
+        ends[_A].resume(asked, 0.0)
+    else:
+        caller.refuse_session("there is no such session here: it has ended, or never was")
 
 
 def play(greetings: dict[str, str], steps: list[list[Any]]) -> tuple[list[str], dict[str, str], dict[str, list[str]]]:
@@ -161,12 +269,21 @@ def play(greetings: dict[str, str], steps: list[list[Any]]) -> tuple[list[str], 
     under_way: list[tuple[str, bytes]] = []
     for speaker, *commands in steps:
         for command in commands:
-            perform(ends[speaker], command) if command != "crossing" else None
+            if command not in MARKS:
+                perform(ends[speaker], command)
+        if speaker == _A and ["lose"] in commands:
+            ends["kept"], ends[_A] = ends[_A], new_end(Role.ACCEPTING, greetings[_A])
         data = bytes(ends[speaker].take())
         said.append(data.hex())
+        if "lost" in commands:
+            continue
         under_way.append((_A if speaker == _C else _C, data))
         if "crossing" not in commands:
             for listener, words in under_way:
-                told[listener] += [type(event).__name__ for event in ends[listener].receive(words, 0.0)]
+                events = ends[listener].receive(words, 0.0)
+                told[listener] += [type(event).__name__ for event in events]
+                for event in events:
+                    if isinstance(event, Resuming):
+                        _go_on(ends, event)
             under_way.clear()
-    return said, {role: end.state.value for role, end in ends.items()}, told
+    return said, {role.value: ends[role.value].state.value for role in Role}, told

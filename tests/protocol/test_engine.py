@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.protocol.pairs import engine, exchange, feed, frame, heads, pair, payloads, prepared
+from tests.protocol.pairs import begin_at, engine, exchange, feed, frame, heads, pair, payloads, prepared
 from tomada.errors import ConnectionLost, DeclarationError, InvalidMessage
 from tomada.protocol import (
     Answered,
@@ -34,7 +34,7 @@ from tomada.protocol import (
     Welcome,
     encode,
 )
-from tomada.protocol.frames import METADATA, MORE, NORMAL
+from tomada.protocol.frames import ERROR, METADATA, MORE, NORMAL, REPLY
 
 NOTE = TypeEntry("Note", TypeKind.MESSAGE, (Field("text", "str"),))
 CLOSED = GoodbyeCode.CLOSED
@@ -85,12 +85,19 @@ class TestHandshake:
 
     def test_elements_of_a_later_version_are_passed_over(self) -> None:
         server = engine(Role.ACCEPTING)
-        later = ["tomada", 2, 1, "", [65_536, 65_536, 1, "new"], [["Note", "message", [["text", "str", None, 5]]]]]
+        later = [
+            "tomada",
+            2,
+            1,
+            "",
+            [65_536, 65_536, 1, 1_024, 1_024, "new"],
+            [["Note", "message", [["text", "str", None, 5]]]],
+        ]
         hello = msgspec.msgpack.encode([*later, [], None, None, {"new": 1}])
         (opened,) = server.receive(frame(Kind.HELLO, hello), 0.0)
 
         assert opened == Opened(
-            Hello(version=2, limits=PeerLimits(65_536, 65_536, 1), catalogue=(NOTE,)),
+            Hello(version=2, limits=PeerLimits(65_536, 65_536, 1, 1_024, 1_024), catalogue=(NOTE,)),
         )
 
     @pytest.mark.parametrize("state", ["starting", "greeted"])
@@ -138,18 +145,18 @@ class TestRequests:
     def test_a_request_and_its_reply(self) -> None:
         client, server = pair()
         assert client.ask(3, b"\x91\x01", "tag") == 1
-        assert exchange(client, server)[1] == [Asked(1, 3, b"\x91\x01")]
+        assert exchange(client, server)[1] == [Asked(1, 3, b"\x91\x01", 1)]
         assert (client.idle, server.idle) == (False, False)
         server.reply(1, 4, b"\x91\x02")
 
-        assert exchange(client, server)[0] == [Answered("tag", failed=False, type=4, payload=b"\x91\x02")]
+        assert exchange(client, server)[0] == [Answered("tag", kind=REPLY, type=4, payload=b"\x91\x02")]
         assert (client.idle, server.idle) == (True, True)
 
     def test_the_accepting_end_asks_too_with_even_ids(self) -> None:
         client, server = pair()
         assert [server.ask(1, b"", 0), server.ask(1, b"", 1)] == [2, 4]
 
-        assert exchange(client, server)[0] == [Asked(2, 1, b""), Asked(4, 1, b"")]
+        assert exchange(client, server)[0] == [Asked(2, 1, b"", 1), Asked(4, 1, b"", 2)]
 
     def test_a_typed_error(self) -> None:
         client, server = pair()
@@ -157,7 +164,7 @@ class TestRequests:
         exchange(client, server)
         server.fail(1, 9, b"\x91\x03")
 
-        assert exchange(client, server)[0] == [Answered("tag", failed=True, type=9, payload=b"\x91\x03")]
+        assert exchange(client, server)[0] == [Answered("tag", kind=ERROR, type=9, payload=b"\x91\x03")]
 
     def test_an_error_in_the_protocols_own_words(self) -> None:
         client, server = pair()
@@ -192,7 +199,7 @@ class TestRequests:
         server.refuse(1, FailureCode.RAISED, "", "")
         server.reply(3, 0, b"\x04")
 
-        assert exchange(client, server)[0] == [Answered("tag", failed=False, type=0, payload=b"\x01")]
+        assert exchange(client, server)[0] == [Answered("tag", kind=REPLY, type=0, payload=b"\x01")]
 
     def test_an_id_is_free_again_after_its_answer(self) -> None:
         client, server = pair()
@@ -200,7 +207,7 @@ class TestRequests:
         client._asked[1] = "old"
         assert client.ask(1, b"", "last") == 2**32 - 1
         assert client.ask(1, b"", "next") == 3
-        assert exchange(client, server)[1] == [Asked(2**32 - 1, 1, b""), Asked(3, 1, b"")]
+        assert exchange(client, server)[1] == [Asked(2**32 - 1, 1, b"", 1), Asked(3, 1, b"", 2)]
         assert client.state is State.OPEN
 
     def test_the_id_0_is_left_out(self) -> None:
@@ -224,7 +231,7 @@ class TestRequests:
         client, server = pair()
         client.ask(1, b"", "a")
         client.cancel(1)
-        assert exchange(client, server)[1] == [Asked(1, 1, b""), Cancelled(1)]
+        assert exchange(client, server)[1] == [Asked(1, 1, b"", 1), Cancelled(1)]
         server.refuse(1, FailureCode.CANCELLED, "", "")
         ((answer,), _) = exchange(client, server)
 
@@ -240,7 +247,7 @@ class TestRequests:
         client.cancel(1)
         told = exchange(client, server)
 
-        assert told == ([Answered(None, failed=False, type=0, payload=b"")], [])
+        assert told == ([Answered(None, kind=REPLY, type=0, payload=b"")], [])
         client.cancel(1)
         assert client.unsent == 0
 
@@ -259,7 +266,7 @@ class TestOneWay:
         client.send(5, b"\x90")
         server.send(6, b"\x91\x01")
 
-        assert exchange(client, server) == ([Received(6, b"\x91\x01")], [Received(5, b"\x90")])
+        assert exchange(client, server) == ([Received(6, b"\x91\x01", 1)], [Received(5, b"\x90", 1)])
 
     def test_one_that_meets_nobody_is_refused(self) -> None:
         client, server = pair()
@@ -277,7 +284,7 @@ class TestOneWay:
         normal = frame(Kind.SEND, b"n", type_=2)
         last = frame(Kind.SEND, b"u", flags=1, type_=1, sequence=2)
 
-        assert end.receive(part + normal + last, 0.0) == [Received(2, b"n"), Received(1, bytes(1_024) + b"u")]
+        assert end.receive(part + normal + last, 0.0) == [Received(2, b"n", 1), Received(1, bytes(1_024) + b"u", ~2)]
 
     @pytest.mark.parametrize(("kind", "id_"), [(Kind.SEND, 0), (Kind.ASK, 1)])
     def test_metadata_are_passed_over(self, kind: Kind, id_: int) -> None:
@@ -295,7 +302,7 @@ class TestOneWay:
         first = frame(Kind.SEND, whole[:1_024], flags=flags | MORE)
         last = frame(Kind.SEND, whole[1_024:], flags=flags, sequence=2)
 
-        assert end.receive(first + last, 0.0) == [Received(0, b"body")]
+        assert end.receive(first + last, 0.0) == [Received(0, b"body", 2)]
 
 
 class TestFragments:
@@ -308,7 +315,7 @@ class TestFragments:
 
         assert [head[0] for head in heads(sent)] == ([size] if size <= 2_048 else [2_048, size - 2_048])
         assert [bool(head[2] & MORE) for head in heads(sent)] == ([False] if size <= 2_048 else [True, False])
-        assert server.receive(sent, 0.0) == [Asked(1, 3, payload[:size])]
+        assert server.receive(sent, 0.0) == [Asked(1, 3, payload[:size], 1 if size <= 2_048 else 2)]
         assert server.state is State.OPEN
 
     def test_one_longer_than_the_peer_takes_is_not_sent(self) -> None:
@@ -322,14 +329,14 @@ class TestFragments:
             server.reply(1, 0, bytes(4_097))
         assert not server.idle
         server.reply(1, 0, b"")
-        assert exchange(client, server)[0] == [Answered("tag", failed=False, type=0, payload=b"")]
+        assert exchange(client, server)[0] == [Answered("tag", kind=REPLY, type=0, payload=b"")]
 
     def test_a_message_limit_under_the_frame_limit_counts_for_frames(self) -> None:
         client, server = pair(PeerLimits(65_536, 1_024, 1))
         with pytest.raises(InvalidMessage, match="at most 1024"):
             client.send(1, bytes(1_025))
         client.send(1, bytes(1_024))
-        assert exchange(client, server)[1] == [Received(1, bytes(1_024))]
+        assert exchange(client, server)[1] == [Received(1, bytes(1_024), 1)]
         server.receive(frame(Kind.SEND, bytes(1_025), sequence=2), 0.0)
         assert "at most 1024" in server.reason
 
@@ -340,15 +347,14 @@ class TestFragments:
 
         outcome = feed(end, [first + frame(Kind.PING, b"p") + last + frame(Kind.SEND, b"next", sequence=3)])
 
-        assert outcome.events == [Received(0, bytes(1_024)), Received(0, b"next")]
+        assert outcome.events == [Received(0, bytes(1_024), 2), Received(0, b"next", 3)]
         assert payloads(outcome.out) == [b"p"]
 
 
 class TestSequences:
     def test_they_wrap(self) -> None:
         client, server = pair()
-        client._sequence = 2**32 - 1
-        server._normal.expected = 2**32 - 1
+        begin_at(client, server, 2**32 - 1)
         for _ in range(3):
             client.send(1, b"")
         sent = bytes(client.take())
@@ -359,12 +365,11 @@ class TestSequences:
 
     def test_they_wrap_within_a_fragmented_message(self) -> None:
         client, server = pair()
-        client._sequence = 2**32 - 1
-        server._normal.expected = 2**32 - 1
+        begin_at(client, server, 2**32 - 1)
         client.send(1, bytes(4_096))
         client.send(1, b"")
 
-        assert exchange(client, server)[1] == [Received(1, bytes(4_096)), Received(1, b"")]
+        assert exchange(client, server)[1] == [Received(1, bytes(4_096), 0), Received(1, b"", 1)]
 
     def test_control_frames_have_none(self) -> None:
         client, server = pair()
@@ -425,8 +430,8 @@ class TestParting:
         told = exchange(client, server)
 
         assert told == (
-            [Answered("a", failed=False, type=0, payload=b"")],
-            [Answered("b", failed=False, type=0, payload=b"")],
+            [Answered("a", kind=REPLY, type=0, payload=b"")],
+            [Answered("b", kind=REPLY, type=0, payload=b"")],
         )
 
     def test_what_crosses_the_goodbye_is_taken(self) -> None:
@@ -436,12 +441,12 @@ class TestParting:
         server.send(2, b"")
         server.ping(b"p")
         sent = bytes(server.take())
-        assert client.receive(sent, 0.0) == [Asked(2, 1, b""), Received(2, b"")]
+        assert client.receive(sent, 0.0) == [Asked(2, 1, b"", 1), Received(2, b"", 2)]
         client.reply(2, 0, b"")
 
-        left, *others = exchange(client, server)[1]
+        *others, left = exchange(client, server)[1]
         assert isinstance(left, Left)
-        assert others == [Ponged(b"p"), Answered("b", failed=False, type=0, payload=b"")]
+        assert others == [Ponged(b"p"), Answered("b", kind=REPLY, type=0, payload=b"")]
 
     @pytest.mark.parametrize("state", ["leaving", "left"])
     def test_nothing_new_begins_after_a_goodbye(self, state: str) -> None:
@@ -459,7 +464,7 @@ class TestParting:
         client.cancel(1)
         client.declare((NOTE,))
 
-        assert exchange(client, server)[1] == [Cancelled(1), Declared((NOTE,))]
+        assert exchange(client, server)[1] == [Declared((NOTE,)), Cancelled(1)]
         assert server.state is State.LEAVING
 
     def test_bytes_after_both_goodbyes_are_not_read(self) -> None:
@@ -502,7 +507,7 @@ class TestDrop:
         client.ask(1, b"", "b")
         client.cancel(1)
 
-        assert client.drop("the cable was cut") == ["b"]
+        assert client.drop("the cable was cut") == [(3, "b")]
         assert (client.state, client.reason, client.idle) == (State.CLOSED, "the cable was cut", True)
         assert client.drop("again") == []
         assert client.reason == "the cable was cut"

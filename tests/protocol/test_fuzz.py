@@ -13,7 +13,8 @@ from tomada.protocol.frames import HEADER, HEADER_BYTES
 STATES = [
     (Role.ACCEPTING, "starting"),
     (Role.CONNECTING, "greeted"),
-    *[(role, state) for role in Role for state in ("open", "asked", "leaving", "left")],
+    (Role.CONNECTING, "resuming"),
+    *[(role, state) for role in Role for state in ("open", "asked", "session", "leaving", "left")],
 ]
 LIMITS = PeerLimits(1_024, 8_192, 4)
 ANY = st.integers(0, 2**32 - 1)
@@ -32,7 +33,11 @@ plausible = st.builds(
     lambda kind, payload, flags, id_, sequence: frame(kind, payload, flags=flags, id_=id_, sequence=sequence),
     st.sampled_from(Kind),
     st.binary(max_size=40)
-    | st.sampled_from([b"\x90", b"\x92\xa6closed\xa0", b"\x91\x92\xa1T\xa7message", b"\x00\x04\x81\xa1d\x05\x90"]),
+    | st.sampled_from([b"\x90", b"\x92\xa6closed\xa0", b"\x91\x92\xa1T\xa7message", b"\x00\x04\x81\xa1d\x05\x90"])
+    | st.sampled_from([b"\x92\x92\x01\x90\x92\x00\x90", b"\x92\x92\x00\x91\x01\x92\x00\x90", bytes(16), bytes(8)])
+    | st.tuples(st.integers(0, 9_000), st.integers(0, 9_000)).map(
+        lambda offsets: b"".join(offset.to_bytes(8, "big") for offset in offsets)
+    ),
     st.sampled_from([None, None, None, 0, 1, 2, 3, 6, 10]),
     st.integers(0, 4),
     st.sampled_from([None, None, None, 0, 1, 2, 3]),

@@ -208,7 +208,7 @@ class Ends(RuleBasedStateMachine):
                 self.deliver(role, 10**6)
         assert {end.state for end in self.engines.values()} == {State.CLOSED}
         for role in Role:
-            self.asked[role] -= set(self.engines[role].drop(""))
+            self.asked[role] -= {tag for _, tag in self.engines[role].drop("")}
             assert not self.asked[role]
 
 

@@ -11,7 +11,9 @@ from tomada.protocol.state import FINAL, RECEIVABLE, TRANSITIONS, Step, drawing
 
 @pytest.mark.parametrize("role", Role)
 def test_every_state_has_a_row(role: Role) -> None:
-    assert set(TRANSITIONS[role]) == set(State) == set(RECEIVABLE[role])
+    states = set(State) - ({State.RESUMING} if role is Role.ACCEPTING else set())
+
+    assert set(TRANSITIONS[role]) == set(RECEIVABLE[role]) == states
 
 
 @pytest.mark.parametrize("role", Role)
@@ -27,15 +29,25 @@ def test_every_state_that_is_not_the_end_can_end(role: Role) -> None:
 
 @pytest.mark.parametrize("role", Role)
 def test_the_handshake_is_the_only_way_in(role: Role) -> None:
-    first = {Role.ACCEPTING: (State.STARTING, Kind.HELLO), Role.CONNECTING: (State.GREETED, Kind.WELCOME)}[role]
+    ways: dict[Role, tuple[set[State], Kind]] = {
+        Role.ACCEPTING: ({State.STARTING}, Kind.HELLO),
+        Role.CONNECTING: ({State.GREETED, State.RESUMING}, Kind.WELCOME),
+    }
+    states, kind = ways[role]
     for state, kinds in RECEIVABLE[role].items():
-        assert kinds & {Kind.HELLO, Kind.WELCOME} == ({first[1]} if state is first[0] else set())
+        assert kinds & {Kind.HELLO, Kind.WELCOME} == ({kind} if state in states else set())
 
 
-def test_reserved_kinds_may_never_come() -> None:
-    reserved = {Kind.ITEM, Kind.END, Kind.CREDIT, Kind.ACKNOWLEDGE}
-    for table in RECEIVABLE.values():
-        assert not any(kinds & reserved for kinds in table.values())
+@pytest.mark.parametrize("role", Role)
+def test_nothing_comes_over_a_connection_that_is_lost(role: Role) -> None:
+    assert RECEIVABLE[role][State.LOST] == frozenset()
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_session_outlives_its_connection_in_every_state_after_the_handshake(role: Role) -> None:
+    after = {State.OPEN, State.LEAVING, State.LEFT, *([State.RESUMING] if role is Role.CONNECTING else [])}
+
+    assert {state for state, row in TRANSITIONS[role].items() if row.get(Step.LOSE) is State.LOST} == after
 
 
 @pytest.mark.parametrize("role", Role)

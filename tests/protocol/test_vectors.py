@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.protocol.pairs import cut_at, feed, heads, payloads, prepared
-from tests.protocol.sessions import play
+from tests.protocol.sessions import MARKS, play
 from tests.protocol.vectors import NAMED, VECTORS
 from tomada import expression
 from tomada.protocol import Kind, PeerLimits, Role, State
@@ -25,9 +25,7 @@ def named(part: str) -> pytest.MarkDecorator:
 
 
 def test_there_is_a_frame_of_every_kind_that_travels() -> None:
-    reserved = {"item", "end", "credit", "acknowledge"}
-
-    assert {vector["kind"] for vector in ALL["frames"]} == {kind.name.lower() for kind in Kind} - reserved
+    assert {vector["kind"] for vector in ALL["frames"]} == {kind.name.lower() for kind in Kind}
 
 
 @named("frames")
@@ -72,7 +70,7 @@ def test_what_is_not_read(vector: dict[str, Any]) -> None:
 
 @named("sessions")
 def test_a_session(vector: dict[str, Any]) -> None:
-    steps = [[step["from"], *step["commands"], *(["crossing"] if step["crossing"] else [])] for step in vector["steps"]]
+    steps = [[step["from"], *step["commands"], *(mark for mark in MARKS if step[mark])] for step in vector["steps"]]
     said, ends, told = play(vector["greetings"], steps)
 
     assert said == [step["hex"] for step in vector["steps"]]
@@ -83,7 +81,9 @@ def test_a_session(vector: dict[str, Any]) -> None:
 def test_the_limits_of_the_violations() -> None:
     end = prepared(Role.ACCEPTING, "open")
 
-    enforced = PeerLimits(end._frame_bytes, end._normal._limit, end._requests)
+    enforced = PeerLimits(
+        end._frame_bytes, end.normal_in._limit, end._requests, end.normal_in.window, end._stream_window
+    )
     assert enforced == PeerLimits(**ALL["limits_of_violations"])
 
 

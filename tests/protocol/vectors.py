@@ -21,8 +21,8 @@ import msgspec
 
 from tests.protocol.bad_inputs import BAD_INPUTS
 from tests.protocol.datagram_vectors import datagram_vectors
-from tests.protocol.pairs import LIMITS, frame, heads, payloads
-from tests.protocol.sessions import GREETINGS, HELLO, NOTE, SESSIONS, WELCOME, play
+from tests.protocol.pairs import STRICT, frame, heads, payloads
+from tests.protocol.sessions import GREETINGS, HELLO, MARKS, NOTE, RESUMING, SESSIONS, WANTING, WELCOME, play
 from tomada.protocol import FailureCode, GoodbyeCode, Kind, Role, encode
 from tomada.protocol.frames import CONTROL, HEADER_BYTES, METADATA, MORE, NORMAL
 from tomada.protocol.handshake import encode_failure, encode_goodbye
@@ -178,6 +178,15 @@ FRAMES: Final[list[tuple[str, bytes]]] = [
         frame(Kind.ERROR, encode_failure(FailureCode.UNKNOWN_TYPE, "", "nobody", 4_096), sequence=0),
     ),
     ("cancel", frame(Kind.CANCEL, id_=1)),
+    ("item", frame(Kind.ITEM, _pack([1, "tick"]), type_=2, id_=1, sequence=1)),
+    ("item of bytes, which travel as they are", frame(Kind.ITEM, b"raw", id_=1, sequence=2)),
+    ("end", frame(Kind.END, id_=1, sequence=3)),
+    ("credit for the lanes", frame(Kind.CREDIT, (2**20).to_bytes(8, "big") + (2**18).to_bytes(8, "big"))),
+    ("credit for a stream", frame(Kind.CREDIT, (2**18).to_bytes(8, "big"), id_=1)),
+    ("acknowledge", frame(Kind.ACKNOWLEDGE, _pack([[7, []], [0, []]]))),
+    ("acknowledge, with exceptions", frame(Kind.ACKNOWLEDGE, _pack([[7, [3, 5]], [2, [1]]]))),
+    ("hello that begins a session", frame(Kind.HELLO, encode(WANTING))),
+    ("hello that goes on with one", frame(Kind.HELLO, encode(RESUMING))),
     ("ping", frame(Kind.PING, bytes.fromhex("0000000000000001"))),
     ("pong", frame(Kind.PONG, bytes.fromhex("0000000000000001"))),
     ("goodbye", frame(Kind.GOODBYE, encode_goodbye(GoodbyeCode.GOING_AWAY, "restart"))),
@@ -211,9 +220,11 @@ def vectors() -> dict[str, Any]:
         "not_read": [{"type": kind, "value": _shown(value), "hex": _pack(value).hex()} for kind, value in NOT_READ],
         "sessions": [_session(name, steps) for name, steps in SESSIONS.items()],
         "limits_of_violations": {
-            "frame_bytes": LIMITS.frame_bytes,
-            "message_bytes": LIMITS.message_bytes,
-            "requests": LIMITS.requests,
+            "frame_bytes": STRICT.frame_bytes,
+            "message_bytes": STRICT.message_bytes,
+            "requests": STRICT.requests,
+            "buffer_bytes": STRICT.buffer_bytes,
+            "stream_bytes": STRICT.stream_bytes,
         },
         "violations": [
             {
@@ -261,8 +272,8 @@ def _session(name: str, steps: list[list[Any]]) -> dict[str, Any]:
         "steps": [
             {
                 "from": speaker,
-                "commands": [command for command in commands if command != "crossing"],
-                "crossing": "crossing" in commands,
+                "commands": [command for command in commands if command not in MARKS],
+                **{mark: mark in commands for mark in MARKS},
                 "hex": words,
             }
             for (speaker, *commands), words in zip(steps, said, strict=True)

@@ -263,7 +263,8 @@ def test_of_a_connection_that_is_reset_as_it_is_made_its_protocol_hears(
     run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     async def main() -> None:
-        gone, client = Gone(error), Recorder()
+        gone: Any = Gone(error)
+        client = Recorder()
 
         async def made(*_: Any) -> Any:
             return gone, client

@@ -15,6 +15,8 @@ from tomada.telemetry.spans import measured
 from tomada.threads import Threads
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tomada.client.pump import Pump
     from tomada.messenger import Route
     from tomada.settings import Limits
@@ -72,7 +74,7 @@ class Calls:
         self._greeted = Event()
         self._lock = Lock()
         self.running = 0
-        """How many handlers have begun."""
+        """How many handlers have begun, and not ended."""
         self._threads: Threads | None = None
 
     def greeted(self) -> None:
@@ -83,10 +85,19 @@ class Calls:
         """Run the handler; `id_` is 0 for a one-way message. Called with the lock of the pump's state."""
         if self._pump.is_over:
             return False
-        if self._threads is None:
-            self._threads = Threads(self._limits.threads)
-        self._threads.submit(self._run, route, message, id_, origin)
+        self._started().submit(self._run, route, message, id_, origin)
         return True
+
+    def _started(self) -> Threads:
+        with self._lock:
+            if self._threads is None:
+                self._threads = Threads(self._limits.threads)
+            return self._threads
+
+    def run(self, function: Callable[[], None]) -> None:
+        """Run one of the application's own functions, beside the handlers."""
+        if not self._pump.is_over:
+            self._started().submit(self._run_beside, function)
 
     def close(self) -> None:
         """Let the threads end when they have handled what has come."""
@@ -94,8 +105,13 @@ class Calls:
         if self._threads is not None:
             self._threads.shutdown()
 
+    def _run_beside(self, function: Callable[[], None]) -> None:
+        self._greeted.wait()
+        function()
+
     def _run(self, route: Route, message: Any, id_: int, origin: int) -> None:
         self._greeted.wait()
+        self._pump.until_answerable()
         try:
             self._run_now(route, message, id_)
         finally:
@@ -105,8 +121,6 @@ class Calls:
         if id_ and self._pump.engine.is_late(id_, monotonic()):
             self._pump.answer(lambda: self._pump.engine.refuse(id_, FailureCode.DEADLINE, "", MISSED_TURN))
             return
-        with self._lock:
-            self.running += 1
         try:
             value = self._call(route, message)
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is answered, and told to the log
@@ -114,15 +128,18 @@ class Calls:
         else:
             if id_:
                 self._pump.answer(lambda: self._reply(route, id_, value))
+
+    def _call(self, route: Route, message: Any) -> Any:
+        with self._lock:
+            self.running += 1
+        try:
+            if not RequestEnded.subscribers:
+                return route.call(message, self._pump.connection)
+            with measured(route.name, self._pump.connection.peer):
+                return route.call(message, self._pump.connection)
         finally:
             with self._lock:
                 self.running -= 1
-
-    def _call(self, route: Route, message: Any) -> Any:
-        if not RequestEnded.subscribers:
-            return route.call(message, self._pump.connection)
-        with measured(route.name, self._pump.connection.peer):
-            return route.call(message, self._pump.connection)
 
     def _raised(self, route: Route, id_: int, error: BaseException) -> None:
         peer = self._pump.connection.peer

@@ -72,10 +72,17 @@ class Lifetime:
         self._due_progress = inf
         self._due_end = inf
 
+    def begin(self, connected: blocking.Connected) -> None:
+        """The session goes on over another socket: nothing is late yet."""
+        self._connected = connected
+        self.heard_at = self._exchanged = self._looked_at = time.monotonic()
+        self._taken = self.sent_bytes
+        self._due_progress = inf
+
     # The keeper asks, under the pump's `state`.
 
     def look(self, now: float) -> str:
-        """Why the connection is to be cut, if it is; a ping, or a goodbye, may be queued."""
+        """Why the connection is to be cut, if it is; a ping, a report or a goodbye may be queued."""
         looked_at, self._looked_at = self._looked_at, now
         engine, deadlines = self._engine, self._deadlines
         _ = (
@@ -84,12 +91,16 @@ class Lifetime:
         )  # asked now and then, they notice when a sequence begins anew
         if now - looked_at > _STALLED or engine.state in FINAL:
             return ""
+        is_greeting = engine.state is State.RESUMING
         if engine.expired(now, deadlines.handshake, deadlines.frame):
-            late("frame", deadlines.frame, self.peer)
+            struck = "handshake" if is_greeting else "frame"
+            late(struck, getattr(deadlines, struck), self.peer)
             return ""
         if now >= self._due_end:
             late("drain", deadlines.drain, self.peer)
+            engine.end_session()
             return f"not closed within {deadlines.drain:g} s"
+        engine.report(at_once=True)
         self._look_for_idleness(now)
         return self._look_for_progress(now, looked_at) or self._look_for_silence(now)
 
@@ -171,11 +182,13 @@ class Lifetime:
             sent_bytes=self.sent_bytes,
             received_messages=engine.received_messages,
             sent_messages=engine.sent_messages,
-            waiting_bytes=engine.unsent + self.taken_bytes - self.sent_bytes,
+            waiting_bytes=engine.normal.unsent + engine.urgent.unsent + self.taken_bytes - self.sent_bytes,
             unacknowledged_bytes=engine.normal.retained_bytes + engine.urgent.retained_bytes,
             held_bytes=engine.held_bytes,
             credit_bytes=engine.credit_left,
             resumed=engine.epoch,
+            streams=engine.streams,
+            stream_bytes=engine.streamed_bytes,
             duplicates=engine.duplicates,
             own_requests=engine.own_requests,
             peer_requests=engine.peer_requests,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
+from tomada.client.pauses import Pauses
 from tomada.errors import ConnectFailed
-from tomada.settings import FIRST_PAUSE, LONGEST_PAUSE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -17,14 +17,12 @@ T = TypeVar("T")
 async def persistently(attempt: Callable[[], Awaitable[T]], wait: float) -> T:
     """What `attempt` gives; while it raises `ConnectFailed`, it is tried again until `wait` seconds have passed."""
     loop = asyncio.get_running_loop()
-    give_up = loop.time() + wait
-    pause = FIRST_PAUSE
+    pauses = Pauses(loop.time(), wait)
     while True:
         try:
             return await attempt()
         except ConnectFailed:
-            left = give_up - loop.time()
-            if left <= 0:
+            pause = pauses.next(loop.time())
+            if pause is None:
                 raise
-        await asyncio.sleep(min(pause, left))
-        pause = min(2 * pause, LONGEST_PAUSE)
+        await asyncio.sleep(pause)

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from random import uniform
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tomada import transports
+from tomada.client.pauses import Pauses
 from tomada.errors import ProtocolError, TransportError
 from tomada.protocol import State
-from tomada.settings import FIRST_PAUSE
 
 if TYPE_CHECKING:
     from tomada.address import Address
     from tomada.link import Link
-
-_LONGEST_PAUSE: Final = 2.0
-_SHORTEST_PART: Final = 0.5
-"""Each pause is, by chance, from this part of itself to the whole: those who were cut together come back one by one."""
 
 
 class Reviver:
@@ -51,17 +46,15 @@ class Reviver:
         link = self._link
         session = link.engine.session
         assert session is not None, "only a session goes on"  # noqa: S101 - the house's own order
-        give_up = link.loop.time() + session.seconds
-        pause = FIRST_PAUSE
+        pauses = Pauses(link.loop.time(), session.seconds, again=True)
         reason = link.engine.reason
-        while self._is_lost and link.loop.time() < give_up:
-            await asyncio.sleep(uniform(_SHORTEST_PART * pause, pause))  # noqa: S311 - no secret
+        while self._is_lost and (pause := pauses.next(link.loop.time())) is not None:
+            await asyncio.sleep(pause)
             if self._is_lost:
                 try:
                     await self._attempt()
                 except (TransportError, ProtocolError, OSError) as error:
                     reason = str(error)
-            pause = min(2 * pause, _LONGEST_PAUSE)
         if self._is_lost:
             link.end(f"the connection could not be made again within {session.seconds:g} s: {reason}")
 

@@ -16,9 +16,10 @@ from tomada.errors import ProtocolError
 from tomada.protocol import handshake
 from tomada.protocol.frames import ASK, HEADER, HEADER_BYTES, LANE_MASK, METADATA, MORE, NORMAL, SEND, U32, Kind
 from tomada.protocol.handshake import GoodbyeCode, Hello, Position, Positions, Session, Welcome
-from tomada.protocol.lanes import Incoming, extended, is_after, split_frames
+from tomada.protocol.lanes import MOST_EXCEPTIONS, Incoming, extended, is_after, split_frames
 from tomada.protocol.metadata import split_metadata
-from tomada.protocol.state import State, Step
+from tomada.protocol.outbound import HEARD
+from tomada.protocol.state import FINAL, State, Step
 from tomada.protocol.streaming import Streaming
 
 if TYPE_CHECKING:
@@ -34,9 +35,8 @@ _PARTS: Final = 4
 """Credit is granted when such a part of it has been used up."""
 _FRAMES: Final = 1_024
 """What has been handled is acknowledged after so many frames at the latest, if they are small."""
-_HEARD: Final = frozenset({State.OPEN, State.LEAVING, State.LEFT})
 _Sequence = Annotated[int, msgspec.Meta(ge=0, le=U32)]
-_Handled = tuple[_Sequence, Annotated[tuple[_Sequence, ...], msgspec.Meta(max_length=65_536)]]
+_Handled = tuple[_Sequence, Annotated[tuple[_Sequence, ...], msgspec.Meta(max_length=MOST_EXCEPTIONS)]]
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(tuple[_Handled, _Handled]).decode
 
@@ -58,6 +58,7 @@ class Continuity(Streaming):
         "_is_due",
         "_is_ending",
         "_known_types",
+        "_owes",
         "_told",
         "epoch",
         "generation",
@@ -76,6 +77,8 @@ class Continuity(Streaming):
         self._is_due = False
         """Whether there may be something to report before a part of the credit is used up."""
         self._is_ending = False
+        self._owes = False
+        """Whether the last acknowledgement came in the middle of a message: its end is to be acknowledged at once."""
         self._told = 0
         """The normal lane's received bytes that were handled at the last report."""
         self._known_types = 0
@@ -139,16 +142,18 @@ class Continuity(Streaming):
         lane = self.normal_in
         used = lane.received - lane.held_bytes - self._told
         few = (lane.expected - lane.reported[0] & U32) < _FRAMES
-        if not at_once and used < self._report_bytes and few and not self._is_due:
+        is_owed = self._owes and lane.head is None
+        if not at_once and used < self._report_bytes and few and not self._is_due and not is_owed:
             return
         self._is_due = False
-        if self.state not in _HEARD:
+        if self.state not in HEARD:
             return
         grown = [self._grow(lane, at_once=at_once), self._grow(self.urgent_in, at_once=at_once)]
         self._told = lane.received - lane.held_bytes
+        self._owes = lane.head is not None
         if any(grown):
             self._queue(Kind.CREDIT, 0, _CREDIT.pack(lane.granted, self.urgent_in.granted))
-        if self.session is not None and (at_once or any(grown) or not few):
+        if at_once or any(grown) or not few or is_owed:
             self._acknowledge()
 
     @property
@@ -164,12 +169,14 @@ class Continuity(Streaming):
         return True
 
     def _acknowledge(self, *, again: bool = False) -> None:
+        """Note what has been handled, and tell the peer where it keeps what it has sent."""
         handled = [lane.handled() for lane in (self.normal_in, self.urgent_in)]
         if again or handled != [self.normal_in.reported, self.urgent_in.reported]:
             self.normal_in.reported, self.urgent_in.reported = handled
             for lane in (self.normal_in, self.urgent_in):
                 lane.near = extended(lane.expected - 1 & U32, lane.near)
-            self._queue(Kind.ACKNOWLEDGE, 0, _encode(handled))
+            if self.session is not None:
+                self._queue(Kind.ACKNOWLEDGE, 0, _encode(handled))
 
     # What the peer reports.
 
@@ -213,7 +220,12 @@ class Continuity(Streaming):
     @property
     def can_resume(self) -> bool:
         """Whether the session can go on over another connection when this one is lost."""
-        return self.session is not None and not self._is_ending and Step.LOSE in self._transitions[self.state]
+        return self.goes_on and Step.LOSE in self._transitions[self.state]
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is a session, and its end is not decided."""
+        return self.session is not None and not self._is_ending and self.state not in FINAL
 
     def end_session(self) -> None:
         """Whatever becomes of the connection, the session does not go on after it."""
@@ -225,6 +237,7 @@ class Continuity(Streaming):
         self.reason = reason
         self._control = bytearray()
         self._goodbye = b""
+        self._forget_rest()
 
     def positions(self) -> Positions:
         """Where this end stands."""
@@ -238,7 +251,7 @@ class Continuity(Streaming):
 
     def disagreement(self, peer: Positions) -> str:
         """Why the session cannot go on with a peer that stands there; empty if it can."""
-        if peer.types > self._own_types.types:
+        if not len(self._greeting.catalogue) <= peer.types <= self._own_types.types:
             return f"the peer knows {peer.types} types of this end, which has told {self._own_types.types}"
         lanes = ((self.normal, self.normal_in, peer.normal), (self.urgent, self.urgent_in, peer.urgent))
         for outgoing, incoming, position in lanes:
@@ -295,6 +308,10 @@ class Continuity(Streaming):
         """A new connection begins: nothing has come over it."""
         raise NotImplementedError
 
+    def _forget_rest(self) -> None:
+        """What has come of a frame is worth nothing without the rest; of a message, it goes on."""
+        raise NotImplementedError
+
     def _go_on(self, peer: Positions) -> None:
         """Say again what the old connection may have lost."""
         self.reason = ""
@@ -347,7 +364,10 @@ class Continuity(Streaming):
             payload, whole = bytes(whole), bytearray()
             key = None
             if flags & METADATA:
-                metadata, payload = split_metadata(payload)
+                try:
+                    metadata, payload = split_metadata(payload)
+                except ProtocolError:
+                    continue  # the peer has acknowledged the beginning of a message, and not its end
                 key = metadata.key
             if key is None:
                 mark = "" if flags & LANE_MASK == NORMAL else "u"

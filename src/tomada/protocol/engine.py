@@ -34,8 +34,8 @@ from tomada.protocol.handshake import (
     Session,
     Welcome,
 )
-from tomada.protocol.inbound import GREETING
-from tomada.protocol.state import FINAL, Role, State, Step
+from tomada.protocol.inbound import DEAF, GREETING
+from tomada.protocol.state import Role, State, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,11 @@ if TYPE_CHECKING:
 
 _ELSEWHERE: Final = frozenset({GoodbyeCode.GOING_AWAY, GoodbyeCode.REFUSED, GoodbyeCode.DEADLINE, GoodbyeCode.FAILED})
 """In place of the welcome to a session: another attempt may meet another server, or one with room."""
+
+_LAST_WORDS: Final = frozenset(
+    {GoodbyeCode.VERSION, GoodbyeCode.VIOLATION, GoodbyeCode.SESSION_LOST, GoodbyeCode.FAILED}
+)
+"""Who says so does not come back."""
 
 
 class Engine(Durability):
@@ -95,8 +100,8 @@ class Engine(Durability):
         """End the connection if something is later than allowed; tell whether it was.
 
         That is the handshake, counted from the beginning of the connection, and the rest of a frame that has begun, or
-        the next frame of a message in fragments, counted from the frame before. Where a session was to go on, it
-        is lost only for now.
+        the next frame of a message in fragments, counted from the frame before. Where there is a session that can go
+        on, the connection is lost, and nothing else.
         """
         due = self.due(handshake_seconds, frame_seconds)
         if now < due:
@@ -105,7 +110,7 @@ class Engine(Durability):
         if self.state in GREETING:
             late, allowed = "no handshake", handshake_seconds
         reason = f"{late} within {allowed:g} s"
-        if self.state is State.RESUMING:
+        if self.can_resume:
             self.lose(reason)
         else:
             self._fail(GoodbyeCode.DEADLINE, reason)
@@ -115,7 +120,7 @@ class Engine(Durability):
         """When `expired` has something to end, as it looks now; `inf` where nothing is waited for."""
         if self.state in GREETING:
             return self.made_at + handshake_seconds
-        return inf if self.begun is None or self.state in FINAL else self.begun + frame_seconds
+        return inf if self.begun is None or self.state in DEAF else self.begun + frame_seconds
 
     # Bytes in.
 
@@ -125,35 +130,48 @@ class Engine(Durability):
         One pass over all complete frames; what is left of a frame waits for the next call.
         """
         events: list[Event] = []
-        if self.state in FINAL or not data:
+        if self.state in DEAF or not data:
             return events
         self.heard = True
         self._now = now
-        if self._rest:
-            self._rest += data
-            if len(self._rest) < self._need:
-                return events
-            data = bytes(self._rest)
         try:
-            position = self._frames(data, events.append)
+            start = self._go_on_reading(data, events.append) if self._rest else 0
+            if self._rest or self.state in DEAF:
+                return events
+            position = self._frames(data, start, events.append) if start < len(data) else start
         except ProtocolError as error:
             self._fail(GoodbyeCode.VIOLATION, str(error))
             return events
-        if self.state in FINAL:
+        if self.state in DEAF:
             return events
         if position < len(data):
             if position or self.begun is None:
                 self.begun = now
-            self._rest = bytearray(data[position:])
+            self._rest = bytearray(memoryview(data)[position:])
         else:
             self.begun = now if self._in_fragments else None
-            if self._rest:
-                self._rest = bytearray()
         return events
+
+    def _go_on_reading(self, data: bytes, emit: Callable[[Event], None]) -> int:
+        """Complete the frame that has begun, and copy no more than that one; how much of `data` is read then.
+
+        Where it is not complete, all of `data` is kept with it.
+        """
+        view = memoryview(data)
+        start = 0
+        while self._rest and self.state not in DEAF:
+            missing = self._need - len(self._rest)
+            if len(view) - start < missing:
+                self._rest += view[start:]
+                break
+            first = b"".join((self._rest, view[start : start + missing]))
+            start += missing
+            self._rest = bytearray(first[self._frames(first, 0, emit) :])
+        return start
 
     def receive_end(self) -> None:
         """The peer will send no more bytes."""
-        if self.state in FINAL:
+        if self.state in DEAF:
             return
         self.cut = bool(self._rest) or self._in_fragments
         if self._rest:
@@ -199,7 +217,10 @@ class Engine(Durability):
         if self.state is State.RESUMING and goodbye.code in _ELSEWHERE:
             self.lose(handshake.goodbye_text(goodbye))
             return
-        self.reason = self.reason or handshake.goodbye_text(goodbye)
+        if self.state is State.RESUMING or not self.reason:
+            self.reason = handshake.goodbye_text(goodbye)
+        if goodbye.code in _LAST_WORDS:
+            self.end_session()
         self.parted = True
         self.farewell = goodbye.code
         self._move(Step.RECEIVE_GOODBYE)
@@ -250,6 +271,8 @@ class Engine(Durability):
             self.peer_entries += peer.catalogue
         self._begin(peer, session)
         self._move(step)
+        if self._declared:  # before anybody could hear it
+            self._queue(Kind.DECLARE, 0, handshake.encode(tuple(self._declared)))
         emit(Opened(peer))
 
     def refuse_session(self, reason: str, code: GoodbyeCode = GoodbyeCode.SESSION_LOST) -> None:
@@ -259,6 +282,8 @@ class Engine(Durability):
 
     def _restart(self, now: float) -> None:
         self.made_at = now
+        self.parted = self.cut = False
+
+    def _forget_rest(self) -> None:
         self._rest = bytearray()
         self.begun = None
-        self.parted = False

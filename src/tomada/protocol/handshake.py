@@ -26,7 +26,7 @@ URGENT_PART: Final = 4
 """The urgent lane has such a part of the normal lane's room, beside it."""
 SESSION: Final = "session"
 """The feature: what the peer has not handled is kept, and sent again over another connection."""
-MAXIMUM_BYTES: Final[dict[int, int]] = {Kind.HELLO: 65_536, Kind.WELCOME: 1_048_576}
+MAXIMUM_BYTES: Final[dict[int, int]] = {Kind.HELLO: 65_536, Kind.WELCOME: 1_048_576, Kind.ACKNOWLEDGE: 16_384}
 """The longest payload of a control frame, where it is not `MAXIMUM_CONTROL_BYTES`."""
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]

@@ -42,6 +42,8 @@ _UNASKED: Final = "an answer came to request {}, which nobody asked"
 GREETING: Final = frozenset({State.STARTING, State.GREETED, State.RESUMING})
 """Nothing but the handshake goes on."""
 _BEGUN: Final = "the server was started anew when some of it had been answered"
+DEAF: Final = FINAL | {State.LOST}
+"""There is no connection: what still comes is not read."""
 _unpack: Final = HEADER.unpack_from
 
 
@@ -73,7 +75,7 @@ class Inbound(Continuity):
         self._need = HEADER_BYTES
         self._now = now
         self._aside = 0
-        """How many of the bytes in work belong to other frames than new ones of the normal lane."""
+        """How many of the bytes in work are none of new frames of the normal lane, or were read before."""
         self._spent = 0
         """Frames that have come and are no messages: items, ends and cancels."""
         self._orphans = 0
@@ -100,17 +102,20 @@ class Inbound(Continuity):
     def _in_fragments(self) -> bool:
         return self.normal_in.head is not None or self.urgent_in.head is not None
 
-    def _frames(self, data: bytes, emit: Callable[[Event], None]) -> int:  # noqa: C901, PLR0912 - calls cost in the hot loop
-        """Read every complete frame of `data`; return where the first incomplete one begins. The hot loop."""
+    def _frames(self, data: bytes, position: int, emit: Callable[[Event], None]) -> int:  # noqa: C901, PLR0912 - calls cost in the hot loop
+        """Read every complete frame of `data` from `position` on; return where the first incomplete one begins.
+
+        The hot loop.
+        """
         size = len(data)
-        position = 0
         self._need = HEADER_BYTES
-        self._aside = 0
+        self._aside = position
         frame_bytes = self._frame_bytes
         asked = self._asked
         opened = self._open
         normal = self.normal_in
-        allowed = normal.granted - normal.received
+        allowed = normal.granted - normal.received + position
+        urgent_asked, inflows, outflows = self._urgent_asked, self._inflows, self._outflows
         while size - position >= HEADER_BYTES:
             length, kind, flags, type_, id_, sequence = _unpack(data, position)
             start = position + HEADER_BYTES
@@ -130,6 +135,8 @@ class Inbound(Continuity):
                 normal.expected = sequence + 1 & U32
                 if kind == REPLY:
                     tag = asked.pop(id_, _UNKNOWN)
+                    if urgent_asked or inflows or outflows:
+                        self._forget(id_)
                     if tag is _UNKNOWN:
                         self._unasked(id_)
                     else:
@@ -146,12 +153,12 @@ class Inbound(Continuity):
             else:
                 self._frame(data, position, stop, emit)
                 allowed = normal.granted - normal.received + self._aside
-                if self.state in FINAL:
+                if self.state in DEAF:
                     return stop
             position = stop
         normal.received += position - self._aside
         if position < size and self.state in GREETING:
-            self._check_beginning(data)
+            self._check_beginning(data[position : position + HEADER_BYTES] if position else data)
         return position
 
     def _check_beginning(self, data: bytes) -> None:
@@ -269,8 +276,7 @@ class Inbound(Continuity):
             if tag is _UNKNOWN:
                 self._unasked(id_)
                 return
-            self._urgent_asked.discard(id_)
-            self._end_flows(id_)
+            self._forget(id_)
             emit(Answered(tag, kind, type_, payload))
         else:
             self._beside(kind, type_, id_, payload, emit)
@@ -278,6 +284,8 @@ class Inbound(Continuity):
     def _beside(self, kind: int, type_: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:
         """What belongs to a request and is neither its beginning nor its end."""
         self._spent += 1
+        if not id_:
+            raise ProtocolError(f"a frame of kind {kind_name(kind)} carries no request id")
         if id_ & 1 == self._peer_parity:
             # Where the request is not open any more, it crossed the answer on its way, and means nothing.
             if kind in (REPLY, ERROR):
@@ -286,8 +294,11 @@ class Inbound(Continuity):
                 if kind == ITEM:
                     self._item_in(id_, len(payload))
                     emit(Item(id_, None, type_, payload))
+                elif kind == END:
+                    self._end_in(id_)
+                    emit(Ended(id_))
                 else:
-                    emit(Ended(id_) if kind == END else Cancelled(id_))
+                    emit(Cancelled(id_))
             return
         if kind == CANCEL:
             raise ProtocolError(f"the peer gives up request {id_}, which is not its own")
@@ -298,9 +309,14 @@ class Inbound(Continuity):
         self._item_in(id_, len(payload))
         emit(Item(id_, tag, type_, payload))
 
+    def _forget(self, id_: int) -> None:
+        """A request of this end has its answer."""
+        self._urgent_asked.discard(id_)
+        self._end_flows(id_)
+
     def _unasked(self, id_: int) -> None:
         """An answer came for which no request is open: only those of a process before this one may be so."""
-        if id_ > self._orphans or id_ & 1 == self._peer_parity:
+        if not 0 < id_ <= self._orphans or id_ & 1 == self._peer_parity:
             raise ProtocolError(_UNASKED.format(id_))
 
     def _control_in(self, kind: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:

@@ -52,6 +52,7 @@ class Incoming:
     __slots__ = (
         "_first",
         "_is_again",
+        "_latest",
         "_limit",
         "_name",
         "_parts",
@@ -74,6 +75,7 @@ class Incoming:
         self.expected = 1
         self._parts = 0
         self._first = 0
+        self._latest = 0
         self._is_again = False
         self.head: tuple[int, int, int, int] | None = None
         """Kind, flags, type and id of the message under way in fragments."""
@@ -103,12 +105,15 @@ class Incoming:
     def add(self, head: tuple[int, int, int, int], sequence: int, payload: bytes, *, more: bool) -> bytes | None:
         """Take one frame; the whole message when it was the last, or the only one, of its message."""
         is_again = self._count(sequence)
-        if self.head is not None and (head != self.head or is_again is not self._is_again):
+        if self.head is not None and (
+            head != self.head or is_again is not self._is_again or sequence != self._latest + 1 & U32
+        ):
             raise ProtocolError("a fragment of one message came in the middle of another")
         if len(self.body) + len(payload) > self._limit:
             raise ProtocolError(f"a message in fragments is longer than {self._limit} bytes")
         if more and len(payload) < MINIMUM_FRAGMENT:
             raise ProtocolError(f"a fragment is {len(payload)} bytes long, at least {MINIMUM_FRAGMENT} are required")
+        self._latest = sequence
         if self.head is None:
             self._first = sequence
             self._is_again = is_again
@@ -159,7 +164,7 @@ class Incoming:
         exceptions: list[int] = []
         for last in sorted(self.held, key=lambda sequence: sequence - up_to - 1 & U32):
             first = self.spans.get(last, last)
-            if not all_of_them and exceptions and len(exceptions) + (last - first & U32) >= MOST_EXCEPTIONS:
+            if not all_of_them and len(exceptions) + (last - first & U32) >= MOST_EXCEPTIONS:
                 return first - 1 & U32, exceptions
             exceptions += [first + part & U32 for part in range((last - first & U32) + 1)]
         return up_to, exceptions

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tomada.errors import ConnectionLost, DeclarationError, InvalidMessage
 from tomada.protocol import handshake, lanes
-from tomada.protocol.frames import CONTROL, HEADER, NORMAL, U32, URGENT, Kind
+from tomada.protocol.frames import ASK, CONTROL, HEADER, NORMAL, U32, URGENT, Kind
 from tomada.protocol.handshake import (
     MAXIMUM_DECLARED_BYTES,
     MAXIMUM_TYPES,
@@ -20,13 +20,15 @@ from tomada.protocol.outgoing import CHUNK_BYTES, Outgoing
 from tomada.protocol.state import FINAL, TRANSITIONS, Role, State, Step
 
 # A peer that has shown nothing is told nothing, and who has said goodbye has said its last word.
-_TALKING: Final = frozenset({State.GREETED, State.OPEN, State.LEFT})
-_HEARD: Final = frozenset({State.OPEN, State.LEAVING, State.LEFT})
+_TALKING: Final = frozenset({State.GREETED, State.OPEN, State.LEFT, State.RESUMING})
+HEARD: Final = frozenset({State.OPEN, State.LEAVING, State.LEFT})
+"""The peer hears what is queued; what it has to know and cannot hear now is said when the session goes on."""
 _BEGINNING: Final = frozenset({State.OPEN, State.LOST, State.RESUMING})
 _CORKED: Final = frozenset({State.STARTING, State.GREETED, State.LOST, State.RESUMING})
 """Nothing but the handshake goes out."""
 _URGENT_TURNS: Final = 7
 """After so many chunks of the urgent lane one of the normal lane goes, if any waits."""
+_LARGE: Final = 4_096
 _pack: Final = HEADER.pack
 
 
@@ -57,6 +59,7 @@ class Outbound:
         "_transitions",
         "_turns",
         "_urgent_asked",
+        "_urgent_bound",
         "_urgent_open",
         "answer_by",
         "begins",
@@ -79,11 +82,12 @@ class Outbound:
         self.full = True
         """Whether who sends or asks in the normal lane has to wait: for credit, or for room in the buffer."""
         self.stuffed = False
-        """Whether so much is held here that nothing more should be answered."""
+        """Whether so much is held here that nothing may be answered, so that no handler should start."""
         self._transitions = TRANSITIONS[role]
         self._peer_limits = PeerLimits()
         self._peer_frame_bytes = 0
         self._bound = buffer_bytes
+        self._urgent_bound = buffer_bytes // handshake.URGENT_PART
         self.normal = Outgoing(NORMAL)
         self.urgent = Outgoing(URGENT)
         self._turns = 0
@@ -155,7 +159,7 @@ class Outbound:
                 f"and those that are first sent over an open connection in at most {MAXIMUM_DECLARED_BYTES} bytes"
             )
         self._declared += types
-        if self.state in _HEARD:
+        if self.state in HEARD:
             self._queue(Kind.DECLARE, 0, payload)
 
     def ping(self, payload: bytes) -> None:
@@ -166,7 +170,7 @@ class Outbound:
 
     def beat(self) -> None:
         """Queue a ping that asks for nothing but a sign, where the peer may still give one."""
-        if self.state in _HEARD:
+        if self.state in HEARD:
             self._queue(Kind.PING, 0, b"")
 
     def leave(self, code: GoodbyeCode, reason: str) -> None:
@@ -206,15 +210,16 @@ class Outbound:
             return control
         urgent, lane = self.urgent, self.normal
         if urgent.gathered or urgent.closed:
-            if not lane.unsent or self._turns < _URGENT_TURNS:
+            if not lane.unsent:
+                lane = urgent
+            elif self._turns < _URGENT_TURNS:
                 self._turns += 1
-                urgent.close()
                 lane = urgent
             else:
                 self._turns = 0
         out = lane.take()
-        if self.full:
-            self._look(self.normal)
+        if self.full or lane is urgent:
+            self._look(lane)
         if control:
             self._control = bytearray()
             control += out
@@ -232,9 +237,14 @@ class Outbound:
             return
         sequence = lane.sequence
         lane.sequence = sequence + 1 & U32
-        lane.gathered += _pack(length, kind, flags, type_, id_, sequence) + payload
+        if length < _LARGE:
+            lane.gathered += _pack(length, kind, flags, type_, id_, sequence) + payload
+        else:
+            # Not joined first: that would be one more copy.
+            lane.gathered += _pack(length, kind, flags, type_, id_, sequence)
+            lane.gathered += payload
         if len(lane.gathered) >= lane.limit:
-            self._look(lane)
+            self._look(lane, begun=kind <= ASK)
 
     def _fragments_out(self, lane: Outgoing, head: tuple[int, int, int, int], payload: bytes) -> None:
         limit = self._peer_limits.message_bytes
@@ -247,19 +257,19 @@ class Outbound:
             lane.sequence = lane.sequence + 1 & U32
             if len(lane.gathered) >= CHUNK_BYTES:
                 lane.close()
-        self._look(lane)
+        self._look(lane, begun=head[0] <= ASK)
 
-    def _look(self, lane: Outgoing) -> None:
-        """Say anew whether more may be queued in a lane."""
+    def _look(self, lane: Outgoing, *, begun: bool = False) -> None:
+        """Say anew whether more may be queued in a lane; `begun`: the last was a message that this end has begun."""
         if len(lane.gathered) >= CHUNK_BYTES:
             lane.close()
         is_normal = lane is self.normal
-        lane.weigh(self._bound if is_normal else self._bound // handshake.URGENT_PART)
+        lane.weigh(self._bound if is_normal else self._urgent_bound)
+        if begun:
+            lane.brim = lane.kept
         if is_normal:
             self.full = not self.begins or len(lane.gathered) >= lane.left
-            # Not for what the peer has and does not handle: it may wait for just the answers that would wait for it.
-            most = 2 * self._bound + self._peer_limits.message_bytes
-            self.stuffed = lane.unsent >= self._bound or lane.kept >= most
+        self.stuffed = self.normal.is_stuffed(self._bound) or self.urgent.is_stuffed(self._urgent_bound)
 
     def _queue(self, kind: int, id_: int, payload: bytes) -> None:
         self._control += _control(kind, id_, payload)

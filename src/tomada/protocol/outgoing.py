@@ -46,6 +46,7 @@ class Outgoing:
 
     __slots__ = (
         "acknowledged",
+        "brim",
         "closed",
         "closed_bytes",
         "credit",
@@ -94,6 +95,8 @@ class Outgoing:
         """How many bytes were queued before `gathered`, since the session began."""
         self.credit = 0
         """Up to which offset a message may be begun."""
+        self.brim = 0
+        """How much was held here when the last message was begun that filled it; what came since are answers."""
         self.left = 0
         """How long `gathered` may become, by credit and by the buffer's bound, before nothing new may be begun."""
         self.limit = 0
@@ -113,15 +116,27 @@ class Outgoing:
     def oldest(self) -> int:
         """The sequence of the oldest frame that can be sent again, or of the next one where there is none."""
         if self.stragglers:
-            return min(self.stragglers, key=lambda sequence: sequence - self.acknowledged & U32)
+            return min(self.stragglers, key=lambda sequence: sequence - self.acknowledged - 1 & U32)
         for chunk in (*self.retained, *self.closed):
             return next(split_frames(chunk.data))[0]
         return next((sequence for sequence, _ in split_frames(self.gathered)), self.sequence)
 
     def weigh(self, bound: int) -> None:
         """Say anew how much may be queued; `bound` is of all that is held here."""
-        self.left = min(bound - self.closed_bytes - self.retained_bytes, self.credit - self.offset)
+        room = bound - self.closed_bytes - self.retained_bytes
+        self.left = min(room, self.credit - self.offset)
         self.limit = min(self.left, CHUNK_BYTES)
+        if len(self.gathered) < room:
+            self.brim = 0
+
+    def is_stuffed(self, bound: int) -> bool:
+        """Whether no more answers may be queued.
+
+        What waits for the peer to read is bounded; and so is what it has read and not acknowledged. Messages that this
+        end has begun do not count there: they are acknowledged when the peer's handlers have ended, which may wait for
+        just such answers. Answers are acknowledged when they come, so both ends get on whatever both have begun.
+        """
+        return self.unsent >= bound or self.kept >= max(bound, self.brim) + bound
 
     def close(self) -> None:
         """End the chunk that is being gathered."""
@@ -141,7 +156,7 @@ class Outgoing:
             self.closed_bytes -= len(chunk.data)
             if self.retains:
                 self._retain(chunk)
-            if is_after(chunk.last, self.taken):
+            if is_after(chunk.last, self.taken):  # what is sent again may be older
                 self.taken = chunk.last
             return chunk.data
         data = self.gathered
@@ -163,7 +178,8 @@ class Outgoing:
             last = self.retained[-1] if self.retained else None
             if last is not None and last.is_copy and not last.number and len(last.data) < _JOINED:
                 last.data += chunk.data
-                last.last = chunk.last
+                if is_after(chunk.last, last.last):  # what is sent again may be older
+                    last.last = chunk.last
                 return
             chunk = Chunk(bytearray(chunk.data), chunk.last, is_copy=True)
         self.retained.append(chunk)
@@ -199,43 +215,43 @@ class Outgoing:
 
     def covers(self, received: int, missing: Iterable[int]) -> bool:
         """Whether all can be sent again that a peer lacks which has received up to `received`, but for `missing`."""
-        if is_after(received, self.sequence - 1 & U32) or is_after(self.acknowledged, received):
+        if is_after(received, self.taken) or is_after(self.acknowledged, received):
             return False
         lacking = set(missing)
         lacking -= self.stragglers.keys()
         if lacking:
-            lacking -= {sequence for chunk in self.retained for sequence, _ in split_frames(chunk.data)}
+            # Also what waits: the connection before may have been lost before it went out again.
+            held = (*self.retained, *self.closed)
+            lacking -= {sequence for chunk in held for sequence, _ in split_frames(chunk.data)}
         return not lacking
 
     def rewind(self, received: int, missing: Iterable[int]) -> None:
         """On a new connection: let all wait again that the peer lacks, in order."""
         lacking = set(missing)
+        again = {sequence: self.stragglers.pop(sequence) for sequence in lacking & self.stragglers.keys()}
         kept: deque[Chunk] = deque()
-        again = bytearray()
-        last = 0
-        for sequence in sorted(lacking & self.stragglers.keys(), key=lambda one: one - received & U32):
-            again += self.stragglers.pop(sequence)
-            last = sequence
-        chunks = [Chunk(again, last)] if again else []
-        self.retained_bytes -= len(again)
+        later: list[Chunk] = []
         for chunk in self.retained:
             here, there = bytearray(), bytearray()
-            last_here = chunk.last
+            last_here = last_there = 0
             for sequence, frame in split_frames(chunk.data):
-                if is_after(sequence, received) or sequence in lacking:
+                if sequence in lacking:
+                    again[sequence] = bytes(frame)
+                elif is_after(sequence, received):
                     there += frame
-                    last = sequence
+                    last_there = sequence
                 else:
                     here += frame
                     last_here = sequence
             if here:
                 kept.append(Chunk(here, last_here, chunk.number))
             if there:
-                chunks.append(Chunk(there, last, 0 if here else chunk.number))
-                self.retained_bytes -= len(there)
+                later.append(Chunk(there, last_there, 0 if here else chunk.number))
         self.retained = kept
-        self.closed.extendleft(reversed(chunks))
-        self.closed_bytes += sum(len(chunk.data) for chunk in chunks)
+        self.taken = received
+        self.closed.extendleft(reversed([*_joined(again, received), *later]))
+        self.closed_bytes = sum(len(chunk.data) for chunk in self.closed)
+        self.retained_bytes = sum(map(len, self.stragglers.values())) + sum(len(chunk.data) for chunk in kept)
 
     def restore(self, stored: Iterable[tuple[int, bytes]], exceptions: Iterable[int]) -> None:
         """Keep what a store has, chunks by number, of which some may repeat frames of others."""
@@ -268,3 +284,16 @@ class Outgoing:
         self.retained.clear()
         self.stragglers.clear()
         self.closed_bytes = self.retained_bytes = 0
+
+
+def _joined(frames: dict[int, bytes], received: int) -> Iterator[Chunk]:
+    """Frames up to `received`, by their sequences, as chunks in order."""
+    data, last = bytearray(), 0
+    for sequence in sorted(frames, key=lambda one: one - received - 1 & U32):
+        data += frames[sequence]
+        last = sequence
+        if len(data) >= CHUNK_BYTES:
+            yield Chunk(data, last)
+            data = bytearray()
+    if data:
+        yield Chunk(data, last)

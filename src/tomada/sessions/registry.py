@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from tomada.errors import StoreFailed
 from tomada.protocol import GoodbyeCode, Session, State
 from tomada.protocol.durability import StoredChunk
-from tomada.protocol.state import FINAL
 from tomada.sessions.journal import Journal
 from tomada.telemetry import LimitStruck, Outcome, SessionRefused, emit
 
@@ -153,6 +152,8 @@ class Registry:
         """Give the caller's connection to the session that it names, or refuse it."""
         resume = hello.session
         assert resume is not None, "else it had not come here"  # noqa: S101 - the house's own order
+        if caller.engine.state is not State.GREETED:
+            return  # it went on without waiting for the answer, which ended it
         link = self._links.get(resume.id)
         if link is None and self._journal is not None and self._store is not None:
             self._endpoint.spawn(self._load(caller, resume, self._store))
@@ -198,7 +199,7 @@ class Registry:
     def _resume(self, caller: Survival, resume: Resume, link: Survival | None) -> None:
         session = None if link is None else link.engine.session
         is_right = compare_digest(_NO_TOKEN if session is None else session.token, resume.token)
-        if link is None or not is_right or link.engine.state in FINAL:
+        if link is None or not is_right or not link.engine.goes_on:
             self._refuse_late(caller, "unknown session or wrong token")
             return
         engine = link.engine

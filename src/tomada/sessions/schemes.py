@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Final
 
 from tomada.errors import AddressError, StoreFailed
 from tomada.sessions.store import Store
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from tomada.settings import Sessions
 
 GROUP: Final = "tomada.stores"
@@ -57,6 +58,8 @@ def _sqlite(url: str, path: str, bounds: Sessions) -> Store:
 
 def _of_a_package(scheme: str, url: str, bounds: Sessions) -> Store:
     # The URL itself is not shown from here on: it may have a password in it.
+    from importlib.metadata import entry_points  # noqa: PLC0415 - it loads much, and few need it
+
     found = tuple(entry_points(group=GROUP, name=scheme))
     if not found:
         raise AddressError(f"no store is known for {scheme}://: install the package that has it, or {_RIGHT}")

@@ -32,6 +32,10 @@ class ConnectionStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """How often the session has gone on over another connection."""
     duplicates: int
     """Frames that came a second time, and were dropped."""
+    streams: int
+    """Requests with items under way, in either direction."""
+    stream_bytes: int
+    """Of items that have come: so much is not taken yet."""
     own_requests: int
     """Asked at this end, and not answered yet."""
     peer_requests: int
