@@ -39,6 +39,7 @@ LONGEST: Final = 0.4
 """Of what a network suffers for a time."""
 SLOW: Final = 10_000
 TOLD: Final = 100
+TOLD_REASONS: Final = 5
 LOG: Final = "log"
 LAST_WORDS: Final = 3_000
 KILLS: Final = ("the server is killed", "a client is killed")
@@ -214,8 +215,8 @@ class Outcome:
         self.crashes = ends.crashes
         numbers = range(ends.clients)
         self.findings: Findings = audit(ends.books, [promises_file(ends.folder, number) for number in numbers])
-        self.again = sum(again(ends.folder, number) for number in numbers)
-        """How often a transfer was asked again because the session was lost."""
+        self.again = Counter(why for number in numbers for why in again(ends.folder, number))
+        """How often a transfer was asked again because the session was lost, by the reason."""
         self.unanswered = sum(
             len(asked(ends.folder, number).keys() - answered(ends.folder, number)) for number in numbers
         )
@@ -276,7 +277,9 @@ def main() -> int:
     print(
         f"{outcome.findings.transfers:,} transfers promised in {outcome.seconds:.0f} s, sessions in {arguments.store}"
     )
-    print(f"asked again because their session was lost: {outcome.again:,}")
+    print(f"asked again because their session was lost: {outcome.again.total():,}")
+    for why, count in outcome.again.most_common(TOLD_REASONS):
+        print(f"  {count:,}: {why}")
     for text in (*outcome.findings.differences, *outcome.crashes):
         print(text)
     return show(outcome.rows())

@@ -55,14 +55,14 @@ def promises_file(folder: Path, number: int) -> Path:
 
 
 def again_file(folder: Path, number: int) -> Path:
-    """Where it notes what it asks again because its session was lost: its key."""
+    """Where it notes what it asks again because its session was lost: its key, and why that was."""
     return folder / f"client-{number}.again"
 
 
-def again(folder: Path, number: int) -> int:
-    """How often a client has asked again because its session was lost."""
+def again(folder: Path, number: int) -> list[str]:
+    """Why a client has asked again, for each time."""
     file = again_file(folder, number)
-    return len(file.read_text().splitlines()) if file.exists() else 0
+    return [line.partition(" ")[2] for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def asked(folder: Path, number: int) -> dict[str, Transfer]:
@@ -130,9 +130,9 @@ class Client:
             connection = await self._connected()
             try:
                 return await connection.ask(request, key=key)
-            except tomada.ConnectionLost:
+            except tomada.ConnectionLost as error:
                 # The session is lost; whether the bank has executed it is not known, and need not be.
-                self._again.write(f"{key}\n")
+                self._again.write(f"{key} {type(error).__name__}: {error}\n")
                 await connection.close()
 
     async def _connected(self) -> tomada.Connection:
