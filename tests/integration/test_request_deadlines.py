@@ -204,7 +204,7 @@ def test_a_handler_that_has_been_cancelled_is_not_disturbed_a_second_time(run: R
             await peer.hello()
             peer.say(ask_within(peer, 60, Hold("a"), 1))
             await stage.until("cancelled")
-            peer.say(HEADER.pack(0, Kind.CANCEL, 0, 0, 1, 0), ask_within(peer, 60, Hold("b"), 3))
+            peer.say(peer.cancel(1), ask_within(peer, 60, Hold("b"), 3))
             await stage.until_true(lambda: stage.events.count("cancelled") == 2)
             stage.open("in order")
             await stage.until("in order")
