@@ -65,7 +65,7 @@ class Requests(Outbound):
             InvalidMessage: The peer takes no message so long.
         """
         if not self.begins:
-            self._check_begins()
+            self._refuse_to_begin()
         id_ = self._next_id
         while id_ in self._asked or not id_:
             id_ = id_ + 2 & U32
@@ -90,7 +90,7 @@ class Requests(Outbound):
     def send(self, type_: int, payload: bytes, urgent: bool = False) -> None:  # noqa: FBT001, FBT002 - as of `ask`
         """Queue a one-way message. Raises as `ask` does."""
         if not self.begins:
-            self._check_begins()
+            self._refuse_to_begin()
         self._message_out(SEND, type_, 0, payload, URGENT if urgent else NORMAL)
 
     def reply(self, id_: int, type_: int, payload: bytes) -> None:
