@@ -125,7 +125,7 @@ def test_a_blocking_client_finds_out_a_server_that_is_stopped(run: Run, is_askin
             _, addresses = await server.line()
             ended: list[float] = []
             client = await asyncio.to_thread(
-                tomada.sync.connect, addresses.split()[0], deadlines=deadlines(str(HEARTBEAT))
+                tomada.sync.connect, addresses.split()[0], deadlines=deadlines(str(HEARTBEAT)), sessions=False
             )
 
             def ask() -> None:
