@@ -49,6 +49,7 @@ class Lifetime(Handling):
         "_exchanged",
         "_is_told",
         "_late",
+        "_made_at",
         "_pinged_at",
         "_seen_bytes",
         "_taken",
@@ -75,6 +76,7 @@ class Lifetime(Handling):
         """Whether the handshake was completed."""
         self._is_told = False
         self.opened_at = 0.0
+        self._made_at = engine.made_at
         self.cut_reason = ""
         """Why this end has cut it, if it has."""
         self.received_bytes = 0
@@ -339,7 +341,7 @@ class Lifetime(Handling):
         """What it has done so far."""
         engine = self.engine
         return ConnectionStatistics(
-            seconds=self.loop.time() - engine.made_at,
+            seconds=self.loop.time() - self._made_at,
             received_bytes=self.received_bytes,
             sent_bytes=self.sent_bytes,
             received_messages=engine.received_messages,

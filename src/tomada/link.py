@@ -331,7 +331,7 @@ class Link(Survival):
                 break
         if self.slot > self.endpoint.sweep.soon:
             self.watch_progress()
-        if self._senders and not engine.full:
+        if self._senders and not (engine.full and engine.urgent_full):
             self._release_senders()
         if was_stuffed and not engine.stuffed:
             self._start_soon()

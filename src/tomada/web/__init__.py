@@ -1,10 +1,10 @@
 """What runs in a browser: ``tomada.js``, and the MessagePack library that it needs, as published on npm.
 
 May import nothing of the house. Read ``tomada.js`` first: what pages use. ``client/`` is what it is made of, in this
-order: ``frames.js``, ``lanes.js`` (what waits and what is kept), ``reports.js`` (credit and acknowledgements), ``wire.js``
-(one WebSocket), ``session.js`` (which outlives it), ``streams.js``, ``speech.js`` (values on the wire; with
-``catalogue.js`` and ``expressions.js``), ``answers.js`` and ``traffic.js`` (what the messages mean). ``msgpack/`` is not
-ours.
+order: ``frames.js``, ``lanes.js`` (what waits and what is kept), ``reports.js`` (credit and acknowledgements),
+``wire.js`` (one WebSocket), ``session.js`` (which outlives it), ``streams.js``, ``speech.js`` (values on the wire; with
+``catalogue.js`` and ``expressions.js``), ``answers.js`` and ``traffic.js`` (what the messages mean). ``msgpack/`` is
+not ours.
 """
 
 from __future__ import annotations
