@@ -19,7 +19,7 @@ from tomada.messenger import REMEMBERED_REFUSALS, Messenger
 from tomada.protocol import GoodbyeCode, Hello, Role, State, Welcome
 from tomada.protocol.outgoing import CHUNK_BYTES
 from tomada.protocol.state import FINAL
-from tomada.survival import Survival
+from tomada.survival import STOPS, Survival
 
 if TYPE_CHECKING:
     from tomada.connection import Connection
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 _GREETING: Final = frozenset({State.STARTING, State.GREETED})
 _GRACE: Final = 1.0
 """A caller whose hello is still to come when the server stops has so many seconds to be told, and to go elsewhere."""
-_STOPS: Final = "the server stops"
 
 
 class Link(Survival):
@@ -93,7 +92,7 @@ class Link(Survival):
             self.engine.hello(self.loop.time())
             self.write()
         elif self.endpoint.is_closing:
-            self.leave(GoodbyeCode.GOING_AWAY, _STOPS)
+            self.leave(GoodbyeCode.GOING_AWAY, STOPS)
         else:
             self.write()
 
@@ -151,13 +150,6 @@ class Link(Survival):
         self.let_go_on()
 
     # The engine and the messenger call these.
-
-    def admit(self) -> tuple[GoodbyeCode, str] | None:
-        """Why there is no room for this connection, if there is none."""
-        if self.endpoint.is_closing:
-            return GoodbyeCode.GOING_AWAY, _STOPS
-        refusal = "" if self.ticket is None else self.ticket.enter()
-        return (GoodbyeCode.REFUSED, refusal) if refusal else None
 
     def opened_by(self, peer: Hello | Welcome) -> None:
         """The handshake is complete."""

@@ -7,7 +7,7 @@ transport away; at the connecting end the same link connects again.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tomada.endpoint import log
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, OutcomeUnknown, SessionLost
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tomada.protocol import Engine, Hello, Session
     from tomada.protocol.handshake import Resume
     from tomada.transports import Admitted, Credentials
+
+
+STOPS: Final = "the server stops"
 
 
 class Survival(Lifetime):
@@ -152,6 +155,13 @@ class Survival(Lifetime):
             self._over(reason, None)
 
     # Another transport is there.
+
+    def admit(self) -> tuple[GoodbyeCode, str] | None:
+        """Why there is no room for this connection, if there is none."""
+        if self.endpoint.is_closing:
+            return GoodbyeCode.GOING_AWAY, STOPS
+        refusal = "" if self.ticket is None else self.ticket.enter()
+        return (GoodbyeCode.REFUSED, refusal) if refusal else None
 
     def restored(self, peer: Address) -> None:
         """The engine has become a session that was stored by a process before this one."""

@@ -215,6 +215,13 @@ class Registry:
             self._refuse(caller, reason)
             link.end(reason)
             return
+        if link.ticket is not None:
+            link.ticket.release()  # the older connection's place is the newer one's
+            link.ticket = None
+        refusal = caller.admit()
+        if refusal is not None:
+            self._refuse(caller, refusal[1], code=refusal[0])
+            return
         self._lost_bytes -= self._lost.pop(link, 0)
         link.take_over(caller, resume)
 
