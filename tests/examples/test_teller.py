@@ -88,7 +88,9 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_killed(start: Start, fold
         assert now["event"] == "tick"
     working.send_signal(signal.SIGINT)
     _, errors = working.communicate()
-    assert (working.returncode, errors) == (0, "")
+    assert working.returncode == 0, errors
+    assert "session lost" in errors, "the log tells of the connection that could not go on"
+    assert "Traceback" not in errors
     findings = audit(folder / "bank.db", [folder / "promises.txt"])
     assert not findings.differences
     assert "unknown" not in (folder / "promises.txt").read_text()
