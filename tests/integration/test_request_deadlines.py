@@ -251,8 +251,8 @@ def test_the_blocking_ask_tells_it_too(run: Run) -> None:
 
 
 def test_late_by_the_clock_of_the_server_is_late_as_well(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tomada.connection.milliseconds", lambda _: 1)
-    monkeypatch.setattr("tomada.client.blocking.milliseconds", lambda _: 1)
+    monkeypatch.setattr("tomada.asking.milliseconds", lambda _: 1)
+    monkeypatch.setattr("tomada.client.blocking_asking.milliseconds", lambda _: 1)
 
     async def main() -> None:
         async with serving() as (server, _), tomada.connect(server.addresses[0]) as client:

@@ -182,10 +182,6 @@ class Flow(Inflow):
         if not self.ended.done():
             reset(self.transport)
 
-    def end(self, reason: str) -> None:
-        """As `cut`: a byte stream has nothing that outlives it."""
-        self.cut(reason)
-
     async def close(self, why: str = "") -> None:
         """End it when all is sent, up to `Deadlines.drain`; then, or if this is cancelled, at once.
 
