@@ -168,3 +168,10 @@ def test_version_and_help(tomada: Tomada) -> None:
         help_text = tomada(*words, "--help").stdout
         assert "Examples:" in help_text or "Example:" in help_text or "Exit codes:" in help_text
         assert "\x1b" not in help_text
+
+
+def test_a_key_of_its_own(tomada: Tomada, shop: str) -> None:
+    keys = [tomada("ask", shop, "Which", *words, "--json") for words in (("--key", "rent-may"), (), ())]
+    first, *others = [json.loads(result.stdout)["reply"] for result in keys]
+    assert first == "rent-may"
+    assert len(set(others)) == 2

@@ -20,7 +20,7 @@ ASK_EXAMPLES = """
 
   tomada ask :4477 Balance account=ana
 
-  tomada ask unix:///tmp/bank.sock Transfer source=ana target=rui cents=500 key=rent-may --json
+  tomada ask unix:///tmp/bank.sock Transfer source=ana target=rui cents=500 --key rent-may --json
 
   tomada ask tls://bank.example.org:4477 Balance account=ana
 
@@ -31,6 +31,12 @@ SEND_EXAMPLES = """
 """
 
 TypeName = Annotated[str, typer.Argument(metavar="TYPE", help="The message's type; `tomada types ADDRESS` lists them.")]
+OwnKey = Annotated[
+    str,
+    typer.Option(
+        "--key", metavar="KEY", help="Its handler recognises it by this when it is asked again (request.key)."
+    ),
+]
 Limit = Annotated[int, typer.Option("--limit", min=0, help="End a stream after so many items; 0: at its own end.")]
 Fields = Annotated[
     list[str] | None,
@@ -49,6 +55,7 @@ def ask(
     key: Key = "",
     authority: Authority = "",
     development: Development = False,
+    own_key: OwnKey = "",
     limit: Limit = 0,
     as_json: Json = False,
 ) -> None:
@@ -57,8 +64,10 @@ def ask(
         tls = client_tls(certificate, key, authority, development=development)
         with sync.connect(address, wait=wait, tls=tls) as connection:
             if not _has_stream(connection, type_name):
-                _ask(connection, type_name, fields, timeout, as_json=as_json)
+                _ask(connection, _message(connection, type_name, fields), timeout, own_key or None, as_json=as_json)
                 return
+        if own_key:
+            raise UsageError(f"{type_name} is answered by a stream, which no key begins anew: leave out --key")
         from tomada.cli.stream import print_stream
 
         def message(over: Any) -> Any:
@@ -72,15 +81,13 @@ def _has_stream(connection: sync.Connection, type_name: str) -> bool:
     return entry is not None and entry.items is not None
 
 
-def _ask(
-    connection: sync.Connection, type_name: str, fields: list[str] | None, timeout: float, *, as_json: bool
-) -> None:
-    request = _message(connection, type_name, fields)
+def _ask(connection: sync.Connection, request: Message, timeout: float, own_key: str | None, *, as_json: bool) -> None:
+    type_name = type(request).__name__
     if isinstance(request, AnyRequest) and not isinstance(request, Request):
         raise UsageError(f"{type_name} takes a stream, which no command can: ask it in a program")
     if not isinstance(request, Request):
         raise UsageError(f"{type_name} is a one-way message, nobody answers it: use `tomada send`")
-    reply: Any = connection.ask(request, timeout=timeout)
+    reply: Any = connection.ask(request, timeout=timeout, key=own_key)
     _print(reply, as_json=as_json)
 
 

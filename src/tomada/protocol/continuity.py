@@ -19,7 +19,7 @@ from tomada.protocol.handshake import GoodbyeCode, Hello, Position, Positions, S
 from tomada.protocol.lanes import MOST_EXCEPTIONS, Incoming, extended, is_after, split_frames
 from tomada.protocol.metadata import split_metadata
 from tomada.protocol.outbound import HEARD
-from tomada.protocol.state import FINAL, State, Step
+from tomada.protocol.state import FINAL, Role, State, Step
 from tomada.protocol.streaming import Streaming
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tomada.protocol.outgoing import Outgoing
-    from tomada.protocol.state import Role
 
 _CREDIT: Final = Struct("!QQ")
 _STREAM_CREDIT: Final = Struct("!Q")
@@ -135,10 +134,14 @@ class Continuity(Streaming):
 
     def key(self, origin: int) -> str:
         """By which a handler recognises the message that came from `origin`: the same however often it is sent."""
-        session = self.session.id.hex() if self.session is not None else ""
+        accepting_sent = self.role is Role.CONNECTING
         if origin >= 0:
-            return f"{session}.{extended(origin, self.normal_in.near)}"
-        return f"{session}.u{extended(~origin, self.urgent_in.near)}"
+            return self._key("s" * accepting_sent, extended(origin, self.normal_in.near))
+        return self._key("su" if accepting_sent else "u", extended(~origin, self.urgent_in.near))
+
+    def _key(self, mark: str, number: int) -> str:
+        """The key of a message that the accepting end sent (``s``), or that is urgent (``u``)."""
+        return f"{self.session.id.hex() if self.session is not None else ''}.{mark}{number}"
 
     def report(self, *, at_once: bool = False) -> None:
         """Queue what the peer should know of what was handled: at once, or when a part of its credit is used up."""
@@ -374,7 +377,6 @@ class Continuity(Streaming):
                     continue  # the peer has acknowledged the beginning of a message, and not its end
                 key = metadata.key
             if key is None:
-                mark = "" if flags & LANE_MASK == NORMAL else "u"
-                assert self.session is not None, "whoever calls has looked"  # noqa: S101 - the house's own order
-                key = f"{self.session.id.hex()}.{mark}{extended(sequence, lane.near)}"
+                mark = "s" * (self.role is Role.ACCEPTING) + "u" * (flags & LANE_MASK != NORMAL)
+                key = self._key(mark, extended(sequence, lane.near))
             yield Undelivered(key, type_, payload)
