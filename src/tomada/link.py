@@ -86,6 +86,7 @@ class Link(Survival):
         # So it tells at once when the kernel takes no more, and what waits is held in one place: the engine. And
         # uvloop, which else collects what is written until the end of its turn, writes at once.
         self.transport.set_write_buffer_limits(0)
+        transports.shorten_queue(transport)
         self.clogged = self.paused = False
         self.endpoint.connections.add(self)
         self.begin_to_watch()
