@@ -27,7 +27,7 @@ TOGETHER = 100
 WORK = 2.0
 """Seconds that each handler takes."""
 WITHIN = 10.0
-PATIENCE = 60.0
+PATIENCE = 20.0
 
 
 class Note(tomada.Message):
@@ -123,7 +123,7 @@ def _serve(most: int) -> None:
 async def _live(address: str, session: int, begun: asyncio.Semaphore, started: asyncio.Event, end: asyncio.Event) -> int:
     """One session, until the end: how many messages were lost, doubled or out of order."""
     async with begun:
-        connection = await tomada.connect(address)
+        connection = await tomada.connect(address, wait=PATIENCE)
     number = wrong = 0
     async with connection:
         while not end.is_set():
