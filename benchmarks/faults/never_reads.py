@@ -99,11 +99,12 @@ async def _warm(port: int) -> None:
     async with tomada.connect(f"tcp://127.0.0.1:{port}") as connection:
         for waits in (True, False):
             asking = asyncio.ensure_future(connection.ask(Flood(100_000, 1_000, waits)))
-            while not asking.done():
+            while True:
                 try:
                     await connection.receive(timeout=0.2)
                 except tomada.TimedOut:
-                    continue
+                    break
+            await asking
 
 
 def growth(count: int, size: int, seconds: float, *, session: bool, waits: bool) -> float:

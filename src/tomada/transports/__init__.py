@@ -27,12 +27,12 @@ from tomada.transports.credentials import credentials as credentials_of
 from tomada.transports.datagrams.transport import DatagramStatistics
 from tomada.transports.held import held_by_kernel
 from tomada.transports.keepalive import keep_alive
-from tomada.transports.short_queue import shorten_queue
 from tomada.transports.layer import End
 from tomada.transports.listener import Listener
 from tomada.transports.naming import own_address, peer_address
 from tomada.transports.options import Options
 from tomada.transports.rights import FileRights
+from tomada.transports.short_queue import shorten_queue
 from tomada.transports.tls.identity import Identity, identity
 
 if TYPE_CHECKING:
