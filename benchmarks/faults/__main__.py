@@ -15,6 +15,7 @@ RUNS: Final = {
     "urgent": ("--mebibytes=64", "--rounds=1"),
     "never_reads": ("--megabytes=10", "--seconds=0.5"),
     "storm": ("--sessions=200", "--processes=2", "--times=1"),
+    "bank": ("--faults=20",),
 }
 """By name, with the arguments that make it a short one."""
 

@@ -112,6 +112,7 @@ async def note(message: Note) -> None:
 @app.on
 async def watch(request: Watch) -> AsyncIterator[Line]:
     yield Line(request.article)
+    yield Line(request.article, count=2)
 
 
 @app.on

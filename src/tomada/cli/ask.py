@@ -23,12 +23,15 @@ ASK_EXAMPLES = """
   tomada ask unix:///tmp/bank.sock Transfer source=ana target=rui cents=500 key=rent-may --json
 
   tomada ask tls://bank.example.org:4477 Balance account=ana
+
+  tomada ask :4477 Watch account=ana --limit 10
 """
 SEND_EXAMPLES = """
 [bold]Example:[/bold] tomada send :4477 Note text="see you at five"
 """
 
 TypeName = Annotated[str, typer.Argument(metavar="TYPE", help="The message's type; `tomada types ADDRESS` lists them.")]
+Limit = Annotated[int, typer.Option("--limit", min=0, help="End a stream after so many items; 0: at its own end.")]
 Fields = Annotated[
     list[str] | None,
     typer.Argument(metavar="FIELD=VALUE", help="Text, numbers, dates … as they are; lists and structures as JSON."),
@@ -46,13 +49,27 @@ def ask(
     key: Key = "",
     authority: Authority = "",
     development: Development = False,
+    limit: Limit = 0,
     as_json: Json = False,
 ) -> None:
-    """Send a request and print the reply."""
+    """Send a request and print the reply, or the items of a stream as they come."""
     with errors_told(as_json=as_json):
         tls = client_tls(certificate, key, authority, development=development)
         with sync.connect(address, wait=wait, tls=tls) as connection:
-            _ask(connection, type_name, fields, timeout, as_json=as_json)
+            if not _has_stream(connection, type_name):
+                _ask(connection, type_name, fields, timeout, as_json=as_json)
+                return
+        from tomada.cli.stream import print_stream
+
+        def message(over: Any) -> Any:
+            return _message(over, type_name, fields)
+
+        print_stream(address, message, limit=limit, wait=wait, tls=tls, as_json=as_json)
+
+
+def _has_stream(connection: sync.Connection, type_name: str) -> bool:
+    entry = connection.peer_types.get(type_name)
+    return entry is not None and entry.items is not None
 
 
 def _ask(
@@ -60,7 +77,7 @@ def _ask(
 ) -> None:
     request = _message(connection, type_name, fields)
     if isinstance(request, AnyRequest) and not isinstance(request, Request):
-        raise UsageError(f"{type_name} takes or gives a stream, which no command can: ask it in a program")
+        raise UsageError(f"{type_name} takes a stream, which no command can: ask it in a program")
     if not isinstance(request, Request):
         raise UsageError(f"{type_name} is a one-way message, nobody answers it: use `tomada send`")
     reply: Any = connection.ask(request, timeout=timeout)
