@@ -184,6 +184,8 @@ class Lifetime(Handling):
         engine = self.engine
         if engine.state is not State.LOST or engine.session is None:
             return inf
+        if self.transport is not None:
+            return now  # it is cut, and the loop is about to say so: until then nobody has noted when it was lost
         due = self.lost_at + engine.session.seconds
         if now >= due:
             self.end(f"{engine.reason}; nobody came back to the session within {engine.session.seconds:g} s")

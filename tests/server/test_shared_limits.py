@@ -74,7 +74,7 @@ def test_one_way_messages_wait_for_a_place_and_so_does_their_sender(run: Run) ->
                     await client.send(Note(str(number)))
 
             sending = asyncio.ensure_future(send())
-            await turns_until(lambda: client._link.has_senders)
+            await turns_until(lambda: client._link.senders)
             assert max(link.engine.held_bytes for link in server._endpoint.connections) < 1_100
             assert stage.count("note") == 0
             stage.open("place")

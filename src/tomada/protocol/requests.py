@@ -100,10 +100,7 @@ class Requests(Outbound):
         Raises `InvalidMessage` when the peer takes no message so long; the request is then still to be answered.
         """
         if id_ in self._open:
-            if id_ in self._urgent_open:
-                self._message_out(REPLY, type_, id_, payload, URGENT)
-            else:
-                self._message_out(REPLY, type_, id_, payload)
+            self._message_out(REPLY, type_, id_, payload, URGENT if id_ in self._urgent_open else NORMAL)
             self._answered(id_)
 
     def fail(self, id_: int, type_: int, payload: bytes) -> None:
@@ -120,9 +117,7 @@ class Requests(Outbound):
 
     def _answered(self, id_: int) -> None:
         """Nothing more will be said to the peer's request."""
-        self._open.pop(id_, None)
-        if self._urgent_open:
-            self._urgent_open.discard(id_)
+        raise NotImplementedError
 
     def refuse(self, id_: int, code: FailureCode, name: str, message: str) -> None:
         """Queue the failure of the peer's request `id_` (0: of a one-way message) in the protocol's own words.

@@ -128,13 +128,15 @@ class Streaming(Requests):
         return 0 if flow is None else flow.offset - flow.used
 
     def _answered(self, id_: int) -> None:
-        super()._answered(id_)
-        self._end_flows(id_)
+        self._open.pop(id_, None)
+        if self._urgent_open:
+            self._urgent_open.discard(id_)
+        if self._inflows or self._outflows:
+            self._end_flows(id_)
 
     def _end_flows(self, id_: int) -> None:
-        if self._inflows or self._outflows:
-            self._inflows.pop(id_, None)
-            self._outflows.pop(id_, None)
+        self._inflows.pop(id_, None)
+        self._outflows.pop(id_, None)
 
     def _inflow(self, id_: int) -> _Flow:
         flow = self._inflows.get(id_)

@@ -32,6 +32,7 @@ from tomada.transports.listener import Listener
 from tomada.transports.naming import own_address, peer_address
 from tomada.transports.options import Options
 from tomada.transports.rights import FileRights
+from tomada.transports.short_queue import shorten_queue
 from tomada.transports.tls.identity import Identity, identity
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ __all__ = [
     "own_address",
     "peer_address",
     "reset",
+    "shorten_queue",
     "unacknowledged",
 ]
 
