@@ -12,6 +12,7 @@ RUNS: Final = {
     "vanished": ("--heartbeat=1", "--connections=5"),
     "child_deaths": ("--deaths=50",),
     "reload": ("--reloads=2",),
+    "bank": ("--faults=20",),
 }
 """By name, with the arguments that make it a short one."""
 

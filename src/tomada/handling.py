@@ -184,7 +184,7 @@ class Handling(Carrying):
 
     def _start_soon(self) -> None:
         """Start what waits, where it may; in a turn of its own, outside any task."""
-        if (self._waiting or self._urgent) and not self._starting and not self.engine.stuffed:
+        if self._may_start and not self._starting and not self.in_line:
             self._starting = True
             self.loop.call_soon(self._start_waiting)
 
@@ -196,12 +196,8 @@ class Handling(Carrying):
         while self._may_start and not places.is_full:
             self._start_first()
         self.wake()
-        # Where as much is held for the peer as may be, nothing can begin until some has gone: who frees it says so.
-        if self._busy < self._cap and (self._waiting or self._urgent) and not self.engine.stuffed:
-            if places.is_full:
-                places.wait(self)
-            else:
-                self._start_soon()
+        if self._may_start:
+            places.wait(self)
 
     @property
     def _may_start(self) -> bool:

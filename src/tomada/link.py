@@ -120,6 +120,7 @@ class Link(Survival):
         engine.report()
         if unsent:
             self._unread += engine.unsent - unsent
+        if self.clogged:
             self.throttle()
         if engine.unsent:
             self.write()
@@ -330,7 +331,7 @@ class Link(Survival):
                 break
         if self.slot > self.endpoint.sweep.soon:
             self.watch_progress()
-        if self._senders and not engine.full:
+        if self._senders and not (engine.full and engine.urgent_full):
             self._release_senders()
         if was_stuffed and not engine.stuffed:
             self._start_soon()
@@ -365,7 +366,9 @@ class Link(Survival):
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        pause = self._unread > self.endpoint.limits.buffer_bytes or (self.squeezed and self.clogged)
+        # What is not read of answers to pings is bounded as the rest is, though no lane is full of it.
+        unread = max(self._unread, self.engine.unsaid if self.clogged else 0)
+        pause = unread > self.endpoint.limits.buffer_bytes or (self.squeezed and self.clogged)
         if pause is not self.paused:
             self.paused = pause
             if pause:

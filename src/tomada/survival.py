@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Survival(Lifetime):
     """Keeps a session when its connection is lost, and ends it in the end."""
 
-    __slots__ = ("back", "credentials", "ended", "opened", "pings", "revive", "ticket")
+    __slots__ = ("back", "credentials", "ended", "is_lost", "opened", "pings", "revive", "ticket")
 
     def __init__(self, endpoint: Endpoint, engine: Engine) -> None:
         super().__init__(endpoint, engine)
@@ -37,6 +37,8 @@ class Survival(Lifetime):
         """At the accepting end: what it was admitted with."""
         self.credentials: Credentials | None = None
         """Over a Unix socket: who the peer is. Kept, for the time after its end."""
+        self.is_lost = False
+        """Whether the connection is lost, and not made again yet."""
         self.pings: dict[bytes, asyncio.Future[None]] | None = None
         self.opened: asyncio.Future[None] | None = None
         """At the connecting end: the handshake is complete."""
@@ -78,11 +80,17 @@ class Survival(Lifetime):
             self.revive()
         else:
             assert self.engine.session is not None, "only a session is kept"  # noqa: S101 - the house's own order
+            if self.ticket is not None:
+                self.ticket.release()  # the place is for who is connected, such as its client when it comes back
+                self.ticket = None
             self.look_at(self.lost_at + self.engine.session.seconds)
             self.endpoint.sessions.lose(self)
 
     def _note_loss(self) -> None:
         self.cut_reason = ""
+        if self.is_lost:
+            return  # it is lost still: an attempt to connect again has failed
+        self.is_lost = True
         self.lost_at = self.loop.time()
         self._fail(ConnectionLost(self.engine.reason), (self.pings or {}).values())
         if ConnectionInterrupted.subscribers:
@@ -209,6 +217,7 @@ class Survival(Lifetime):
 
     def resumed(self) -> None:
         """The session goes on over a new connection."""
+        self.is_lost = False
         if SessionResumed.subscribers:
             away = self.loop.time() - self.lost_at
             emit(SessionResumed(peer=str(self.peer), seconds=away, epoch=self.engine.epoch))

@@ -1,280 +1,247 @@
-"""A session that is stored: killed at any moment, made again, gone on with; nothing lost, nothing sent for the first
-time twice, and handled again only what was under way."""
+"""A session that is stored, and made again by another process."""
 
 from __future__ import annotations
 
-import random
+from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.protocol.lasting import SMALL, End, all_of, call, ends
-from tests.protocol.sessions import NOTE, RECEIPT
-from tomada.protocol import Answered, Asked, Engine, Hello, Received, Role, State, Welcome
+from tests.protocol.lasting import SMALL, End, accepting, all_of, close, lose, resume, talk
+from tests.protocol.pairs import frame
+from tomada.protocol import (
+    Answered,
+    Engine,
+    Failure,
+    FailureCode,
+    Hello,
+    Item,
+    Kind,
+    Role,
+    State,
+    TypeEntry,
+    TypeKind,
+)
 from tomada.protocol.durability import Changes, StoredChunk
 from tomada.protocol.frames import ERROR
-from tomada.protocol.handshake import SESSION, Failure, FailureCode
+from tomada.protocol.handshake import SESSION
 
-DIGEST = b"the server's catalogue"
+DIGEST = b"of the types"
+NOTE = TypeEntry("Note", TypeKind.MESSAGE)
 
 
-class Shelf:
-    """What a store has of one session."""
+class Disk:
+    """What has been committed."""
 
     def __init__(self) -> None:
         self.head = b""
         self.chunks: dict[int, StoredChunk] = {}
+        self.wholes = 0
 
     def commit(self, changes: Changes) -> None:
-        if changes.is_whole:
-            self.chunks.clear()
         self.head = changes.head
-        self.chunks |= {chunk.number: chunk for chunk in changes.added}
+        self.wholes += changes.is_whole
         for number in changes.dropped:
-            self.chunks.pop(number, None)
+            del self.chunks[number]
+        for chunk in changes.added:
+            self.chunks[chunk.number] = chunk
 
-    def restored(self, digest: bytes = DIGEST) -> Engine:
-        engine = Engine(Role.ACCEPTING, Welcome(software="test", limits=SMALL), 0.0)
-        assert engine.restore(self.head, sorted(self.chunks.values()), digest) == ""
-        return engine
+    def restored(self, digest: bytes = DIGEST) -> tuple[Engine, str]:
+        engine = accepting()
+        reason = engine.restore(self.head, [*self.chunks.values()][::-1], digest)
+        return engine, reason
 
 
-def begun() -> tuple[Engine, Engine, Shelf]:
-    client, server = ends()
+def stored_pair(*, answers: bool = True) -> tuple[End, End, Disk]:
+    """Two ends, of which the accepting one is stored."""
+    client = Engine(Role.CONNECTING, Hello(limits=SMALL, features=(SESSION,), catalogue=(NOTE,)), 0.0)
+    server = accepting()
     server.own_digest = DIGEST
-    shelf = Shelf()
-    shelf.commit(server.changes())
-    return client, server, shelf
+    ends = End(client, answers=answers), End(server, answers=answers)
+    talk(*ends)
+    disk = Disk()
+    disk.commit(server.changes())
+    return *ends, disk
 
 
-def say(server: Engine, shelf: Shelf) -> bytes:
-    """As the driver does: report, commit, then send."""
-    server.report(at_once=True)
-    shelf.commit(server.changes())
-    return all_of(server)
+def exchange(client: End, server: End, disk: Disk) -> None:
+    """Nothing of the accepting end goes out before it is stored."""
+    while client.engine.unsent or server.engine.unsent:
+        server.receive(all_of(client.engine))
+        server.engine.report(at_once=True)
+        disk.commit(server.engine.changes())
+        client.receive(all_of(server.engine))
+        client.engine.report(at_once=True)
 
 
-def come_back(client: Engine, server: Engine, shelf: Shelf, caller: End | None = None) -> None:
-    """After a kill: the client finds the next process."""
-    client.lose("killed")
-    asked = call(client)
-    assert server.disagreement(asked.positions) == ""
-    server.resume(asked, 0.0)
-    shelf.commit(server.changes())
-    (caller or End(client)).receive(all_of(server))
+def killed(client: End, server: End, disk: Disk) -> End:
+    """Its process is, and another one goes on."""
+    engine, reason = disk.restored()
+    assert reason == ""
+    assert engine.state is State.LOST
+    assert engine.begins
+    lose(client.engine)
+    resume(client.engine, engine)
+    return End(engine, answers=server.answers)
 
 
-def test_what_was_not_handled_comes_again_and_what_was_does_not() -> None:
-    client, server, shelf = begun()
-    peer = End(server, answers=False)
-    for number in range(5):
-        client.send(1, b"note %d" % number)
-    asked = client.ask(1, b"request", "tag")
-    peer.receive(all_of(client))
-    for place in (0, 0, 1):  # notes 0, 1 and 3
-        peer.handle(place)
-    client.receive(say(server, shelf), 0.0)
-    keys = dict(peer.keys)
+def test_what_was_held_comes_again_with_the_same_key() -> None:
+    client, server, disk = stored_pair(answers=False)
+    for text in (b"one", b"two", bytes(2_500), b"four"):
+        client.engine.send(1, text)
+    client.engine.send(1, b"urgent", True)
+    exchange(client, server, disk)
+    server.handle(2)  # behind the urgent one
+    server.engine.report(at_once=True)
+    disk.commit(server.engine.changes())
+    again = killed(client, server, disk)
+    exchange(client, again, disk)
 
-    again = shelf.restored()
-    assert again.state is State.LOST
-    come_back(client, again, shelf)
-    peer = End(again)
-    peer.receive(all_of(client))
-
-    assert peer.received[False] == [b"note 2", b"note 4", b"request"]
-    assert all(keys[payload] == key for payload, key in peer.keys.items())
-    (answer,) = client.receive(say(again, shelf), 0.0)
-    assert isinstance(answer, Answered)
-    assert (answer.tag, answer.payload) == ("tag", b"request")
-    assert asked == 1
-    assert client.kept == 0
+    assert again.received == {False: [b"one", bytes(2_500), b"four"], True: [b"urgent"]}
+    assert all(server.keys[payload] == key for payload, key in again.keys.items())
+    again.handle_all()
+    again.engine.report(at_once=True)
+    exchange(client, again, disk)
+    assert client.engine.kept == 0
+    close(client, again)
 
 
-def test_a_reply_that_was_committed_and_never_sent_is_sent_by_the_next_process() -> None:
-    client, server, shelf = begun()
-    client.ask(1, b"request", "tag")
-    peer = End(server)
-    peer.receive(all_of(client))
-    say(server, shelf)  # and killed before a byte of it has gone
+def test_an_answer_that_was_stored_is_sent_and_no_more() -> None:
+    client, server, disk = stored_pair()
+    client.engine.ask(1, b"x", "tag")
+    server.receive(all_of(client.engine))
+    disk.commit(server.engine.changes())
+    again = killed(client, server, disk)
+    exchange(client, again, disk)
 
-    again = shelf.restored()
-    come_back(client, again, shelf)
-    peer = End(again)
-    peer.receive(all_of(client))
-    events = client.receive(say(again, shelf), 0.0)
-
-    assert peer.received[False] == []
-    assert [event.payload for event in events if isinstance(event, Answered)] in ([], [b"request"])
-    assert client.own_requests == 0
+    assert again.received[False] == []
+    assert [answer.payload for answer in client.answered["tag"]] == [b"x"]
 
 
-def test_a_stream_that_had_begun_ends_with_an_error() -> None:
-    client, server, shelf = begun()
-    client.ask(1, b"watch", "tag")
-    peer = End(server, answers=False)
-    peer.receive(all_of(client))
-    server.item(1, 0, b"first")
-    client.receive(say(server, shelf), 0.0)
+def test_a_stream_that_had_begun_is_ended_with_a_failure() -> None:
+    client, server, disk = stored_pair(answers=False)
+    id_ = client.engine.ask(1, b"x", "stream")
+    server.receive(all_of(client.engine))
+    server.engine.item(id_, 1, b"first")
+    disk.commit(server.engine.changes())
+    again = killed(client, server, disk)
+    exchange(client, again, disk)
 
-    again = shelf.restored()
-    come_back(client, again, shelf)
-    peer = End(again)
-    peer.receive(all_of(client))
-    (answer,) = (event for event in client.receive(say(again, shelf), 0.0) if isinstance(event, Answered))
-
-    assert peer.received[False] == []
+    assert again.waiting == []
+    assert client.items == {id_: [b"first"]}
+    (answer,) = client.answered["stream"]
     assert answer.kind == ERROR
     assert msgspec.msgpack.decode(answer.payload, type=Failure).code is FailureCode.LOST
 
 
-def test_answers_to_a_process_that_is_gone_mean_nothing_and_ids_are_not_used_again() -> None:
-    client, server, shelf = begun()
-    id_ = server.ask(1, b"what?", "tag of the old process")
-    said = say(server, shelf)
-    (asked,) = (event for event in client.receive(said, 0.0) if isinstance(event, Asked))
-    client.reply(asked.id, 1, b"this")
+def test_types_are_stored_at_both_ends() -> None:
+    client, server, disk = stored_pair()
+    client.engine.declare((NOTE,))
+    server.engine.declare((TypeEntry("Mine", TypeKind.MESSAGE),))
+    exchange(client, server, disk)
+    again = killed(client, server, disk)
 
-    again = shelf.restored()
-    come_back(client, again, shelf)
-    assert End(again).engine.receive(all_of(client), 0.0) == []
-    assert again.state is State.OPEN
-    assert again.ask(1, b"and now?", "new tag") > id_
-
-
-def test_types_that_were_told_are_known_to_the_next_process() -> None:
-    client, server, shelf = begun()
-    client.declare((NOTE,))
-    server.declare((RECEIPT,))
-    server.receive(all_of(client), 0.0)
-    client.receive(say(server, shelf), 0.0)
-
-    again = shelf.restored()
-    assert again.peer_entries == [NOTE]
-    assert again.declared == (RECEIPT,)
-    come_back(client, again, shelf)
-    client.declare((RECEIPT,))
-    again.receive(all_of(client), 0.0)
-    assert again.peer_entries == [NOTE, RECEIPT]
+    assert [entry.name for entry in again.engine.peer_entries] == ["Note", "Note"]
+    assert [entry.name for entry in again.engine.declared] == ["Mine"]
+    assert again.engine.positions().types == 2
+    assert disk.wholes == 1
 
 
-def test_a_message_that_had_come_in_part_comes_again_as_a_whole() -> None:
-    client, server, shelf = begun()
-    client.send(1, b"before")
-    client.send(1, bytes(3_000))
-    said = all_of(client)
-    peer = End(server)
-    peer.receive(said[: len(said) - 500])
-    client.receive(say(server, shelf), 0.0)
-    assert peer.received[False] == [b"before"]
+def test_answers_to_the_process_before_are_passed_over() -> None:
+    client, server, disk = stored_pair()
+    id_ = server.engine.ask(1, b"x", "gone")
+    exchange(client, server, disk)
+    server.engine.drop("killed")
+    again = killed(client, server, disk)
+    client.engine.receive(b"", 0.0)
+    exchange(client, again, disk)
+    again.receive(frame(Kind.ERROR, id_=id_, sequence=2))
 
-    again = shelf.restored()
-    come_back(client, again, shelf)
-    peer = End(again)
-    peer.receive(all_of(client))
-    assert peer.received[False] == [bytes(3_000)]
+    assert again.engine.state is State.OPEN
+    assert again.answered == {}
 
 
-@pytest.mark.parametrize(
-    ("head", "reason"),
-    [
-        (b"\xc1", "cannot be read"),
-        (b"", "cannot be read"),
-        (msgspec.msgpack.encode([2]), "cannot be read"),
-    ],
-)
-def test_what_makes_no_sense_is_refused(head: bytes, reason: str) -> None:
-    engine = Engine(Role.ACCEPTING, Welcome(limits=SMALL), 0.0)
-    assert reason in engine.restore(head, [], DIGEST)
+def test_what_is_acknowledged_is_not_stored_any_more() -> None:
+    client, server, disk = stored_pair()
+    for _ in range(20):
+        client.engine.ask(1, bytes(500), "tag")
+        exchange(client, server, disk)
+    server.engine.report(at_once=True)
+    exchange(client, server, disk)
+    disk.commit(server.engine.changes())
+
+    assert [chunk.lane for chunk in disk.chunks.values()] == [0]
 
 
-def test_another_format_and_other_types_are_refused() -> None:
-    _, _, shelf = begun()
-    fields = msgspec.msgpack.decode(shelf.head)
-    newer = msgspec.msgpack.encode([99, *fields[1:]])
-    engine = Engine(Role.ACCEPTING, Welcome(limits=SMALL), 0.0)
-    assert "format 99" in engine.restore(newer, [], DIGEST)
-    assert "types of this server have changed" in engine.restore(shelf.head, [], b"another catalogue")
+class TestWhatCannotBe:
+    @pytest.mark.parametrize("head", [b"", b"\xc0", b"\x93\x01"])
+    def test_a_head_that_cannot_be_read(self, head: bytes) -> None:
+        assert "cannot be read" in accepting().restore(head, [], DIGEST)
+
+    def test_another_format(self) -> None:
+        _, _, disk = stored_pair()
+        fields: list[Any] = msgspec.msgpack.decode(disk.head)
+        fields[0] = 2
+        disk.head = msgspec.msgpack.encode(fields)
+
+        assert disk.restored()[1] == "the session was stored in format 2, this program reads 1"
+
+    def test_other_types(self) -> None:
+        _, _, disk = stored_pair()
+
+        assert disk.restored(b"others")[1] == "the types of this server have changed since the session was stored"
 
 
-def test_a_store_that_is_older_than_what_was_seen_is_told_by_the_epoch() -> None:
-    client, server, shelf = begun()
-    older = Shelf()
-    older.head, older.chunks = shelf.head, dict(shelf.chunks)
-    come_back(client, server, shelf)
-    assert client.epoch == server.epoch == 1
+@given(st.lists(st.tuples(st.sampled_from("sakhcdr"), st.integers(0, 9)), max_size=40))
+@settings(deadline=None, max_examples=200)
+def test_whatever_happens_nothing_is_lost_and_what_was_handled_is_not_handled_again(  # noqa: C901 - a step for each letter
+    steps: list[tuple[str, int]],
+) -> None:
+    """s: send, a: ask, h: handle, c: commit, d: deliver, k: kill, r: report."""
+    client, server, disk = stored_pair(answers=False)
+    committed: set[bytes] = set()
+    sent: list[bytes] = []
+    handled: list[bytes] = []
+    for what, number in steps:
+        payload = len(sent).to_bytes(2, "big") + bytes(200 * number)
+        if what in "sa" and not client.engine.full and client.engine.room > 0:
+            sent.append(payload)
+            if what == "s":
+                client.engine.send(1, payload)
+            else:
+                client.engine.ask(1, payload, len(sent))
+        elif what == "h" and server.waiting and not server.engine.stuffed:
+            place = number % len(server.waiting)
+            handled.append(server.waiting[place].payload)
+            server.handle(place)
+        elif what == "c":
+            disk.commit(server.engine.changes())
+            committed = set(handled)
+            client.receive(all_of(server.engine))
+        elif what == "d":
+            server.receive(all_of(client.engine))
+        elif what == "r":
+            server.engine.report(at_once=True)
+            client.engine.report(at_once=True)
+        elif what == "k":
+            handled = [payload for payload in handled if payload in committed]
+            server = killed(client, server, disk)
+            disk.commit(server.engine.changes())
+            client.receive(all_of(server.engine))
+    for _ in range(10):
+        exchange(client, server, disk)
+        while server.waiting and not server.engine.stuffed:
+            handled.append(server.waiting[0].payload)
+            server.handle(0)
+        server.engine.report(at_once=True)
+    exchange(client, server, disk)
 
-    again = older.restored()
-    client.lose("killed")
-    assert call(client).epoch > again.epoch
-
-
-@pytest.mark.parametrize("seed", range(150))
-def test_killed_at_any_moment_nothing_is_lost_doubled_or_reordered(seed: int) -> None:
-    dice = random.Random(seed)
-    client, server, shelf = begun()
-    peer, caller = End(server, answers=False), End(client)
-    handled: dict[str, int] = {}
-    sent = pushed = 0
-    for step in range(400):
-        draining = step > 300
-        match dice.randrange(8):
-            case 0 | 1 if not draining and client.begins and not client.full:
-                payload = b"%06d" % sent + bytes(dice.choice([0, 10, 1_500, 3_500]))
-                if dice.random() < 0.5 or client.room <= 0:
-                    client.send(1, payload)
-                else:
-                    client.ask(1, payload, sent)
-                sent += 1
-            case 2:
-                said = all_of(client)
-                peer.receive(said)
-            case 3 if peer.waiting:
-                place = dice.randrange(len(peer.waiting))
-                event = peer.waiting[place]
-                handled[server.key(event.origin)] = handled.get(server.key(event.origin), 0) + 1
-                peer.handle(place)
-            case 4 if not draining and server.begins and not server.full:
-                server.send(1, b"push %06d" % pushed)
-                # It is known to the application only when it is stored.
-                shelf.commit(server.changes())
-                pushed += 1
-            case 5:
-                caller.receive(say(server, shelf))
-                client.report(at_once=True)
-            case 6 if dice.random() < 0.15 and not draining:
-                if dice.random() < 0.5:
-                    said = all_of(client)
-                    peer.receive(said[: dice.randrange(len(said) + 1)])
-                server = shelf.restored()
-                come_back(client, server, shelf, caller)
-                peer = End(server, answers=False)
-            case _:
-                pass
-    for _ in range(60):
-        peer.receive(all_of(client))
-        while peer.waiting:
-            key = server.key(peer.waiting[0].origin)
-            handled[key] = handled.get(key, 0) + 1
-            peer.handle(0)
-        caller.receive(say(server, shelf))
-        client.report(at_once=True)
-
-    assert len(handled) == sent, "each was handled, by one key each"
-    assert caller.received[False] == [b"push %06d" % number for number in range(pushed)]
-    assert client.own_requests == 0
-    assert all(len(answers) == 1 for answers in caller.answered.values())
-    assert client.kept == 0
-    assert server.kept == 0
-    assert {number for number, chunk in shelf.chunks.items() if chunk.lane} <= {
-        chunk.number for lane in (server.normal, server.urgent) for chunk in lane.retained
-    } | set(server.normal.gone)
-
-
-def test_received_is_an_event() -> None:
-    client, server, shelf = begun()
-    client.send(1, b"x")
-    (event,) = server.receive(all_of(client), 0.0)
-    assert isinstance(event, Received)
-    assert shelf.restored().session is not None
-    assert Hello(features=(SESSION,)).session is None
+    assert sorted(handled) == sorted(sent)
+    assert client.engine.idle
+    for answers in client.answered.values():
+        assert len(answers) == 1
+        assert isinstance(answers[0], Answered)
+    assert client.engine.kept == 0
+    assert not any(isinstance(event, Item) for event in client.others)

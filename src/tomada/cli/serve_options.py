@@ -144,8 +144,9 @@ LIMITS = Group(
         "requests": _count("--requests", "requests", "Requests of one peer that may be open at once."),
         "message_bytes": _size("--message-bytes", "message_bytes", "The longest message."),
         "frame_bytes": _size("--frame-bytes", "frame_bytes", "The longest frame; longer messages travel in several."),
-        "buffer_bytes": _size("--buffer-bytes", "buffer_bytes", "What may wait to be sent on one connection."),
-        "all_buffer_bytes": _size("--all-buffer-bytes", "all_buffer_bytes", "What may wait to be sent on all."),
+        "buffer_bytes": _size("--buffer-bytes", "buffer_bytes", "Messages held each way until they are handled."),
+        "stream_bytes": _size("--stream-bytes", "stream_bytes", "Items of one stream that may wait to be taken."),
+        "all_buffer_bytes": _size("--all-buffer-bytes", "all_buffer_bytes", "What may wait on all connections."),
         "receive_bytes": _size("--receive-bytes", "receive_bytes", "What may wait to be received on a byte stream."),
     },
 )

@@ -59,6 +59,7 @@ class Continuity(Streaming):
         "_is_ending",
         "_known_types",
         "_owes",
+        "_seen",
         "_told",
         "epoch",
         "generation",
@@ -79,6 +80,8 @@ class Continuity(Streaming):
         self._is_ending = False
         self._owes = False
         """Whether the last acknowledgement came in the middle of a message: its end is to be acknowledged at once."""
+        self._seen = 1
+        """The sequence that was due in the normal lane at the last acknowledgement."""
         self._told = 0
         """The normal lane's received bytes that were handled at the last report."""
         self._known_types = 0
@@ -141,7 +144,7 @@ class Continuity(Streaming):
         """Queue what the peer should know of what was handled: at once, or when a part of its credit is used up."""
         lane = self.normal_in
         used = lane.received - lane.held_bytes - self._told
-        few = (lane.expected - lane.reported[0] & U32) < _FRAMES
+        few = (lane.expected - self._seen & U32) < _FRAMES
         is_owed = self._owes and lane.head is None
         if not at_once and used < self._report_bytes and few and not self._is_due and not is_owed:
             return
@@ -170,6 +173,7 @@ class Continuity(Streaming):
 
     def _acknowledge(self, *, again: bool = False) -> None:
         """Note what has been handled, and tell the peer where it keeps what it has sent."""
+        self._seen = self.normal_in.expected
         handled = [lane.handled() for lane in (self.normal_in, self.urgent_in)]
         if again or handled != [self.normal_in.reported, self.urgent_in.reported]:
             self.normal_in.reported, self.urgent_in.reported = handled

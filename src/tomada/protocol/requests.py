@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tomada.protocol import handshake
 from tomada.protocol.frames import ASK, CANCEL, ERROR, METADATA, NORMAL, REPLY, SEND, U32, URGENT
-from tomada.protocol.metadata import Metadata, with_metadata
+from tomada.protocol.metadata import Metadata, check_key, with_metadata
 from tomada.protocol.outbound import Outbound
 from tomada.protocol.state import FINAL
 
@@ -62,10 +62,10 @@ class Requests(Outbound):
 
         Raises:
             ConnectionLost: Nothing can be begun any more.
-            InvalidMessage: The peer takes no message so long.
+            InvalidMessage: The peer takes no message so long, or the key is none.
         """
         if not self.begins:
-            self._check_begins()
+            self._refuse_to_begin()
         id_ = self._next_id
         while id_ in self._asked or not id_:
             id_ = id_ + 2 & U32
@@ -79,6 +79,7 @@ class Requests(Outbound):
 
     def _ask_with(self, metadata: Metadata, type_: int, id_: int, payload: bytes, lane: int) -> None:
         if metadata != Metadata():
+            check_key(metadata.key)
             whole = with_metadata(metadata, payload)
             if len(whole) <= self._peer_limits.message_bytes or metadata.key is not None:
                 payload = whole
@@ -90,7 +91,7 @@ class Requests(Outbound):
     def send(self, type_: int, payload: bytes, urgent: bool = False) -> None:  # noqa: FBT001, FBT002 - as of `ask`
         """Queue a one-way message. Raises as `ask` does."""
         if not self.begins:
-            self._check_begins()
+            self._refuse_to_begin()
         self._message_out(SEND, type_, 0, payload, URGENT if urgent else NORMAL)
 
     def reply(self, id_: int, type_: int, payload: bytes) -> None:

@@ -33,7 +33,7 @@ class _Flow:
         self.credit = window
         """Up to which offset an item may be begun."""
         self.is_ended = False
-        """Whether the last of them has gone, or has come."""
+        """Whether the last of them has gone."""
 
 
 class Streaming(Requests):
@@ -140,13 +140,7 @@ class Streaming(Requests):
         flow = self._inflows.get(id_)
         if flow is None:
             flow = self._inflows[id_] = _Flow(self._stream_window)
-        if flow.is_ended:
-            raise ProtocolError(f"something came after the end of the items of request {id_}")
         return flow
-
-    def _end_in(self, id_: int) -> None:
-        """The end of the parts of the peer's request has come."""
-        self._inflow(id_).is_ended = True
 
     def _item_in(self, id_: int, size: int) -> None:
         """Count an item that has come."""

@@ -186,7 +186,8 @@ class Registry:
     async def _load(self, caller: Survival, resume: Resume, store: Store) -> None:
         """Go on with a session that a process before this one has stored."""
         if resume.id in self._loading:
-            self._refuse(caller, "another caller goes on with it just now")
+            # That one may be the same client's attempt before, which was cut: it may come again.
+            self._refuse(caller, "another caller goes on with it just now", code=GoodbyeCode.FAILED)
             return
         self._loading.add(resume.id)
         try:
