@@ -15,9 +15,9 @@ import pytest
 import tomada
 from tests.server.workers.ledger import Echo, Entry, Pid, Slow
 from tests.server.workers.supervised import HERE, Supervised
-from tests.sessions.callers import NOWHERE, answer_to
+from tests.sessions.callers import NOWHERE, Caller, answer_to
 from tomada.connection import Connection
-from tomada.protocol import Goodbye, GoodbyeCode
+from tomada.protocol import Goodbye, GoodbyeCode, State
 from tomada.protocol.handshake import Resume
 from tomada.sessions.registry import UNKNOWN
 
@@ -215,4 +215,25 @@ def test_those_who_are_paused_are_handed_over_to_when_they_go_on(place: Path, le
 
     with Supervised(place, ledger, *WORKERS, "--bind", HERE) as server:
         asyncio.run(run(server.listening()))
+        assert "Traceback" not in server.errors
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+def test_a_session_that_waits_for_its_client_outlives_a_reload_where_it_is_in_a_file(
+    place: Path, ledger: str, store: str
+) -> None:
+    async def run(server: Supervised, where: str) -> None:
+        caller = await Caller(where).connect()
+        caller.lose()
+        server.signal(signal.SIGHUP)
+        for _ in range(3):
+            await asyncio.to_thread(server.said, "worker_ended")
+        await asyncio.wait_for(caller.connect(), 20)
+        caller.transport.abort()
+        assert (caller.engine.state is State.OPEN) is (store == "sqlite")
+        assert store == "sqlite" or UNKNOWN in caller.engine.reason
+
+    url = store if store == "memory" else f"sqlite://{place}/sessions.db"
+    with Supervised(place, ledger, *WORKERS, "--bind", HERE, "--store", url) as server:
+        asyncio.run(run(server, server.listening()))
         assert "Traceback" not in server.errors
