@@ -182,10 +182,8 @@ class Lifetime(Handling):
     def _sweep_lost(self, now: float) -> float:
         """Give up a session that nobody has come back to."""
         engine = self.engine
-        if engine.state is not State.LOST or engine.session is None:
-            return inf
-        if self.transport is not None:
-            return now  # it is cut, and the loop is about to say so: until then nobody has noted when it was lost
+        if engine.state is not State.LOST or engine.session is None or self.transport is not None:
+            return inf  # a transport that is going yet: `lost_at` is not noted, and when it is, the wheel is told
         due = self.lost_at + engine.session.seconds
         if now >= due:
             self.end(f"{engine.reason}; nobody came back to the session within {engine.session.seconds:g} s")

@@ -204,6 +204,16 @@ class Survival(Lifetime):
         self.write()
         self.resumed()
 
+    def part_with(self) -> None:
+        """Another process has this one's connection, which was never open: here it is closed, and nothing is said."""
+        transport = self.transport
+        assert transport is not None, "it was handed over"  # noqa: S101 - the house's own order
+        transport.set_protocol(asyncio.Protocol())
+        if self.ticket is not None:
+            self.ticket.release()
+        self.give_away()
+        transport.abort()
+
     def give_away(self) -> None:
         """Another link has taken this one's connection, which was never open."""
         self.transport = None

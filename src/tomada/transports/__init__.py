@@ -61,6 +61,7 @@ __all__ = [
     "keep_alive",
     "listen",
     "own_address",
+    "passable",
     "peer_address",
     "reset",
     "shorten_queue",
@@ -206,6 +207,11 @@ async def connect(
         transport.abort()
         raise
     return transport, cast("P", protocol)
+
+
+def passable(transport: asyncio.BaseTransport) -> bool:
+    """Whether a connection can go on in another process: a socket is all there is of it, no layer has state here."""
+    return not isinstance(transport, stack.Layer) and transport.get_extra_info("socket") is not None
 
 
 def close(transport: asyncio.Transport, why: End, reason: str) -> None:
