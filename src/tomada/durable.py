@@ -32,13 +32,16 @@ class DurableLink(Link):
         connection_type: As of `Link`.
     """
 
-    __slots__ = ("_committing", "_has_more", "_stored_at")
+    __slots__ = ("_committing", "_has_more", "_reading", "_stored_at")
 
     def __init__(self, endpoint: Endpoint, connection_type: type[Connection]) -> None:
         super().__init__(endpoint, connection_type)
         self._committing = False
+        self._reading = False
+        """Whether what has come is just being handed to the handlers: what waits for its turn there is held by nobody,
+        and would be stored as handled."""
         self._has_more = False
-        """Whether something came up while a commit was under way."""
+        """Whether something came up that is to be stored, while a commit was under way, or in the middle of reading."""
         self._stored_at = 0.0
 
     def write(self) -> None:
@@ -47,9 +50,10 @@ class DurableLink(Link):
         if engine.session is None:
             super().write()
             return
-        if self._committing:
+        if self._committing or self._reading:
             self._has_more = True
             return
+        self._has_more = False
         engine.report(at_once=True)
         changes = engine.changes()
         pieces = self._pieces()
@@ -89,7 +93,6 @@ class DurableLink(Link):
         if self.ended.done():
             return
         if self._has_more or (self.engine.unsent and not self.clogged):
-            self._has_more = False
             self.write()
         elif self.engine.state in FINAL:
             self.finish()
@@ -97,7 +100,15 @@ class DurableLink(Link):
 
     def data_received(self, data: bytes) -> None:
         """As `Link.data_received`; what was handled is stored soon, and then acknowledged."""
-        super().data_received(data)
+        self._reading = True
+        try:
+            super().data_received(data)
+        finally:
+            self._reading = False
+        if self._has_more and not self._committing:
+            self.write()
+        elif self.engine.state in FINAL:
+            self.finish()
         if self.engine.session is not None and self.engine.begins:
             self.wake()
 
@@ -108,7 +119,7 @@ class DurableLink(Link):
 
     def finish(self) -> None:
         """As `Link.finish`, when the last words have been sent."""
-        if not self._committing:
+        if not (self._committing or self._reading):
             super().finish()
 
     def sweep(self, now: float) -> float:
@@ -125,10 +136,14 @@ class DurableLink(Link):
 
     def _over(self, reason: str, error: Exception | None) -> None:
         session = self.engine.session
-        # A server that stops leaves its sessions to the one that is started after it.
-        if session is not None and (self.engine.parted or not self.endpoint.is_closing):
+        if session is not None and not self.lives_on:
             self.endpoint.sessions.record(Change(session.id, removed=True), _nothing)
         super()._over(reason, error)
+
+    @property
+    def lives_on(self) -> bool:
+        """Whether the server stops: it leaves its sessions to the one that is started after it."""
+        return self.endpoint.is_closing and not self.engine.parted
 
 
 def _chunk(chunk: StoredChunk) -> Chunk:

@@ -184,7 +184,8 @@ class Handling(Carrying):
 
     def _start_soon(self) -> None:
         """Start what waits, where it may; in a turn of its own, outside any task."""
-        if self._may_start and not self._starting and not self.in_line:
+        must = self._may_start or (self.endpoint.is_cut and bool(self._waiting or self._urgent))
+        if must and not self._starting and not self.in_line:
             self._starting = True
             self.loop.call_soon(self._start_waiting)
 
@@ -193,9 +194,12 @@ class Handling(Carrying):
         if self.endpoint.is_cut:
             self._waiting, self._urgent = None, _NONE
         places = self.endpoint.places
+        has_started = False
         while self._may_start and not places.is_full:
             self._start_first()
-        self.wake()
+            has_started = True
+        if has_started:  # else nothing is new, and who writes looks here again: the two would wake each other for ever
+            self.wake()
         if self._may_start:
             places.wait(self)
 

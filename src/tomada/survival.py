@@ -107,7 +107,7 @@ class Survival(Lifetime):
             self.endpoint.sessions.forget(self)
         if self.ticket is not None:
             self.ticket.release()
-        unsent = self.engine.unsent_requests()
+        unsent = set() if self.lives_on else self.engine.unsent_requests()
         tags = self.engine.drop(reason)
         self.tell_end(is_lost=error is not None)
         self.engine.take()
@@ -144,6 +144,11 @@ class Survival(Lifetime):
         log.warning("%s: the fate of %d messages is not known: Connection.undelivered() has them", self.peer, count)
         if SessionEnded.subscribers:
             emit(SessionEnded(peer=str(self.peer), reason=self.engine.reason, undelivered=count))
+
+    @property
+    def lives_on(self) -> bool:
+        """Whether another process will go on with the session, and send what waits here, when this one has let go."""
+        return False
 
     def end(self, reason: str) -> None:
         """End all at once, the session too."""

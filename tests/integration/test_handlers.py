@@ -19,6 +19,7 @@ from tests.integration.house import (
     serving,
     wire,
 )
+from tomada.handling import Handling
 from tomada.protocol import Kind
 
 
@@ -192,5 +193,31 @@ def test_a_turn_that_is_given_up_goes_to_the_next_in_line(run: Run, way: str) ->
             await asyncio.wait([second])
             assert second.cancelled() or isinstance(second.exception(), tomada.InvalidMessage)
             assert await third == b"third"
+
+    run(main())
+
+
+def test_messages_that_wait_for_a_handler_cost_nothing_meanwhile(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = 0
+    start_waiting = Handling._start_waiting
+
+    def counted(self: Handling) -> None:
+        nonlocal turns
+        turns += 1
+        start_waiting(self)
+
+    monkeypatch.setattr(Handling, "_start_waiting", counted)
+
+    async def main() -> None:
+        limits = tomada.Limits(handlers=1)
+        async with serving(limits=limits) as (server, stage), tomada.connect(server.addresses[0]) as client:
+            held = [asyncio.create_task(client.ask(Hold(name))) for name in "ab"]
+            await stage.until("began a")
+            for _ in range(100):
+                await asyncio.sleep(0)
+                await client.ping()
+            assert turns < 10
+            stage.open("a", "b")
+            assert await asyncio.gather(*held) == ["a", "b"]
 
     run(main())

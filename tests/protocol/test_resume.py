@@ -505,3 +505,18 @@ def test_consuming_says_nothing_before_the_hello() -> None:
     server.engine.end(id_)
     talk(client, server)
     assert [answer.kind for answer in client.answered["stream"]] == [END]
+
+
+def test_what_may_have_come_the_other_time_is_not_called_unsent() -> None:
+    """A peer whose process was killed lacks what it had begun: it waits here again, and has been seen."""
+    client, server = ends()
+    seen = client.ask(1, b"", "seen")
+    all_of(client)
+    lose(client, server)
+    resume(client, server)
+    client.receive(all_of(server), 0.0)
+    unseen = client.ask(1, b"", "unseen")
+
+    assert client.unsent > 0
+    assert client.unsent_requests() == {unseen}
+    assert seen != unseen

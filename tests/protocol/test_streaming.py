@@ -253,3 +253,14 @@ def test_an_answer_of_a_process_before_this_one_is_passed_over() -> None:
     assert server.state is State.OPEN
     server.receive(frame(Kind.ERROR, id_=12, sequence=4), 0.0)
     assert server.reason == "an answer came to request 12, which nobody asked"
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+def test_items_that_nobody_acknowledges_wait_for_that(*, urgent: bool) -> None:
+    """Whatever credit the peer grants: what it has not acknowledged is held here."""
+    _, server, id_ = opened(urgent=urgent)
+    server.engine.receive(frame(Kind.CREDIT, (1 << 20).to_bytes(8, "big"), id_=id_), 0.0)
+    while not server.engine.is_stuffed(urgent=urgent):
+        server.engine.item(id_, 0, bytes(1_000))
+        all_of(server.engine)
+        assert server.engine.kept < 20_000

@@ -8,17 +8,22 @@ import gc
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import tomada
 from tests.simulation import face, invariants
+from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults
 from tests.simulation.ledger import Ledger
 from tests.simulation.scenario import Scenario
 from tests.simulation.workload import Client, Program, Server
 from tests.simulation.world import World
+
+if TYPE_CHECKING:
+    from tests.simulation.process import Process
+    from tomada.protocol import Engine
 
 _LOOK: Final = 0.25
 """Seconds between two looks at what must hold at any time."""
@@ -34,7 +39,10 @@ class Cluster:
     def __init__(self, world: World, scenario: Scenario) -> None:
         self.world = world
         self.scenario = scenario
-        self.ledger = Ledger(world)
+        self.ledger = Ledger(world, is_durable=scenario.is_durable)
+        self.disk = Disk(world) if scenario.is_durable else None
+        if scenario.latency > 0.05:  # else no more than so much gets through in a round trip
+            world.network.buffer = max(world.network.buffer, 16_384)
         chance = world.fork("paths")
         world.network.shape(lambda: scenario.path(chance))
         self.client_hosts = [f"10.0.1.{number}" for number in range(1, scenario.clients + 1)]
@@ -46,6 +54,17 @@ class Cluster:
     def client(self, host: str) -> Client:
         """Who runs there."""
         return self._clients[host]
+
+    def engine_of(self, host: str) -> Engine | None:
+        """Of the connection that the client there has, or had."""
+        connection = self._joined.get(self._clients[host])
+        return None if connection is None else connection._link.engine
+
+    @staticmethod
+    def start(process: Process, main: Coroutine[Any, Any, None]) -> None:
+        """Let a process do something."""
+        with _inside(process):
+            process.start(main, "main")
 
     def joined(self, client: Client, connection: tomada.Connection) -> None:
         """A client has connected."""
@@ -64,6 +83,11 @@ class Cluster:
         yield from self._joined.values()
         if self.server.running is not None:
             yield from self.server.running.connections
+
+    def wipe(self) -> None:
+        """The world has ended."""
+        if self.disk is not None:
+            self.disk.wipe()
 
     # Processes begin and end.
 
@@ -104,7 +128,15 @@ class Cluster:
             self.world.network.vanish(self.server_host)
         server.process.kill()
         server.running = None
+        if self.disk is not None:
+            self.disk.release()
         self.world.later(pause, self._succeed)
+
+    def put_back(self, backup: dict[str, bytes], pause: float) -> None:
+        """Kill the server, and let its successor find an older state of the store."""
+        self.kill_server(is_silent=False, pause=pause)
+        if self.disk is not None and self.server.process.is_dead:
+            self.disk.put_back(backup)
 
     def stop_server(self) -> None:
         """Stop it in order; another begins when it has ended."""
@@ -121,6 +153,7 @@ class Cluster:
         if server.process.tasks():
             self.world.later(0.1, self._succeed_when_stopped, server)
         else:
+            server.process.is_over = True
             self._succeed()
 
     def _succeed(self) -> None:
@@ -182,6 +215,8 @@ class Outcome:
     messages: int = 0
     connections: int = 0
     resumes: int = 0
+    streams: int = 0
+    cut: int = 0
     simulated: float = 0.0
     seconds: float = 0.0
     longest: float = 0.0
@@ -209,6 +244,9 @@ def _run(seed: int, told: Callable[[str], object] | None) -> Outcome:
         world.run(direct())
     except Exception as error:  # noqa: BLE001 - a world that ends so has failed
         world.violate(f"the simulation ended: {error!r}", error)
+    finally:
+        for cluster in made:
+            cluster.wipe()
     ledger = made[0].ledger
     return Outcome(
         seed,
@@ -219,6 +257,8 @@ def _run(seed: int, told: Callable[[str], object] | None) -> Outcome:
         messages=ledger.messages,
         connections=ledger.connections,
         resumes=ledger.resumes,
+        streams=len(ledger.courses) + len(ledger.parts),
+        cut=ledger.cut,
         simulated=world.now,
         longest=ledger.longest,
         most_waiting=ledger.most_waiting,

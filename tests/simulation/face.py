@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import tomada
 from tomada import errors, settings, telemetry
 from tomada.protocol import GoodbyeCode
+from tomada.sessions import Store
 
 Call: TypeAlias = Coroutine[Any, Any, Any]
 
@@ -40,12 +41,9 @@ def limits(**wanted: int) -> tomada.Limits:
     return tomada.Limits(**{name: value for name, value in wanted.items() if name in known})
 
 
-def serving(keep: float) -> dict[str, Any]:
-    """How a server keeps sessions: for so many seconds."""
-    if not HAS_SESSIONS:
-        return {}
-    sessions: Any = vars(settings)["Sessions"]
-    return {"sessions": sessions(keep=keep)}
+def serving(keep: float, store: Store | None) -> dict[str, Any]:
+    """How a server keeps sessions: for so many seconds, in a store or in memory."""
+    return {"sessions": settings.Sessions(keep=keep), "store": store or "memory"}
 
 
 def connecting(*, sessions: bool) -> dict[str, Any]:

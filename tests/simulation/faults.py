@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.simulation.kernel import Reset
+from tests.simulation.liar import HOST, lie
+from tests.simulation.workload import PLACE
 
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
@@ -23,6 +25,7 @@ class Faults:
         self._world = cluster.world
         self._network = cluster.world.network
         self._random = cluster.world.fork("faults")
+        self._count = 0
 
     def plan(self) -> None:
         """Draw all of them, for the time in which there are some."""
@@ -31,7 +34,7 @@ class Faults:
         left = _OF_ALL
         for _ in range(round(scenario.faults * scenario.clients)):
             kind = chance.choice(kinds)
-            if "server" in kind or kind == "isolate":
+            if "server" in kind or kind in ("isolate", "restore backup"):
                 left -= 1
                 if left < 0:
                     continue
@@ -106,6 +109,26 @@ class Faults:
         """The server is stopped in order, and another one takes its place."""
         self._cluster.stop_server()
 
+    def restore_backup(self) -> None:
+        """The server is killed some time after a backup of its store, which is put back."""
+        disk = self._cluster.disk
+        if disk is None:
+            self.kill_server()
+            return
+        backup = disk.backup()
+        if self._random.random() < 0.5:
+            # All sessions go on once more, which the backup does not know.
+            self._cluster.kill_server(is_silent=False, pause=0.1)
+        self._world.later(self._seconds(), self._cluster.put_back, backup, min(3.0, self._seconds()))
+
+    def lie(self) -> None:
+        """Somebody names a session that is not his."""
+        victim = self._cluster.engine_of(self._host())
+        if victim is not None and victim.session is not None:
+            self._count += 1
+            process = self._world.process(HOST, f"liar {self._count}", self._cluster.scenario.pace)
+            self._cluster.start(process, lie(self._world, victim, PLACE))
+
     def narrow(self) -> None:
         """A link becomes slow for a while."""
         client, server = self._host(), self._cluster.server_host
@@ -125,5 +148,7 @@ KINDS: dict[str, Callable[[Faults], None]] = {
     "kill server": Faults.kill_server,
     "lose server": Faults.lose_server,
     "stop server": Faults.stop_server,
+    "restore backup": Faults.restore_backup,
+    "lie": Faults.lie,
     "narrow": Faults.narrow,
 }

@@ -8,23 +8,22 @@ if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
 
 
-_BOUNDED = ("waiting_bytes", "unacknowledged_bytes", "held_bytes")
-"""What of a connection's statistics has a bound, as far as there is such a field."""
-
-
 def bounds(cluster: Cluster) -> None:
     """Buffers are bounded at every time."""
     limits = cluster.scenario.limits
     # Beside what may wait there is one message in each lane that has just been let through, and what handlers answer
     # that had begun.
     most = limits.buffer_bytes * 5 // 4 + (2 + min(limits.handlers, limits.requests)) * cluster.scenario.longest + 4_096
+    # Items may bring as much again: what the peer's handlers hold must not keep answers back.
+    allowed = {"waiting_bytes": most, "held_bytes": most, "unacknowledged_bytes": most + limits.buffer_bytes * 5 // 4}
     for connection in cluster.connections():
         statistics = connection.statistics()
-        for name in _BOUNDED:
-            count = getattr(statistics, name, 0)
+        allowed["stream_bytes"] = statistics.streams * (limits.stream_bytes + cluster.scenario.longest + 1_024)
+        for name, bound in allowed.items():
+            count = getattr(statistics, name)
             cluster.ledger.most_waiting = max(cluster.ledger.most_waiting, count)
-            if count > most:
-                cluster.world.violate(f"{name} is {count} in {connection!r}, where {most} are allowed")
+            if count > bound:
+                cluster.world.violate(f"{name} is {count} in {connection!r}, where {bound} are allowed")
 
 
 def calls_in_time(cluster: Cluster) -> None:

@@ -24,6 +24,8 @@ class Flow:
         """So many have been accepted: their numbers go from 1 to this."""
         self.handled = 0
         """The number of the last that was handled."""
+        self.handler: Process | None = None
+        """Who handled it."""
         self.is_told = False
         """Whether the sender knows that what it sent may not have come."""
         self.connection = ""
@@ -62,13 +64,33 @@ class Asked:
         self.process = process
         self.begun = 1
         self.running = 1
+        self.is_answered = False
+        """Whether its caller has its answer."""
+
+
+class Course:
+    """The items of one stream, at the end that takes them."""
+
+    def __init__(self) -> None:
+        self.came = 0
+        self.maker = ""
+        """Which process made them: never two of them, for what has begun is not begun anew."""
+        self.is_left = False
+        """Whether who takes them left before the end."""
 
 
 class Ledger:
     """The books of one world. They belong to no process: what is written here is never lost."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, is_durable: bool) -> None:
         self._world = world
+        self._is_durable = is_durable
+        """Whether sessions outlive the server's process: then its successor may handle again what was under way."""
+        self.courses: dict[str, Course] = {}
+        self.parts: dict[str, tuple[Process, int]] = {}
+        """The number of the last part of an upload that was handled, and by whom."""
+        self.cut = 0
+        """How many streams ended with their outcome unknown."""
         self.flows: dict[str, Flow] = {}
         self.asked: dict[str, Asked] = {}
         self.calls: dict[int, Call] = {}
@@ -95,18 +117,29 @@ class Ledger:
         flow = self.flows[name] = Flow(name, sender)
         return flow
 
-    def handled(self, name: str, number: int) -> None:
+    def handled(self, name: str, number: int, process: Process) -> None:
         """A handler was given a message."""
         flow = self.flows[name]
         self.messages += 1
         self._world.history.note(f"handled {name} {number}")
+        if flow.handler is not process:
+            # The successor begins with what its predecessor has not handled to the end, or has not said so.
+            if flow.handler is not None and not self._succeeds(flow.handler):
+                self._world.violate(
+                    f"{name}: {number} was handled by {process.name}, and others by {flow.handler.name}"
+                )
+            flow.handler, flow.handled = process, 0
+        gap = [other for other in range(flow.handled + 1, number) if other not in flow.done]
         if number <= flow.handled:
             self._world.violate(f"{name}: {number} was handled after {flow.handled}: doubled, or out of order")
-        elif number > flow.handled + 1:
+        elif gap:
             self._world.violate(f"{name}: {number} was handled after {flow.handled}: a gap")
         elif number > flow.sent + 1:
             self._world.violate(f"{name}: {number} was handled, and not sent")
         flow.handled = max(flow.handled, number)
+
+    def _succeeds(self, predecessor: Process) -> bool:
+        return self._is_durable and (predecessor.is_dead or predecessor.is_over)
 
     def done(self, name: str, number: int) -> None:
         """Its handler has ended."""
@@ -131,6 +164,11 @@ class Ledger:
         if asked is None:
             self.asked[key] = Asked(process)
             return
+        if asked.is_answered:
+            self._world.violate(f"{key} was begun again by {process.name}, when it was answered")
+        if asked.process is not process and self._succeeds(asked.process):
+            asked.process, asked.running = process, 1
+            return
         self._world.violate(f"{key} was handled {asked.begun + 1} times")
         asked.begun += 1
         asked.running += 1
@@ -151,8 +189,57 @@ class Ledger:
         self._world.history.note(f"answered {key}")
         if key not in self.asked:
             self._world.violate(f"{key} was answered, and nobody handled it")
+        else:
+            self.asked[key].is_answered = True
         if answer != key:
             self._world.violate(f"{key} was answered with what belongs to {answer}")
+
+    # Streams.
+
+    def item(self, key: str, answer: str, number: int, maker: str) -> None:
+        """An item has come to who asked."""
+        course = self.courses.setdefault(key, Course())
+        self.messages += 1
+        self._world.history.note(f"item {key} {number}")
+        if answer != key:
+            self._world.violate(f"{key} was answered with an item that belongs to {answer}")
+        if number != course.came + 1:
+            self._world.violate(f"{key}: item {number} came after {course.came}")
+        if maker != (course.maker or maker):
+            self._world.violate(f"{key}: item {number} is of {maker}, those before it of {course.maker}")
+        course.came, course.maker = number, maker
+
+    def leave(self, key: str) -> None:
+        """Who asked has had enough."""
+        self.courses.setdefault(key, Course()).is_left = True
+
+    def is_left(self, key: str) -> bool:
+        """Whether that is so."""
+        return key in self.courses and self.courses[key].is_left
+
+    def complete(self, key: str, count: int) -> None:
+        """Who asked was told that there are no more items."""
+        self._world.history.note(f"complete {key}")
+        came = self.courses[key].came if key in self.courses else 0
+        if came != count:
+            self._world.violate(f"{key}: {came} items came, of {count}")
+        self.answered(key, key)
+
+    def cut_short(self, key: str) -> None:
+        """Who asked was told that nobody knows what became of it."""
+        self.cut += 1
+        self._world.history.note(f"cut short {key}")
+
+    def part(self, key: str, number: int, process: Process) -> None:
+        """A part has come to its handler."""
+        self.messages += 1
+        self._world.history.note(f"part {key} {number}")
+        before, last = self.parts.get(key, (process, 0))
+        if before is not process:
+            last = 0 if self._succeeds(before) else last
+        if number != last + 1:
+            self._world.violate(f"{key}: part {number} came after {last}")
+        self.parts[key] = process, number
 
     # Calls.
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 from unittest import mock
 
+import msgspec
+
 from tests.simulation.cluster import Outcome, run, undisturbed
 from tomada.handling import Handling
 from tomada.lifetime import Lifetime
@@ -21,6 +23,8 @@ from tomada.protocol.frames import U32
 from tomada.protocol.outbound import Outbound
 from tomada.protocol.outgoing import Outgoing
 from tomada.protocol.requests import Requests
+from tomada.sessions import registry
+from tomada.sessions.registry import Registry
 
 MOST: Final = 2_000
 """Each is caught within so many seeds."""
@@ -40,12 +44,6 @@ class Patch:
 
 Mutant: TypeAlias = Callable[[Patch], None]
 MUTANTS: Final[dict[str, Mutant]] = {}
-PENDING: Final[tuple[str, ...]] = (
-    "no fence",
-    "no epoch check",
-    "token check off",
-)
-"""What the scenario cannot notice yet: it needs callers that lie, and a store that is older than what was seen."""
 
 
 def mutant(name: str) -> Callable[[Mutant], Mutant]:
@@ -185,6 +183,51 @@ def _replay(patch: Patch) -> None:
         return lambda self, received, missing: original(self, received + 1 & U32, missing)
 
     patch.replace(Outgoing, "rewind", make)
+
+
+@mutant("no fence")
+def _fence(patch: Patch) -> None:
+    """The older connection of a session goes on being read when there is a newer one."""
+
+    def make(original: Any) -> Any:
+        def take_over(self: Any, other: Any, resume: Any) -> None:
+            older = self.transport
+            if older is not None:
+                self.transport = _Unfenced()
+            original(self, other, resume)
+
+        return take_over
+
+    patch.replace(Link, "take_over", make)
+
+
+class _Unfenced:
+    """In place of an older transport: what would fence it off does nothing."""
+
+    def set_protocol(self, _: object) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+
+@mutant("no epoch check")
+def _epoch(patch: Patch) -> None:
+    """A server goes on with a session of which its client has seen more than it knows."""
+
+    def make(original: Any) -> Any:
+        def resume(self: Any, caller: Any, resume: Any, link: Any) -> None:
+            original(self, caller, resume if link is None else msgspec.structs.replace(resume, epoch=0), link)
+
+        return resume
+
+    patch.replace(Registry, "_resume", make)
+
+
+@mutant("token check off")
+def _token(patch: Patch) -> None:
+    """Any token is as good as the right one."""
+    patch.replace(registry, "compare_digest", lambda _: lambda one, other: len(one) == len(other))
 
 
 @contextlib.contextmanager

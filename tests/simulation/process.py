@@ -59,6 +59,8 @@ class Process(asyncio.BaseEventLoop):
         self.host = host
         self.name = name
         self.is_dead = False
+        self.is_over = False
+        """Whether it has come to its end by itself."""
         self._pace = pace
         self._random = world.fork(f"pace of {name}")
         self._context = Context()
@@ -186,9 +188,11 @@ class Process(asyncio.BaseEventLoop):
             if future.cancelled():
                 return
             try:
-                future.set_result(func(*args))
+                tell, what = future.set_result, func(*args)
             except Exception as error:  # noqa: BLE001 - it is raised to who waits
-                future.set_exception(error)
+                tell, what = future.set_exception, error
+            # A process may be killed when its work is done, and it does not know.
+            self.call_later(0.01 * self._random.random(), lambda: future.done() or tell(what))
 
         self.call_later(0.02 * self._random.random(), run)
         return future

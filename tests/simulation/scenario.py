@@ -21,6 +21,8 @@ class Scenario:
     clients: int
     sessions: bool
     """Whether clients want sessions, where there are any."""
+    is_durable: bool
+    """Whether the server keeps them in a store that outlives its process."""
     keep: float
     """For how long the server keeps a session without a connection, in seconds."""
     messages: int
@@ -55,9 +57,10 @@ class Scenario:
         bandwidth = chance.choice((50_000.0, 1e6, 1e9))
         return cls(
             clients=64 if is_large else chance.randint(1, 6),
-            sessions=chance.random() < 0.8,
+            sessions=(is_durable := seed % 2 == 1) or chance.random() < 0.7,
+            is_durable=is_durable,
             keep=chance.choice((3.0, 20.0, 20.0)),
-            messages=chance.randint(5, 25),
+            messages=chance.randint(3, 8) if is_large else chance.randint(5, 25),
             pushes=chance.choice((0, 5, 15)),
             pause=chance.choice((0.01, 0.3, 1.0)),
             big=chance.choice((0.0, 0.05, 0.2)),
@@ -66,6 +69,8 @@ class Scenario:
             limits=face.limits(
                 frame_bytes=chance.choice((1_024, 4_096, 65_536)),
                 buffer_bytes=buffer_bytes,
+                # Where much waits before it, each credit takes its time.
+                stream_bytes=chance.choice((1_024, 16_384, 524_288) if buffer_bytes < 1_000_000 else (524_288,)),
                 requests=chance.choice((2, 8, 4_096)),
                 handlers=chance.choice((1, 4, 1_024)),
                 waiting=chance.choice((2, 16, 4_096)),

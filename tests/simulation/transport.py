@@ -86,6 +86,8 @@ class SimulatedTransport(asyncio.Transport):
             return
         kernel = self._kernel
         if kernel.unread:
+            if getattr(self._protocol, "transport", None) not in (None, self):
+                self._loop.world.violate(f"{self._loop.name} reads an older connection of a session beside the newer")
             self._protocol.data_received(kernel.receive(_MOST))
             if kernel.unread or kernel.has_ended or kernel.error:
                 self.wake()

@@ -13,59 +13,22 @@ from typing import TYPE_CHECKING
 
 import tomada
 from tests.simulation import face
-from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, RemoteError, TimedOut
+from tests.simulation.messages import Done, Failed, Note, Subscribe, Tick, Work
+from tests.simulation.streaming import Streaming
+from tomada.errors import BufferFull, ConnectFailed, ConnectionLost, HandshakeFailed, RemoteError, TimedOut
 
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
     from tests.simulation.ledger import Flow
     from tests.simulation.process import Process
 
+PLACE = "10.0.0.1", 4477
 ADDRESS = "tcp://10.0.0.1:4477"
 _LONG = 3_000.0
 """For so long handlers wait whose callers do not."""
 
 
-class Note(tomada.Message):
-    flow: str
-    number: int
-    pause: float
-    pad: bytes
-
-
-class Tick(tomada.Message):
-    """As `Note`, and nobody has a handler for it: it comes out of `receive`."""
-
-    flow: str
-    number: int
-    pad: bytes
-
-
-class Done(tomada.Message):
-    key: str
-    pad: bytes
-
-
-class Work(tomada.Request[Done]):
-    key: str
-    pause: float
-    fails: bool
-    size: int
-    pad: bytes
-
-
-class Subscribe(tomada.Request[bool]):
-    """The server is to send so many notes and ticks, and to ask now and then, each after a pause of about so long."""
-
-    name: str
-    count: int
-    pause: float
-
-
-class Failed(RemoteError):
-    key: str
-
-
-class Program:
+class Program(Streaming):
     """What both ends have: the handlers of notes and work, and the ways to send them."""
 
     def __init__(self, cluster: Cluster, process: Process) -> None:
@@ -79,7 +42,7 @@ class Program:
 
         @self.app.on
         async def note(message: Note) -> None:
-            self.ledger.handled(message.flow, message.number)
+            self.ledger.handled(message.flow, message.number, process)
             if message.pause:
                 await asyncio.sleep(message.pause)
             if not process.is_dead:
@@ -97,6 +60,8 @@ class Program:
             finally:
                 if not process.is_dead:
                     self.ledger.end(request.key)
+
+        self.handle_streams()
 
     def size(self) -> int:
         """How long a message is to be: most are small, some take many fragments."""
@@ -118,8 +83,17 @@ class Program:
         pad = bytes(self.size())
         message = Tick(flow.name, number, pad) if kind is Tick else Note(flow.name, number, self.pause(), pad)
         with self.ledger.call(f"send {flow.name}", self.process, self.scenario.patience):
-            await face.send(connection, message, urgent=urgent)
+            if self.random.random() < 0.7 or not self._has_sent(connection, message, urgent=urgent):
+                await face.send(connection, message, urgent=urgent)
         flow.sent = number
+
+    @staticmethod
+    def _has_sent(connection: tomada.Connection, message: Note | Tick, *, urgent: bool) -> bool:
+        try:
+            connection.send_nowait(message, urgent=urgent)
+        except BufferFull:
+            return False
+        return True
 
     async def ask(self, connection: tomada.Connection, key: str, *, urgent: bool) -> None:
         """Ask, in one of several ways; what comes of it must be one of a few things. Raises `ConnectionLost`."""
@@ -181,13 +155,13 @@ class Server(Program):
 
     async def main(self) -> None:
         """Serve until `stop`."""
-        scenario = self.scenario
+        scenario, disk = self.scenario, self.cluster.disk
         async with tomada.serve(
             self.app,
             ADDRESS,
             limits=scenario.limits,
             deadlines=scenario.deadlines,
-            **face.serving(scenario.keep),
+            **face.serving(scenario.keep, None if disk is None else disk.store(scenario.keep)),
         ) as server:
             self.running = server
             self.world.history.tell(f"{self.process.name} listens")
@@ -214,7 +188,11 @@ class Server(Program):
             for _ in range(request.count):
                 await self.rest(request.pause)
                 urgent = self.random.choice(face.LANES)
-                if self.random.random() < 0.2:
+                way = self.random.random()
+                if way < 0.1:
+                    asked += 1
+                    await self.stream(connection, f"{name} stream {asked}", urgent=urgent)
+                elif way < 0.25:
                     asked += 1
                     await self.ask(connection, f"{name} ask {asked}", urgent=urgent)
                 else:
@@ -268,6 +246,7 @@ class Client(Program):
             self._guarded(self.subscribe(connection, name)),
             *(self._guarded(self.notes(connection, name, flows, urgent=urgent)) for urgent in face.LANES),
             *(self._guarded(self.asks(connection, f"{name} asker {number}")) for number in range(2)),
+            *(self._guarded(self.streams(connection, f"{name} streamer {number}")) for number in range(2)),
         ]
         reader = asyncio.create_task(self.read(connection), name="reader")
         await asyncio.gather(*workers)
@@ -309,6 +288,13 @@ class Client(Program):
             number += 1
             await self.ask(connection, f"{name} {number}", urgent=self.random.choice(face.LANES))
 
+    async def streams(self, connection: tomada.Connection, name: str) -> None:
+        """Take streams, give them, and both, one after the other."""
+        number = 0
+        async for _ in self._turns(connection):
+            number += 1
+            await self.stream(connection, f"{name} {number}", urgent=self.random.choice(face.LANES))
+
     async def subscribe(self, connection: tomada.Connection, name: str) -> None:
         """Let the server send as well."""
         request = Subscribe(name, self.scenario.pushes, self.scenario.pause)
@@ -321,7 +307,7 @@ class Client(Program):
             while True:
                 message = await connection.receive()
                 assert isinstance(message, Tick)
-                self.ledger.handled(message.flow, message.number)
+                self.ledger.handled(message.flow, message.number, self.process)
                 self.ledger.done(message.flow, message.number)
                 if self.random.random() < self.scenario.slow:
                     await self.rest(1.0)

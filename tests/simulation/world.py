@@ -23,7 +23,7 @@ import simloop
 from tests.simulation.network import Network
 from tests.simulation.process import Process
 from tomada.endpoint import Endpoint
-from tomada.protocol import Engine, GoodbyeCode
+from tomada.protocol import Engine, GoodbyeCode, Session
 from tomada.telemetry.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class _Complaints(logging.Handler):
 def _in_place_of_the_machine(world: World) -> Iterator[None]:
     """The seed's chance in place of the system's, the simulated kernel's answers in place of the kernel's."""
     chance = world.fork("bytes of the system")
-    made, fails = Endpoint.__init__, Engine._fail
+    made, fails, resumed = Endpoint.__init__, Engine._fail, Engine._resumed
 
     def ordered(self: Endpoint, *args: Any, **named: Any) -> None:
         made(self, *args, **named)
@@ -194,10 +194,18 @@ def _in_place_of_the_machine(world: World) -> Iterator[None]:
         self.tasks = Ordered()  # type: ignore[assignment] # as above
 
     def failed(self: Engine, code: GoodbyeCode, reason: str) -> None:
-        if code is GoodbyeCode.VIOLATION:
-            # Two honest ends never break the protocol, whatever happens between them.
+        if code is GoodbyeCode.VIOLATION and not (world.faults["restore backup"] and "the credit shrinks" in reason):
+            # Two honest ends never break the protocol, whatever happens between them; a server with an older state
+            # takes back what it has granted.
             world.violate(f"an end accuses the other: {reason}")
         fails(self, code, reason)
+
+    def went_on(self: Engine, session: Session | None) -> bool:
+        before = self.epoch
+        does = resumed(self, session)
+        if does and self.epoch <= before:
+            world.violate(f"a session went on with epoch {self.epoch}, its client had seen {before} before")
+        return does
 
     log = logging.getLogger("tomada")
     complaints = _Complaints(world)
@@ -209,6 +217,7 @@ def _in_place_of_the_machine(world: World) -> Iterator[None]:
         mock.patch("tomada.transports.held_by_kernel", world.network.held),
         mock.patch.object(Endpoint, "__init__", ordered),
         mock.patch.object(Engine, "_fail", failed),
+        mock.patch.object(Engine, "_resumed", went_on),
     ):
         random.seed(f"{world.seed} of the product")
         log.addHandler(complaints)

@@ -341,9 +341,10 @@ class Continuity(Streaming):
         unsent = set()
         for lane in (self.urgent, self.normal):
             for chunk in (*[chunk.data for chunk in lane.closed], lane.gathered):
-                for _, frame in split_frames(chunk):
+                for sequence, frame in split_frames(chunk):
                     _, kind, _, _, id_, _ = HEADER.unpack_from(frame)
-                    if kind == ASK:
+                    # What waits to be sent again the peer may have got: the other time, before it was started anew.
+                    if kind == ASK and is_after(sequence, lane.handed):
                         unsent.add(id_)
         return unsent
 

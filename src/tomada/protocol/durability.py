@@ -135,7 +135,8 @@ class Durability(Inbound):
     def _snapshot(self) -> bytes:
         session = self.session
         assert session is not None, "nothing else is stored"  # noqa: S101 - the house's own order
-        begun = [id_ for id_ in self._open if id_ in self._outflows or id_ in self._inflows]
+        # With those that an older process has begun: their callers may not have come back yet.
+        begun = [*self._begun, *(id_ for id_ in self._open if id_ in self._outflows or id_ in self._inflows)]
         return _encode(
             _Head(
                 VERSION,

@@ -120,7 +120,7 @@ class Incoming:
         if more:
             self.body += payload
             self.head = head
-            self._parts += 1
+            self._parts += not is_again
             return None
         if is_again:
             # It was held for the other time.

@@ -53,6 +53,7 @@ class Outgoing:
         "exceptions",
         "gathered",
         "gone",
+        "handed",
         "lane",
         "left",
         "limit",
@@ -78,7 +79,9 @@ class Outgoing:
         """Those that were queued before them and wait as well."""
         self.closed_bytes = 0
         self.taken = 0
-        """The sequence of the last frame that was handed out."""
+        """The sequence of the last frame that was handed out, over this connection or before what is to come again."""
+        self.handed = 0
+        """The sequence of the last frame that was ever handed out: no peer can have seen one after it."""
         self.retained: deque[Chunk] = deque()
         """What was handed out and is not acknowledged."""
         self.stragglers: dict[int, bytes] = {}
@@ -158,12 +161,14 @@ class Outgoing:
                 self._retain(chunk)
             if is_after(chunk.last, self.taken):  # what is sent again may be older
                 self.taken = chunk.last
+            if is_after(chunk.last, self.handed):
+                self.handed = chunk.last
             return chunk.data
         data = self.gathered
         if data:
             size = len(data)
             self.gathered = bytearray()
-            self.taken = self.sequence - 1 & U32
+            self.taken = self.handed = self.sequence - 1 & U32
             self.offset += size
             self.left -= size
             self.limit = min(self.left, CHUNK_BYTES)

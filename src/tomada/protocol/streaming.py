@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from tomada.errors import ProtocolError
 from tomada.protocol.frames import END, HEADER_BYTES, ITEM, Kind
-from tomada.protocol.handshake import URGENT_PART
 from tomada.protocol.outbound import HEARD
 from tomada.protocol.requests import Requests
 
@@ -55,7 +54,7 @@ class Streaming(Requests):
 
     def is_stuffed(self, *, urgent: bool) -> bool:
         """Whether as much waits in a lane as may: items wait then, too."""
-        return self.urgent.unsent >= self._bound // URGENT_PART if urgent else self.stuffed
+        return self.urgent.is_stuffed(self._urgent_bound) if urgent else self.stuffed
 
     def is_urgent(self, id_: int) -> bool:
         """In which lane the items of a request travel."""

@@ -186,8 +186,8 @@ class Registry:
     async def _load(self, caller: Survival, resume: Resume, store: Store) -> None:
         """Go on with a session that a process before this one has stored."""
         if resume.id in self._loading:
-            # That one may be the same client's attempt before, which was cut: it may come again.
-            self._refuse(caller, "another caller goes on with it just now", code=GoodbyeCode.FAILED)
+            # Its own caller, perhaps, whose attempt before this one was cut: it tries again.
+            self._refuse(caller, "another caller goes on with it just now", code=GoodbyeCode.REFUSED)
             return
         self._loading.add(resume.id)
         try:
@@ -198,7 +198,7 @@ class Registry:
             return
         finally:
             self._loading.discard(resume.id)
-        if caller.transport is None:
+        if caller.engine.state is not State.GREETED or caller.ended.done():
             return  # it has gone
         if stored is None:
             self._refuse_late(caller, "unknown session")
