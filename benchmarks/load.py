@@ -10,9 +10,11 @@ import itertools
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 T = TypeVar("T")
+_BATCH: Final = 100
+"""One-way messages between two looks at the clock."""
 
 
 class WrongReply(Exception):
@@ -85,6 +87,31 @@ def rate_of_calls(ask: Callable[[int], Numbered], plan: Plan) -> float:
 
     phase(plan.warm_up)
     return phase(plan.seconds)
+
+
+async def rate_of_messages(
+    flood: Callable[[int, int], Awaitable[None]], finish: Callable[[], Awaitable[int]], plan: Plan
+) -> float:
+    """One-way messages per second that were handled at the other end, which counts them.
+
+    ``flood`` sends so many, numbered from the first on; ``finish`` asks, behind all that was sent, how many were
+    handled. A phase ends with that answer.
+    """
+    sent = 0
+
+    async def phase(seconds: float) -> float:
+        nonlocal sent
+        before, start = sent, perf_counter()
+        while perf_counter() < start + seconds:
+            await flood(sent + 1, _BATCH)
+            sent += _BATCH
+        handled = await finish()
+        if handled != sent:
+            raise WrongReply(f"{sent} messages were sent, {handled} were handled")
+        return (sent - before) / (perf_counter() - start)
+
+    await phase(plan.warm_up)
+    return await phase(plan.seconds)
 
 
 async def rate_of_datagrams(

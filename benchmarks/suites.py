@@ -108,6 +108,34 @@ SUITES: Final = (
         ),
     ),
     Suite(
+        "sessions",
+        "{:,} in flight",
+        "replies/s",
+        {1: "sessions-off", 64: "sessions-off", 1000: "sessions-off"},
+        (
+            Contender("sessions-on", "tomada_async", ("tomada", "uvloop")),
+            Contender("sessions-off", "tomada_sessionless", ("tomada", "uvloop")),
+        ),
+        tuple(Target(load, "sessions-on", "sessions-off", 0.9) for load in (1, 64, 1000)),
+    ),
+    Suite(
+        "oneway",
+        "one way, {:,} connection",
+        "messages/s",
+        {1: "pyzmq-push"},
+        (
+            Contender("oneway-tomada", "oneway_tomada", ("tomada", "uvloop")),
+            Contender("oneway-sessionless", "oneway_sessionless", ("tomada", "uvloop")),
+            Contender("pyzmq-push", "oneway_zeromq", ("zmq",)),
+            Contender("pyzmq-push-unbounded", "oneway_zeromq_unbounded", ("zmq",)),
+        ),
+        (
+            # pyzmq in two forms: bounded, as ZeroMQ is by itself and tomada always, and without any bound.
+            Target(1, "oneway-tomada", "pyzmq-push", 1.3),
+            Target(1, "oneway-tomada", "pyzmq-push-unbounded", 1.3),
+        ),
+    ),
+    Suite(
         "connections",
         "{:,} at a time, one exchange each",
         "connections/s",

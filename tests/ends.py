@@ -63,6 +63,9 @@ class End:
         self.resumptions: list[Hello] = []
         self.times_resumed = 0
         self.origins: list[int] = []
+        self.parts: list[tuple[int, int, bytes]] = []
+        self.ended: list[int] = []
+        self.credits: list[int] = []
 
     # The messenger calls these.
 
@@ -94,6 +97,15 @@ class End:
 
     def cancelled(self, id_: int) -> None:
         self.cancellations.append(id_)
+
+    def part(self, id_: int, type_: int, payload: bytes) -> None:
+        self.parts.append((id_, type_, payload))
+
+    def parts_ended(self, id_: int) -> None:
+        self.ended.append(id_)
+
+    def credited(self, id_: int) -> None:
+        self.credits.append(id_)
 
     def ponged(self, payload: bytes) -> None:
         self.pongs.append(payload)

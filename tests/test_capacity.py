@@ -176,7 +176,7 @@ class Holder:
     def squeeze(self, *, squeezed: bool) -> None:
         self.squeezed = squeezed
 
-    def cut(self, reason: str) -> None:
+    def end(self, reason: str) -> None:
         self.bytes = 0
         self.reason = reason
 

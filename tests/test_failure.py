@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.ends import Outcome, greeted
+from tests.ends import Outcome, greeted, said
 from tests.every_answer import (
     Ping,
     app,
@@ -27,7 +27,7 @@ def failed(*catalogue: TypeEntry, type_: int, payload: bytes) -> BaseException:
     end.messenger.ask(Ping(1), outcome)
     (asked,) = [event for event in peer.receive(bytes(end.engine.take()), 0) if hasattr(event, "id")]
     peer.fail(asked.id, type_, payload)
-    end.receive(bytes(peer.take()))
+    end.receive(said(peer))
     assert outcome.error is not None
     return outcome.error
 

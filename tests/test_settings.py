@@ -41,6 +41,8 @@ def test_deadlines_may_be_endless() -> None:
         ({"frame_bytes": 1_023}, "frame_bytes is 1023, it must be from 1024 to 4294967295"),
         ({"frame_bytes": 2**32}, "frame_bytes is 4294967296, it must be from 1024 to 4294967295"),
         ({"message_bytes": 1_023}, "message_bytes is 1023, it must be at least 1024"),
+        ({"buffer_bytes": 1_023}, "buffer_bytes is 1023, it must be at least 1024"),
+        ({"stream_bytes": 1_023}, "stream_bytes is 1023, it must be at least 1024"),
     ],
 )
 def test_limits_that_no_peer_could_keep(limits: dict[str, int], text: str) -> None:

@@ -31,22 +31,22 @@ async def ping(request: Ping) -> Pong:
     return Pong(request.number, request.text)
 
 
-def serve(announce: Callable[[int], None]) -> None:
+def serve(announce: Callable[[int], None], sessions: tomada.Sessions | None = tomada.Sessions()) -> None:  # noqa: B008 - it is frozen
     """Serve the app over TCP."""
 
     async def main() -> None:
-        async with tomada.serve(app, "tcp://127.0.0.1:0") as server:
+        async with tomada.serve(app, "tcp://127.0.0.1:0", sessions=sessions) as server:
             announce(int(str(server.addresses[0]).rpartition(":")[2]))
             await asyncio.Event().wait()
 
     run(main())
 
 
-def measure(port: int, plan: Plan) -> float:
+def measure(port: int, plan: Plan, *, sessions: bool = True) -> float:
     """``plan.load`` workers ask over one connection."""
 
     async def main() -> float:
-        async with tomada.connect(f"tcp://127.0.0.1:{port}") as connection:
+        async with tomada.connect(f"tcp://127.0.0.1:{port}", sessions=sessions) as connection:
 
             def ask(number: int) -> Awaitable[Pong]:
                 return connection.ask(Ping(number, TEXT))

@@ -12,6 +12,10 @@ RUNS: Final = {
     "vanished": ("--heartbeat=1", "--connections=5"),
     "child_deaths": ("--deaths=50",),
     "reload": ("--reloads=2",),
+    "urgent": ("--mebibytes=64", "--rounds=1"),
+    "never_reads": ("--megabytes=10", "--seconds=0.5"),
+    "storm": ("--sessions=200", "--processes=2", "--times=1"),
+    "bank": ("--faults=20",),
 }
 """By name, with the arguments that make it a short one."""
 

@@ -1,6 +1,7 @@
 """The table that every fault run ends with."""
 
 from dataclasses import dataclass
+from math import inf
 
 from rich.console import Console
 from rich.table import Table
@@ -10,7 +11,7 @@ from benchmarks import machine
 
 @dataclass(frozen=True)
 class Row:
-    """A figure, at most `wanted`."""
+    """A figure, at most `wanted`; one of which nothing is wanted (`inf`) stands beside the others for comparison."""
 
     name: str
     wanted: float
@@ -29,6 +30,8 @@ def show(rows: list[Row]) -> int:
         console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
     table = Table("figure", "at most", "reached", "verdict")
     for row in rows:
-        table.add_row(row.name, f"{row.wanted:g}", f"{row.reached:,.2f}", "ok" if row.is_reached else "above")
+        wanted = "-" if row.wanted == inf else f"{row.wanted:g}"
+        verdict = ("ok" if row.is_reached else "above") if row.wanted < inf else ""
+        table.add_row(row.name, wanted, f"{row.reached:,.2f}", verdict)
     console.print(table)
     return int(any(not row.wanted and row.reached for row in rows))

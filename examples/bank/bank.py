@@ -34,8 +34,8 @@ async def open_account(request: OpenAccount, ledger: Ledger) -> Account:
 
 @app.on
 async def transfer(request: Transfer, ledger: Ledger) -> Receipt:
-    """Move money, once per key."""
-    return await ledger.execute(request)
+    """Move money, once per key: the books record it in the same transaction as the postings."""
+    return await ledger.execute(request, request.key)
 
 
 @app.on

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bank_draft import EQUITY, Draft
+from bank_draft import EQUITY, Draft, Order
 from bank_messages import Account, Balance, Line, OpenAccount, Receipt, Statement, Transfer, UnknownAccount
 
 import tomada
 
-Order = OpenAccount | Transfer | Balance | Statement
+Write = tuple[OpenAccount | Transfer, str]
 Outcome = Account | Receipt | int | list[Line] | tomada.RemoteError
 
 SCHEMA = """
@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS accounts (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS transfers (
     number INTEGER PRIMARY KEY,
-    key TEXT UNIQUE, -- the client's; an opening deposit has none
+    key TEXT UNIQUE, -- of the request; an opening deposit has none
     source TEXT NOT NULL REFERENCES accounts (name),
     target TEXT NOT NULL REFERENCES accounts (name),
     cents INTEGER NOT NULL CHECK (cents > 0),
@@ -60,14 +60,17 @@ class Books:
 
     def execute(self, orders: Sequence[Order]) -> list[Outcome]:
         """The outcome of each order, all writes in one transaction; reads see the books after it."""
-        writes = [order for order in orders if isinstance(order, OpenAccount | Transfer)]
+        writes = [(order.request, order.key) for order in orders if isinstance(order.request, OpenAccount | Transfer)]
         written = iter(self._write(writes) if writes else ())
-        return [next(written) if isinstance(order, OpenAccount | Transfer) else self._read(order) for order in orders]
+        return [
+            next(written) if isinstance(request, OpenAccount | Transfer) else self._read(request)
+            for request, _ in orders
+        ]
 
-    def _write(self, orders: Sequence[OpenAccount | Transfer]) -> list[Outcome]:
+    def _write(self, orders: Sequence[Write]) -> list[Outcome]:
         with self._transaction():
             draft = self._draft(orders)
-            outcomes = [_outcome(draft, order) for order in orders]
+            outcomes = [_outcome(draft, *order) for order in orders]
             self._save(draft)
         return outcomes
 
@@ -83,16 +86,16 @@ class Books:
                 self._database.execute("ROLLBACK")
             raise
 
-    def _draft(self, orders: Sequence[OpenAccount | Transfer]) -> Draft:
+    def _draft(self, orders: Sequence[Write]) -> Draft:
         """Read all that the orders can touch, in three queries however many they are."""
         names = {EQUITY}
         keys = []
-        for order in orders:
-            if isinstance(order, Transfer):
-                names |= {order.source, order.target}
-                keys.append(order.key)
+        for request, key in orders:
+            if isinstance(request, Transfer):
+                names |= {request.source, request.target}
+                keys.append(key)
             else:
-                names.add(order.name)
+                names.add(request.name)
         balances = self._database.execute(
             "SELECT name, balance FROM accounts WHERE name IN (SELECT value FROM json_each(?))", (json.dumps([*names]),)
         )
@@ -103,7 +106,7 @@ class Books:
         )
         (latest,) = self._database.execute("SELECT coalesce(max(number), 0) FROM transfers").fetchone()
         receipts = {
-            key: (Transfer(source, target, cents, key), Receipt(number, balance))
+            key: (Transfer(source, target, cents), Receipt(number, balance))
             for key, source, target, cents, number, balance in done
         }
         return Draft(dict(balances), receipts, latest)
@@ -115,25 +118,25 @@ class Books:
         many("INSERT INTO postings VALUES (?, ?, ?, ?)", draft.postings)
         many("UPDATE accounts SET balance = ? WHERE name = ?", [(draft.balances[name], name) for name in draft.changed])
 
-    def _read(self, order: Balance | Statement) -> Outcome:
-        row = self._database.execute("SELECT balance FROM accounts WHERE name = ?", (order.account,)).fetchone()
+    def _read(self, request: Balance | Statement) -> Outcome:
+        row = self._database.execute("SELECT balance FROM accounts WHERE name = ?", (request.account,)).fetchone()
         if row is None:
-            return UnknownAccount(order.account)
-        if isinstance(order, Statement):
-            return self._statement(order)
+            return UnknownAccount(request.account)
+        if isinstance(request, Statement):
+            return self._statement(request)
         return int(row[0])
 
-    def _statement(self, order: Statement) -> list[Line]:
+    def _statement(self, request: Statement) -> list[Line]:
         rows = self._database.execute(
             "SELECT number, at, CASE account WHEN source THEN target ELSE source END, postings.cents, balance"
             " FROM postings JOIN transfers ON number = transfer WHERE account = ? ORDER BY transfer DESC LIMIT ?",
-            (order.account, order.lines),
+            (request.account, request.lines),
         )
         return [Line(number, datetime.fromisoformat(at).replace(tzinfo=UTC), *rest) for number, at, *rest in rows]
 
 
-def _outcome(draft: Draft, order: OpenAccount | Transfer) -> Outcome:
+def _outcome(draft: Draft, request: OpenAccount | Transfer, key: str) -> Outcome:
     try:
-        return draft.execute(order)
+        return draft.execute(request, key)
     except tomada.RemoteError as refusal:
         return refusal

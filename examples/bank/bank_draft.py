@@ -1,22 +1,32 @@
 """What one transaction is going to write, decided in memory before its first write."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bank_messages import (
     Account,
     AccountExists,
+    Balance,
     InsufficientFunds,
     KeyReused,
     NonPositiveAmount,
     OpenAccount,
     Receipt,
     SameAccount,
+    Statement,
     Transfer,
     UnknownAccount,
 )
 
 EQUITY = "equity"
 """The bank's own account, which opening deposits are booked from; the only one that may be negative."""
+
+
+class Order(NamedTuple):
+    """A request, and the key that it came with."""
+
+    request: OpenAccount | Transfer | Balance | Statement
+    key: str = ""
 
 
 @dataclass
@@ -36,9 +46,9 @@ class Draft:
     transfers: list[tuple[int, str | None, str, str, int]] = field(default_factory=list)
     postings: list[tuple[str, int, int, int]] = field(default_factory=list)
 
-    def execute(self, request: OpenAccount | Transfer) -> Account | Receipt:
+    def execute(self, request: OpenAccount | Transfer, key: str) -> Account | Receipt:
         """Check `request`, book it and return its reply."""
-        return self._open(request) if isinstance(request, OpenAccount) else self._transfer(request)
+        return self._open(request) if isinstance(request, OpenAccount) else self._transfer(request, key)
 
     @property
     def changed(self) -> set[str]:
@@ -55,18 +65,18 @@ class Draft:
         self._book(None, EQUITY, request.name, request.cents)
         return Account(request.name, request.cents)
 
-    def _transfer(self, request: Transfer) -> Receipt:
-        if request.key in self.done:
-            return self._repeat(request)
+    def _transfer(self, request: Transfer, key: str) -> Receipt:
+        if key in self.done:
+            return self._repeat(request, key)
         self._check(request)
-        receipt = self._book(request.key, request.source, request.target, request.cents)
-        self.done[request.key] = (request, receipt)
+        receipt = self._book(key, request.source, request.target, request.cents)
+        self.done[key] = (request, receipt)
         return receipt
 
-    def _repeat(self, request: Transfer) -> Receipt:
-        first, receipt = self.done[request.key]
+    def _repeat(self, request: Transfer, key: str) -> Receipt:
+        first, receipt = self.done[key]
         if request != first:
-            raise KeyReused(request.key, receipt.number)
+            raise KeyReused(key, receipt.number)
         return receipt
 
     def _check(self, request: Transfer) -> None:

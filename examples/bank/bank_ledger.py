@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
-from bank_books import Books, Order
+from bank_books import Books
+from bank_draft import Order
 from bank_messages import BooksUnavailable
 
 import tomada
@@ -42,14 +43,14 @@ class Ledger:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._books.close)
         self._thread.shutdown()
 
-    async def execute(self, order: tomada.Request[ReplyT]) -> ReplyT:
-        """The reply to a request of `bank_messages`, once it is on disk.
+    async def execute(self, request: tomada.Request[ReplyT], key: str = "") -> ReplyT:
+        """The reply to a request of `bank_messages`, once it is on disk; of a transfer with the key that it came with.
 
         Raises:
             RemoteError: The order was refused, and has changed nothing.
         """
         answer: asyncio.Future[ReplyT] = asyncio.get_running_loop().create_future()
-        self._waiting.append((cast("Order", order), answer))
+        self._waiting.append((Order(cast("Any", request), key), answer))
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         return await answer

@@ -64,7 +64,7 @@ class Count:
 
 
 class Bank:
-    """The bank at `address`, over a connection that is made anew when it is lost.
+    """The bank at `address`, over a connection that is made anew when its session is lost: the bank was killed.
 
     What was under way is then asked again. Whether the bank had executed it is not known, and need not be: the key sees
     to it that it happens once.
@@ -75,13 +75,13 @@ class Bank:
         self._connection: tomada.Connection | None = None
         self._connecting = asyncio.Lock()
 
-    async def transfer(self, request: Transfer) -> Receipt:
+    async def transfer(self, request: Transfer, key: str) -> Receipt:
         """The receipt of a transfer."""
         while True:
             connection = await self._connected()
             try:
-                return await connection.ask(request)
-            except tomada.ConnectionLost:
+                return await connection.ask(request, key=key)
+            except tomada.ConnectionLost:  # OutcomeUnknown, too
                 await connection.close()
 
     async def open_accounts(self, names: list[str]) -> None:
@@ -150,43 +150,41 @@ class Teller:
         while not self._stopped:
             source, target = self._random.sample(self._names, 2)
             # The key is not drawn from the seed: the same seed used again is to mean new transfers.
-            request = Transfer(source, target, self._random.randint(1, LARGEST), str(uuid.uuid4()))
+            key = str(uuid.uuid4())
+            request = Transfer(source, target, self._random.randint(1, LARGEST))
             if self._random.random() < REPEATED:
-                await self._transfer_repeatedly(request)
+                await self._transfer_repeatedly(request, key)
             else:
-                await self._transfer(request)
+                self._note(key, await self._ask(request, key))
 
-    async def _transfer(self, request: Transfer) -> None:
-        outcome = await self._ask(request)
-        self._note(request, outcome)
-
-    async def _transfer_repeatedly(self, request: Transfer) -> None:
+    async def _transfer_repeatedly(self, request: Transfer, key: str) -> None:
         # Where the first is refused the second may still find money that has arrived in between.
-        outcomes = [*await asyncio.gather(self._ask(request), self._ask(request)), await self._ask(request)]
+        both = await asyncio.gather(self._ask(request, key), self._ask(request, key))
+        outcomes = [*both, await self._ask(request, key)]
         receipts = [outcome for outcome in outcomes if outcome is not None]
         self._latest.repeated += len(outcomes) - 1
-        self._note(request, receipts[0] if receipts else None)
+        self._note(key, receipts[0] if receipts else None)
         if any(receipt != receipts[0] for receipt in receipts):
-            raise PromiseBroken(f"the transfer {request.key} was given different receipts: {receipts}")
+            raise PromiseBroken(f"the transfer {key} was given different receipts: {receipts}")
 
-    def _note(self, request: Transfer, receipt: Receipt | None) -> None:
+    def _note(self, key: str, receipt: Receipt | None) -> None:
         if receipt is None:
             self._latest.refused += 1
-            self._promises.write(f"{request.key} refused\n")
+            self._promises.write(f"{key} refused\n")
         else:
             self._latest.transfers += 1
-            self._promises.write(f"{request.key} {receipt.number}\n")
+            self._promises.write(f"{key} {receipt.number}\n")
 
-    async def _ask(self, request: Transfer) -> Receipt | None:
+    async def _ask(self, request: Transfer, key: str) -> Receipt | None:
         """The receipt; None where the account does not hold enough."""
         begun = time.perf_counter()
         self.in_flight += 1
         try:
-            return await self._bank.transfer(request)
+            return await self._bank.transfer(request, key)
         except InsufficientFunds:
             return None
         except BaseException:
-            self._promises.write(f"{request.key} unknown\n")
+            self._promises.write(f"{key} unknown\n")
             raise
         finally:
             self.in_flight -= 1

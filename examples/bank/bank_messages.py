@@ -10,7 +10,6 @@ import tomada
 Cents = Annotated[int, Meta(le=10**12)]
 """An amount of money. Sums of amounts up to this one stay far below what SQLite's integers hold."""
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
-Key = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Account(tomada.Message):
@@ -35,12 +34,11 @@ class Receipt(tomada.Message):
 
 
 class Transfer(tomada.Request[Receipt]):
-    """Move money. However often the same `key` arrives, the money moves once and the receipt is the same."""
+    """Move money. However often it arrives with the same key (`ask(…, key=…)`), it moves once, for the same receipt."""
 
     source: Name
     target: Name
     cents: Cents
-    key: Key
 
 
 class Balance(tomada.Request[int]):

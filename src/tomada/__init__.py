@@ -47,7 +47,7 @@ from tomada.errors import (
     UnverifiedPeer,
 )
 from tomada.items.stream import ItemStream
-from tomada.message import DuplexRequest, Message, Request, StreamRequest, UploadRequest
+from tomada.message import DuplexRequest, Message, Request, StreamRequest, UploadRequest, key_of
 from tomada.server import Server, ServerStatistics, StreamListener, listen_stream, serve
 from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast, Sessions
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
@@ -123,6 +123,7 @@ __all__ = [
     "connect",
     "connect_datagram",
     "connect_stream",
+    "key_of",
     "listen_stream",
     "serve",
     "subscribe",

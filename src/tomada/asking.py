@@ -105,7 +105,12 @@ class Asking:
         if engine.full or link.askers or engine.room <= 0:
             await self._wait_for_turn()
         answer: asyncio.Future[Any] = link.loop.create_future()
-        id_ = self._begin(request, answer)
+        try:
+            id_ = link.messenger.ask(request, answer)
+        except Exception:
+            link.let_go_on()  # the turn may be the next one's
+            raise
+        link.wake()
         try:
             return await answer
         except asyncio.CancelledError:

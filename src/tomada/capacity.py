@@ -103,8 +103,8 @@ class Holder(Protocol):
         """Read no more until what waits has been sent; or go on."""
         ...
 
-    def cut(self, reason: str) -> None:
-        """End the connection at once."""
+    def end(self, reason: str) -> None:
+        """End the connection at once, for good: nothing of it is held any longer."""
         ...
 
 
@@ -185,7 +185,7 @@ class Room:
             held = self._held.pop(largest)
             self.total -= held
             self._tell(Outcome.REFUSED)
-            largest.cut(
+            largest.end(
                 f"{held:,} bytes waited for its peer, and in all connections together "
                 f"more than twice the server's limit of {self._most:,} bytes"
             )

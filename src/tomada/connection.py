@@ -51,7 +51,7 @@ class Connection(Asking):
             ConnectionLost: The connection has ended.
         """
         link = self._link
-        if urgent or link.engine.full or link.has_senders:
+        if urgent or link.engine.full or link.senders:
             await link.until_writable(urgent=urgent)
         link.messenger.send(message, urgent)
         link.wake()
@@ -66,7 +66,7 @@ class Connection(Asking):
         """
         link = self._link
         engine = link.engine
-        is_full = engine.urgent_full if urgent else engine.full or link.has_senders
+        is_full = engine.urgent_full if urgent else engine.full or link.senders
         if is_full and engine.begins:
             raise BufferFull(
                 f"{self.peer} has not handled {engine.kept} bytes that are held for it: `await send()` waits for room"

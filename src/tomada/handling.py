@@ -184,8 +184,8 @@ class Handling(Carrying):
 
     def _start_soon(self) -> None:
         """Start what waits, where it may; in a turn of its own, outside any task."""
-        may_start = self._busy < self._cap and not self.engine.stuffed
-        if (self._waiting or self._urgent) and not self._starting and (may_start or self.endpoint.is_cut):
+        must = self._may_start or (self.endpoint.is_cut and bool(self._waiting or self._urgent))
+        if must and not self._starting and not self.in_line:
             self._starting = True
             self.loop.call_soon(self._start_waiting)
 
@@ -200,12 +200,8 @@ class Handling(Carrying):
             has_started = True
         if has_started:  # else nothing is new, and who writes looks here again: the two would wake each other for ever
             self.wake()
-        # Where as much is held for the peer as may be, nothing can begin until some has gone: who frees it says so.
-        if self._busy < self._cap and (self._waiting or self._urgent) and not self.engine.stuffed:
-            if places.is_full:
-                places.wait(self)
-            else:
-                self._start_soon()
+        if self._may_start:
+            places.wait(self)
 
     @property
     def _may_start(self) -> bool:

@@ -49,6 +49,7 @@ class Lifetime(Handling):
         "_exchanged",
         "_is_told",
         "_late",
+        "_made_at",
         "_pinged_at",
         "_seen_bytes",
         "_taken",
@@ -75,6 +76,7 @@ class Lifetime(Handling):
         """Whether the handshake was completed."""
         self._is_told = False
         self.opened_at = 0.0
+        self._made_at = engine.made_at
         self.cut_reason = ""
         """Why this end has cut it, if it has."""
         self.received_bytes = 0
@@ -158,8 +160,7 @@ class Lifetime(Handling):
         engine.report(at_once=True)
         if engine.unsent:
             self.write()
-        weighed = self.weighed
-        if self.held() >= weighed + PORTION:
+        if not self.weighed - PORTION < self._weight < self.weighed + PORTION:
             self.endpoint.room.weigh(self)
         due = engine.due(deadlines.handshake, deadlines.frame)
         if self.was_open:
@@ -181,8 +182,8 @@ class Lifetime(Handling):
     def _sweep_lost(self, now: float) -> float:
         """Give up a session that nobody has come back to."""
         engine = self.engine
-        if engine.state is not State.LOST or engine.session is None:
-            return inf
+        if engine.state is not State.LOST or engine.session is None or self.transport is not None:
+            return inf  # a transport that is going yet: `lost_at` is not noted, and when it is, the wheel is told
         due = self.lost_at + engine.session.seconds
         if now >= due:
             self.end(f"{engine.reason}; nobody came back to the session within {engine.session.seconds:g} s")
@@ -264,10 +265,14 @@ class Lifetime(Handling):
 
     def held(self) -> int:
         """How many bytes wait here: to be sent, acknowledged or handled, or for the rest of their message."""
-        engine = self.engine
-        self.weighed = self._in_transport + engine.kept + engine.held_bytes + engine.unfinished
-        self.weighed += engine.streamed_bytes
+        self.weighed = self._weight
         return self.weighed
+
+    @property
+    def _weight(self) -> int:
+        engine = self.engine
+        sent = self._in_transport + engine.kept
+        return sent + engine.held_bytes + engine.unfinished + engine.streamed_bytes
 
     @property
     def _in_transport(self) -> int:
@@ -336,7 +341,7 @@ class Lifetime(Handling):
         """What it has done so far."""
         engine = self.engine
         return ConnectionStatistics(
-            seconds=self.loop.time() - engine.made_at,
+            seconds=self.loop.time() - self._made_at,
             received_bytes=self.received_bytes,
             sent_bytes=self.sent_bytes,
             received_messages=engine.received_messages,

@@ -19,7 +19,7 @@ from tomada.messenger import REMEMBERED_REFUSALS, Messenger
 from tomada.protocol import GoodbyeCode, Hello, Role, State, Welcome
 from tomada.protocol.outgoing import CHUNK_BYTES
 from tomada.protocol.state import FINAL
-from tomada.survival import Survival
+from tomada.survival import STOPS, Survival
 
 if TYPE_CHECKING:
     from tomada.connection import Connection
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 _GREETING: Final = frozenset({State.STARTING, State.GREETED})
 _GRACE: Final = 1.0
 """A caller whose hello is still to come when the server stops has so many seconds to be told, and to go elsewhere."""
-_STOPS: Final = "the server stops"
 
 
 class Link(Survival):
@@ -43,7 +42,6 @@ class Link(Survival):
 
     __slots__ = (
         "_burst",
-        "_senders",
         "_unread",
         "askers",
         "inbox",
@@ -51,6 +49,7 @@ class Link(Survival):
         "ping_count",
         "receiver",
         "refusals",
+        "senders",
     )
 
     def __init__(self, endpoint: Endpoint, connection_type: type[Connection]) -> None:
@@ -66,7 +65,8 @@ class Link(Survival):
         self.receiver: asyncio.Future[None] | None = None
         # Made when first needed: most connections of a large server are idle, and an empty deque is 700 bytes.
         self.askers: deque[asyncio.Future[None]] | None = None
-        self._senders: deque[asyncio.Future[None]] | None = None
+        self.senders: deque[asyncio.Future[None]] | None = None
+        """Who waits to send."""
         self._burst = 0
         """How much has been written since the last turn of the loop."""
         self._unread = 0
@@ -86,6 +86,7 @@ class Link(Survival):
         # So it tells at once when the kernel takes no more, and what waits is held in one place: the engine. And
         # uvloop, which else collects what is written until the end of its turn, writes at once.
         self.transport.set_write_buffer_limits(0)
+        transports.shorten_queue(transport)
         self.clogged = self.paused = False
         self.endpoint.connections.add(self)
         self.begin_to_watch()
@@ -93,7 +94,7 @@ class Link(Survival):
             self.engine.hello(self.loop.time())
             self.write()
         elif self.endpoint.is_closing:
-            self.leave(GoodbyeCode.GOING_AWAY, _STOPS)
+            self.leave(GoodbyeCode.GOING_AWAY, STOPS)
         else:
             self.write()
 
@@ -120,6 +121,7 @@ class Link(Survival):
         engine.report()
         if unsent:
             self._unread += engine.unsent - unsent
+        if self.clogged:
             self.throttle()
         if engine.unsent:
             self.write()
@@ -150,13 +152,6 @@ class Link(Survival):
         self.let_go_on()
 
     # The engine and the messenger call these.
-
-    def admit(self) -> tuple[GoodbyeCode, str] | None:
-        """Why there is no room for this connection, if there is none."""
-        if self.endpoint.is_closing:
-            return GoodbyeCode.GOING_AWAY, _STOPS
-        refusal = "" if self.ticket is None else self.ticket.enter()
-        return (GoodbyeCode.REFUSED, refusal) if refusal else None
 
     def opened_by(self, peer: Hello | Welcome) -> None:
         """The handshake is complete."""
@@ -195,11 +190,6 @@ class Link(Survival):
 
     # Those who wait.
 
-    @property
-    def has_senders(self) -> bool:
-        """Whether somebody waits to send."""
-        return bool(self._senders)
-
     async def until_writable(self, *, urgent: bool = False) -> None:
         """Wait until a message may be queued, in order of arrival; or the connection is not open any more."""
         engine = self.engine
@@ -208,18 +198,18 @@ class Link(Survival):
                 await self._wait_in_line()
             return
         is_turn = False
-        while engine.begins and (engine.full or (self._senders and not is_turn)):
+        while engine.begins and (engine.full or (self.senders and not is_turn)):
             await self._wait_in_line(first=is_turn)
             is_turn = True
 
     async def _wait_in_line(self, *, first: bool = False) -> None:
-        if self._senders is None:
-            self._senders = deque()
+        if self.senders is None:
+            self.senders = deque()
         turn: asyncio.Future[None] = self.loop.create_future()
         if first:
-            self._senders.appendleft(turn)
+            self.senders.appendleft(turn)
         else:
-            self._senders.append(turn)
+            self.senders.append(turn)
         try:
             await turn
         except asyncio.CancelledError:
@@ -229,7 +219,7 @@ class Link(Survival):
     def let_go_on(self) -> None:
         """Wake those who can go on: senders, callers and messages that wait for their handler."""
         engine = self.engine
-        if self._senders and not (engine.full and engine.begins and engine.urgent_full):
+        if self.senders and not (engine.full and engine.begins and engine.urgent_full):
             self._release_senders()
         if self.askers:
             self.let_ask()
@@ -237,7 +227,7 @@ class Link(Survival):
         self._start_soon()
 
     def _release_senders(self) -> None:
-        senders, self._senders = self._senders, None
+        senders, self.senders = self.senders, None
         for turn in senders or ():
             if not turn.done():
                 turn.set_result(None)
@@ -265,7 +255,11 @@ class Link(Survival):
         if not self.flushing:
             self.flushing = True
             self.loop.call_soon(self._flush)
-        elif len(self.engine.normal.gathered) > BURST_BYTES and self._burst <= self.endpoint.limits.buffer_bytes:
+        elif (
+            len(self.engine.normal.gathered) > BURST_BYTES
+            and not self.clogged
+            and self._burst <= self.endpoint.limits.buffer_bytes
+        ):
             # Not for ever: who only sends must wait for a turn of the loop now and then, so that others have theirs.
             self._burst += self.engine.unsent
             self.write()
@@ -330,7 +324,7 @@ class Link(Survival):
                 break
         if self.slot > self.endpoint.sweep.soon:
             self.watch_progress()
-        if self._senders and not engine.full:
+        if self.senders and not (engine.full and engine.urgent_full):
             self._release_senders()
         if was_stuffed and not engine.stuffed:
             self._start_soon()
@@ -365,7 +359,9 @@ class Link(Survival):
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        pause = self._unread > self.endpoint.limits.buffer_bytes or (self.squeezed and self.clogged)
+        # What is not read of answers to pings is bounded as the rest is, though no lane is full of it.
+        unread = max(self._unread, self.engine.unsaid if self.clogged else 0)
+        pause = unread > self.endpoint.limits.buffer_bytes or (self.squeezed and self.clogged)
         if pause is not self.paused:
             self.paused = pause
             if pause:

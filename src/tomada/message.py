@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Final, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from tomada.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ReplyT = TypeVar("ReplyT")
 ItemT = TypeVar("ItemT")
@@ -27,12 +30,63 @@ class Message(msgspec.Struct, array_like=True):
     """
 
 
-class AnyRequest(Message):
+class _Marked:
+    """Room in a request for what is no field of it: its key, or a function and what it makes the key of."""
+
+    __slots__ = ("_mark",)
+
+
+mark: Final[Callable[[AnyRequest, str | tuple[Callable[[Any], str], Any]], None]] = vars(_Marked)["_mark"].__set__
+"""Give a request its key, or what that is made of where somebody reads it; a frozen one, too."""
+
+
+class AnyRequest(Message, _Marked):
     """What is asked, in whichever of the four ways below: what they have in common.
 
     None of the four is a subclass of another, so that type checkers refuse to `ask` for a stream, and to leave out an
     upload.
     """
+
+    if TYPE_CHECKING:
+        key = cast("Any", None)
+        """A text; but a request may have a field of this name, of whatever type."""
+    else:
+
+        @property
+        def key(self) -> str:
+            """By which its handler recognises it: the same however often it is sent, and when it is handled once more.
+
+            The caller's own (``ask(…, key="rent-may")``), of up to 200 characters; else one of up to 64 that belongs to
+            this request of this session alone. A handler that records it in the same transaction of its own database as
+            what it does, and looks there first, does that once, whatever is killed, and when::
+
+                @app.on
+                async def transfer(request: Transfer, books: Books) -> Receipt:
+                    return books.receipt(request.key) or books.transfer(request.key, request)
+
+            A message that has a field of this name has that in its place; then `tomada.key_of` tells the key.
+
+            Raises:
+                AttributeError: It did not come over a connection, and was not asked with a key: who made it has none.
+            """
+            return key_of(self)
+
+
+def key_of(request: AnyRequest) -> str:
+    """The key of a request, as `Request.key`; also where the request has a field of that name."""
+    try:
+        found: str | tuple[Callable[[Any], str], Any] = request._mark  # type: ignore[attr-defined]  # noqa: SLF001 - this module's own
+    except AttributeError:
+        name = type(request).__name__
+        raise AttributeError(
+            f"this {name} has no key: only a handler's request has one, and one that was asked with `key=…`"
+        ) from None
+    if isinstance(found, str):
+        return found
+    make, of = found
+    key = make(of)
+    mark(request, key)
+    return key
 
 
 class Request(AnyRequest, Generic[ReplyT]):

@@ -6,12 +6,14 @@ its `Driver`.
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from tomada import validation
 from tomada.errors import InvalidMessage, MessageError, RemoteError, TypeMismatch
+from tomada.message import mark
 from tomada.protocol import (
     HEADER_BYTES,
     Answered,
@@ -59,11 +61,13 @@ class Messenger(Vocabulary):
         driver: Who runs handlers and takes messages.
     """
 
-    __slots__ = ("_driver",)
+    __slots__ = ("_driver", "_key")
 
     def __init__(self, engine: Engine, repertoire: Repertoire, driver: Driver) -> None:
         super().__init__(engine, repertoire)
         self._driver = driver
+        self._key: Callable[[int], str] = engine.key
+        """By which a handler recognises the request that came from there."""
 
     # Outgoing.
 
@@ -81,7 +85,10 @@ class Messenger(Vocabulary):
         """
         kind = request.__class__
         outgoing = self._askable.get(kind) or self._prepare_ask(kind)
-        return self.engine.ask(outgoing.number, encoded(request), (outgoing, answer), deadline, key, urgent)
+        id_ = self.engine.ask(outgoing.number, encoded(request), (outgoing, answer), deadline, key, urgent)
+        if key is not None:
+            mark(request, key)
+        return id_
 
     def open(
         self,
@@ -95,7 +102,10 @@ class Messenger(Vocabulary):
         """As `ask`, for a request with a stream: its items go to `answer`, too (`Taker`), and its parts by `item`."""
         kind = request.__class__
         outgoing = self._outgoing.get(kind) or self._prepare(kind)
-        return self.engine.ask(outgoing.number, encoded(request), (outgoing, answer), deadline, key, urgent)
+        id_ = self.engine.ask(outgoing.number, encoded(request), (outgoing, answer), deadline, key, urgent)
+        if key is not None:
+            mark(request, key)
+        return id_
 
     def parts_of(self, request: AnyRequest) -> Items | None:
         """What the parts of this end's request may be."""
@@ -205,7 +215,7 @@ class Messenger(Vocabulary):
                 if event.deadline == 0:
                     engine.refuse(event.id, FailureCode.DEADLINE, "", _TOO_LATE)
                 else:
-                    self._asked(event.id, event.type, event.payload, event.origin)
+                    self._asked(event.id, event.type, event.payload, event.origin, event.key)
             elif kind is Received:
                 self._asked(0, event.type, event.payload, event.origin)
             elif kind is Item:
@@ -252,7 +262,7 @@ class Messenger(Vocabulary):
             answer.set_exception(TypeMismatch(f"{outgoing.name} {_ONCE}"))
             self.engine.cancel(event.id)
 
-    def _asked(self, id_: int, type_: int, payload: bytes, origin: int) -> None:
+    def _asked(self, id_: int, type_: int, payload: bytes, origin: int, key: str | None = None) -> None:
         route: Any = self._incoming.get(type_) or self._resolve(type_)
         if route.__class__ is Refusal:
             self.engine.refuse(id_, route.code, "", route.text)
@@ -264,6 +274,8 @@ class Messenger(Vocabulary):
             return
         if route.__class__ is Route:
             if route.is_request is (id_ != 0):
+                if id_:
+                    mark(message, (self._key, origin) if key is None else key)
                 if self._driver.handle(route, message, id_, origin):
                     self.engine.hold(origin, len(payload))
             else:
@@ -277,8 +289,7 @@ class Messenger(Vocabulary):
     def _other(self, event: Any) -> None:
         match event:
             case Opened():
-                self._learn(event.peer.catalogue)
-                self._driver.opened_by(event.peer)
+                self._opened(event)
             case Credited():
                 self._driver.credited(event.id)
             case Ended():
@@ -297,6 +308,14 @@ class Messenger(Vocabulary):
                 self._driver.refused(self._error(event.type, event.payload))
             case _:  # Left
                 self._driver.left()
+
+    def _opened(self, event: Opened) -> None:
+        self._learn(event.peer.catalogue)
+        if self.engine.session is None:
+            # Nobody asks again what was asked without one: any key will do that no other request has.
+            connection = token_hex(16)
+            self._key = lambda origin: connection + self.engine.key(origin)
+        self._driver.opened_by(event.peer)
 
 
 def _text(error: BaseException) -> str:

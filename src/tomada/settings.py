@@ -84,8 +84,9 @@ class Limits(_Settings, frozen=True, kw_only=True):
             raise ValueError(
                 f"handshakes_early is {self.handshakes_early}, it must not be above handshakes, {self.handshakes}"
             )
-        if self.message_bytes < SMALLEST:
-            raise ValueError(f"message_bytes is {self.message_bytes}, it must be at least {SMALLEST}")
+        for name in ("message_bytes", "buffer_bytes", "stream_bytes"):
+            if getattr(self, name) < SMALLEST:
+                raise ValueError(f"{name} is {getattr(self, name)}, it must be at least {SMALLEST}")
 
 
 class Deadlines(_Settings, frozen=True, kw_only=True):

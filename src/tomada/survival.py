@@ -7,7 +7,7 @@ transport away; at the connecting end the same link connects again.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tomada.endpoint import log
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, OutcomeUnknown, SessionLost
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from tomada.transports import Admitted, Credentials
 
 
+STOPS: Final = "the server stops"
+
+
 class Survival(Lifetime):
     """Keeps a session when its connection is lost, and ends it in the end."""
 
-    __slots__ = ("back", "credentials", "ended", "opened", "pings", "revive", "ticket")
+    __slots__ = ("back", "credentials", "ended", "is_lost", "opened", "pings", "revive", "ticket")
 
     def __init__(self, endpoint: Endpoint, engine: Engine) -> None:
         super().__init__(endpoint, engine)
@@ -37,6 +40,8 @@ class Survival(Lifetime):
         """At the accepting end: what it was admitted with."""
         self.credentials: Credentials | None = None
         """Over a Unix socket: who the peer is. Kept, for the time after its end."""
+        self.is_lost = False
+        """Whether the connection is lost, and not made again yet."""
         self.pings: dict[bytes, asyncio.Future[None]] | None = None
         self.opened: asyncio.Future[None] | None = None
         """At the connecting end: the handshake is complete."""
@@ -78,11 +83,17 @@ class Survival(Lifetime):
             self.revive()
         else:
             assert self.engine.session is not None, "only a session is kept"  # noqa: S101 - the house's own order
+            if self.ticket is not None:
+                self.ticket.release()  # the place is for who is connected, such as its client when it comes back
+                self.ticket = None
             self.look_at(self.lost_at + self.engine.session.seconds)
             self.endpoint.sessions.lose(self)
 
     def _note_loss(self) -> None:
         self.cut_reason = ""
+        if self.is_lost:
+            return  # it is lost still: an attempt to connect again has failed
+        self.is_lost = True
         self.lost_at = self.loop.time()
         self._fail(ConnectionLost(self.engine.reason), (self.pings or {}).values())
         if ConnectionInterrupted.subscribers:
@@ -150,6 +161,13 @@ class Survival(Lifetime):
 
     # Another transport is there.
 
+    def admit(self) -> tuple[GoodbyeCode, str] | None:
+        """Why there is no room for this connection, if there is none."""
+        if self.endpoint.is_closing:
+            return GoodbyeCode.GOING_AWAY, STOPS
+        refusal = "" if self.ticket is None else self.ticket.enter()
+        return (GoodbyeCode.REFUSED, refusal) if refusal else None
+
     def restored(self, peer: Address) -> None:
         """The engine has become a session that was stored by a process before this one."""
         self.peer = peer
@@ -191,6 +209,16 @@ class Survival(Lifetime):
         self.write()
         self.resumed()
 
+    def part_with(self) -> None:
+        """Another process has this one's connection, which was never open: here it is closed, and nothing is said."""
+        transport = self.transport
+        assert transport is not None, "it was handed over"  # noqa: S101 - the house's own order
+        transport.set_protocol(asyncio.Protocol())
+        if self.ticket is not None:
+            self.ticket.release()
+        self.give_away()
+        transport.abort()
+
     def give_away(self) -> None:
         """Another link has taken this one's connection, which was never open."""
         self.transport = None
@@ -204,6 +232,7 @@ class Survival(Lifetime):
 
     def resumed(self) -> None:
         """The session goes on over a new connection."""
+        self.is_lost = False
         if SessionResumed.subscribers:
             away = self.loop.time() - self.lost_at
             emit(SessionResumed(peer=str(self.peer), seconds=away, epoch=self.engine.epoch))

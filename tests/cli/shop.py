@@ -50,6 +50,10 @@ class PlaceOrder(tomada.Request[Order]):
     lines: list[Line]
 
 
+class Which(tomada.Request[str]):
+    """Its key."""
+
+
 class Nothing(tomada.Request[None]):
     pass
 
@@ -112,6 +116,7 @@ async def note(message: Note) -> None:
 @app.on
 async def watch(request: Watch) -> AsyncIterator[Line]:
     yield Line(request.article)
+    yield Line(request.article, count=2)
 
 
 @app.on
@@ -123,3 +128,8 @@ async def deliver(_: Deliver, parts: AsyncIterator[bytes]) -> Order:
 async def talk(_: Talk, parts: AsyncIterator[Line]) -> AsyncIterator[str]:
     async for line in parts:
         yield line.article
+
+
+@app.on
+async def which(request: Which) -> str:
+    return str(request.key)

@@ -118,12 +118,20 @@ def test_send_is_not_for_requests(tomada: Tomada, shop: str) -> None:
     )
 
 
-@pytest.mark.parametrize("words", [("Watch", "article=tea"), ("Deliver",), ("Talk",)])
-def test_streams_are_for_programs(tomada: Tomada, shop: str, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("words", [("Deliver",), ("Talk",)])
+def test_uploads_are_for_programs(tomada: Tomada, shop: str, words: tuple[str, ...]) -> None:
     asked, sent = tomada("ask", shop, *words), tomada("send", shop, *words)
     assert (asked.exit_code, sent.exit_code) == (2, 2)
-    assert asked.stderr == f"error: {words[0]} takes or gives a stream, which no command can: ask it in a program\n"
+    assert asked.stderr == f"error: {words[0]} takes a stream, which no command can: ask it in a program\n"
     assert sent.stderr == f"error: {words[0]} is a request, it has an answer: use `tomada ask`\n"
+
+
+def test_the_items_of_a_stream_are_printed_as_they_come(tomada: Tomada, shop: str) -> None:
+    assert (
+        tomada("ask", shop, "Watch", "article=tea").stdout == "Line article='tea' count=1\nLine article='tea' count=2\n"
+    )
+    told = tomada("ask", shop, "Watch", "article=tea", "--json", "--limit", "1")
+    assert (told.exit_code, told.stdout) == (0, '{"article":"tea","count":1}\n')
 
 
 def test_types_are_listed_for_people(tomada: Tomada, shop: str) -> None:
@@ -160,3 +168,10 @@ def test_version_and_help(tomada: Tomada) -> None:
         help_text = tomada(*words, "--help").stdout
         assert "Examples:" in help_text or "Example:" in help_text or "Exit codes:" in help_text
         assert "\x1b" not in help_text
+
+
+def test_a_key_of_its_own(tomada: Tomada, shop: str) -> None:
+    keys = [tomada("ask", shop, "Which", *words, "--json") for words in (("--key", "rent-may"), (), ())]
+    first, *others = [json.loads(result.stdout)["reply"] for result in keys]
+    assert first == "rent-may"
+    assert len(set(others)) == 2

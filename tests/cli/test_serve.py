@@ -1,3 +1,4 @@
+import asyncio
 import json
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from typer.testing import Result
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
+from tomada import connect as connect_to
 from tomada.cli.loading import load_app
 from tomada.cli.output import UsageError
 from tomada.sync import bind
@@ -110,6 +112,42 @@ def test_windows_has_no_workers(tomada: Callable[..., Result], monkeypatch: pyte
     result = tomada("serve", str(SHOP), "--workers", "2")
     assert result.exit_code == 2
     assert "which Windows has not" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("--no-sessions", "--keep", "5"), "--store, --keep and --most-sessions are about sessions"),
+        (("--no-sessions", "--store", "sqlite:///tmp/x"), "--store, --keep and --most-sessions are about sessions"),
+        (("--keep", "0"), "is no time"),
+        (("--isolation", "thread", "--store", "sqlite:///tmp/x"), "isolation is 'thread', and a store is of 'task'"),
+        (("--store", "sqlite://here"), "names no file"),
+    ],
+)
+def test_options_of_sessions_that_say_nothing_sensible_are_refused(
+    tomada: Callable[..., Result], words: tuple[str, ...], problem: str
+) -> None:
+    result = tomada("serve", str(SHOP), "--bind", "tcp://127.0.0.1:0", *words)
+    assert result.exit_code == 2
+    assert problem in " ".join(result.stderr.replace("│", " ").split())
+
+
+async def _kept_for(address: str) -> float:
+    async with connect_to(address) as client:
+        session = client._link.engine.session
+        assert session is not None
+        return session.seconds
+
+
+def test_sessions_are_kept_where_and_as_long_as_the_options_say(tmp_path: Path) -> None:
+    file = tmp_path / "sessions.db"
+    with start(str(SHOP), "--bind", "tcp://127.0.0.1:0", "--store", f"sqlite://{file}", "--keep", "77") as server:
+        assert server.stdout is not None
+        address = [server.stdout.readline().strip() for _ in range(2)][1]
+        assert asyncio.run(_kept_for(address)) == 77
+        assert file.exists()
+        server.terminate()
+        assert server.wait(20) == 0
 
 
 def test_a_wrong_handler_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -131,5 +131,5 @@ def test_an_end_without_close_notify_is_told(secure_home: Home, authority: Autho
     other: Any = secure_home.other_end(client)
     secure_home.call(other._link.transport.abort)
     with pytest.raises(tomada.ConnectionLost, match="the end may have been cut off"):
-        client.ask(Echo(b"x"), timeout=LONGEST)
+        client.receive(timeout=LONGEST)
     client.close()

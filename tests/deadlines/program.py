@@ -61,7 +61,7 @@ def serve(address: str, heartbeat: str) -> None:
 
 def ask(address: str, heartbeat: str) -> None:
     async def main() -> None:
-        async with tomada.connect(address, deadlines=deadlines(heartbeat)) as client:
+        async with tomada.connect(address, deadlines=deadlines(heartbeat), sessions=False) as client:
             say("connected")
             try:
                 await client.ask(Hold(""))
@@ -72,7 +72,7 @@ def ask(address: str, heartbeat: str) -> None:
 
 
 def ask_sync(address: str, heartbeat: str) -> None:
-    client = tomada.sync.connect(address, deadlines=deadlines(heartbeat))
+    client = tomada.sync.connect(address, deadlines=deadlines(heartbeat), sessions=False)
     say("connected")
     try:
         client.ask(Hold(""))

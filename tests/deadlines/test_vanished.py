@@ -81,7 +81,7 @@ def test_a_server_that_is_stopped_is_found_out_and_what_was_asked_fails(run: Run
         async with vanishing("serve", here, str(HEARTBEAT)) as server:
             _, addresses = await server.line()
             (address,) = [one for one in addresses.split() if one.startswith(here[:6])][:1]
-            client = await tomada.connect(address, deadlines=deadlines(str(HEARTBEAT)))
+            client = await tomada.connect(address, deadlines=deadlines(str(HEARTBEAT)), sessions=False)
             calls = [asyncio.create_task(client.ask(Hold(""))) for _ in range(20)]
             for _ in calls:
                 await server.line("began")
@@ -125,7 +125,7 @@ def test_a_blocking_client_finds_out_a_server_that_is_stopped(run: Run, is_askin
             _, addresses = await server.line()
             ended: list[float] = []
             client = await asyncio.to_thread(
-                tomada.sync.connect, addresses.split()[0], deadlines=deadlines(str(HEARTBEAT))
+                tomada.sync.connect, addresses.split()[0], deadlines=deadlines(str(HEARTBEAT)), sessions=False
             )
 
             def ask() -> None:

@@ -30,6 +30,7 @@ DOCUMENTS = [
     "docs/how-to/websocket.md",
     "docs/how-to/browser.md",
     "docs/how-to/test-without-sockets.md",
+    "docs/how-to/bad-network.md",
     "docs/how-to/bad-network-tests.md",
     "docs/how-to/add-a-transport.md",
     "docs/how-to/write-a-session-store.md",

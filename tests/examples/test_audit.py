@@ -11,6 +11,7 @@ import audit as audit_program
 import pytest
 from audit import audit
 from bank_books import Books
+from bank_draft import Order
 from bank_messages import OpenAccount, Transfer
 
 
@@ -19,8 +20,8 @@ def database(tmp_path: Path) -> Path:
     """Books with two accounts, numbers 1 and 2, and two transfers, numbers 3 and 4."""
     path = tmp_path / "bank.db"
     with closing(Books(path)) as books:
-        transfers = [Transfer("ana", "rui", 300, "rent"), Transfer("rui", "ana", 20, "change")]
-        books.execute([OpenAccount("ana", 1000), OpenAccount("rui", 500), *transfers])
+        books.execute([Order(OpenAccount("ana", 1000)), Order(OpenAccount("rui", 500))])
+        books.execute([Order(Transfer("ana", "rui", 300), "rent"), Order(Transfer("rui", "ana", 20), "change")])
     return path
 
 

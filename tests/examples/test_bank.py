@@ -12,6 +12,7 @@ import bank
 import pytest
 from audit import audit
 from bank_books import Books
+from bank_draft import Order
 from bank_ledger import Ledger
 from bank_messages import (
     Account,
@@ -32,7 +33,14 @@ from bank_messages import (
 import tomada
 
 OPENINGS = [OpenAccount("ana", 1000), OpenAccount("rui", 500)]
-RENT = Transfer("ana", "rui", 300, "rent")
+RENT = Transfer("ana", "rui", 300)
+Request = OpenAccount | Transfer | Balance | Statement
+
+
+def orders(*requests: Request | tuple[Request, str]) -> list[Order]:
+    """Requests as orders; the rent has a key of its own."""
+    pairs = [request if isinstance(request, tuple) else (request, "rent" * (request == RENT)) for request in requests]
+    return [Order(*pair) for pair in pairs]
 
 
 @pytest.fixture
@@ -43,7 +51,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def books(path: Path) -> Iterator[Books]:
     with closing(Books(path)) as books:
-        books.execute(OPENINGS)
+        books.execute(orders(*OPENINGS))
         yield books
 
 
@@ -64,44 +72,44 @@ def with_ledger(path: Path, use: Callable[[Ledger], Awaitable[None]]) -> None:
 
 
 def test_a_transfer_is_two_postings_that_sum_to_0(books: Books, path: Path) -> None:
-    assert books.execute([RENT]) == [Receipt(3, 700)]
+    assert books.execute(orders(RENT)) == [Receipt(3, 700)]
     assert postings(path)[-2:] == [(3, "ana", -300, 700), (3, "rui", 300, 800)]
     assert str(audit(path)) == "1 transfers, 0 lost, 0 duplicated, books balance"
 
 
 def test_opening_deposits_come_from_equity(books: Books, path: Path) -> None:
-    assert books.execute([OpenAccount("eva", 7), Balance("equity")]) == [Account("eva", 7), -1507]
+    assert books.execute(orders(OpenAccount("eva", 7), Balance("equity"))) == [Account("eva", 7), -1507]
     assert postings(path)[-2:] == [(3, "equity", -7, -1507), (3, "eva", 7, 7)]
 
 
 def test_a_repeated_transfer_gets_the_same_receipt_and_moves_nothing(books: Books) -> None:
-    (receipt,) = books.execute([RENT])
-    books.execute([Transfer("rui", "ana", 800, "all of it")])
-    assert books.execute([RENT]) == [receipt]
-    assert books.execute([Balance("ana"), Balance("rui")]) == [1500, 0]
+    (receipt,) = books.execute(orders(RENT))
+    books.execute(orders((Transfer("rui", "ana", 800), "all of it")))
+    assert books.execute(orders(RENT)) == [receipt]
+    assert books.execute(orders(Balance("ana"), Balance("rui"))) == [1500, 0]
 
 
 def test_a_transfer_repeated_in_one_batch_is_executed_once(books: Books) -> None:
-    assert books.execute([RENT] * 5 + [Balance("ana")]) == [Receipt(3, 700)] * 5 + [700]
+    assert books.execute(orders(*[RENT] * 5, Balance("ana"))) == [Receipt(3, 700)] * 5 + [700]
 
 
 def test_a_repeat_is_answered_after_the_books_were_closed_and_opened(path: Path, books: Books) -> None:
-    (receipt,) = books.execute([RENT])
+    (receipt,) = books.execute(orders(RENT))
     with closing(Books(path)) as others:
-        assert others.execute([RENT, Balance("ana")]) == [receipt, 700]
+        assert others.execute(orders(RENT, Balance("ana"))) == [receipt, 700]
 
 
 @pytest.mark.parametrize(
     ("order", "error", "fields"),
     [
-        (Transfer("ana", "eva", 1, "k"), UnknownAccount, {"account": "eva"}),
-        (Transfer("eva", "ana", 1, "k"), UnknownAccount, {"account": "eva"}),
-        (Transfer("equity", "ana", 1, "k"), UnknownAccount, {"account": "equity"}),
-        (Transfer("ana", "equity", 1, "k"), UnknownAccount, {"account": "equity"}),
-        (Transfer("ana", "rui", 1001, "k"), InsufficientFunds, {"account": "ana", "balance": 1000}),
-        (Transfer("ana", "rui", 0, "k"), NonPositiveAmount, {"cents": 0}),
-        (Transfer("ana", "rui", -1, "k"), NonPositiveAmount, {"cents": -1}),
-        (Transfer("ana", "ana", 1, "k"), SameAccount, {"account": "ana"}),
+        (Transfer("ana", "eva", 1), UnknownAccount, {"account": "eva"}),
+        (Transfer("eva", "ana", 1), UnknownAccount, {"account": "eva"}),
+        (Transfer("equity", "ana", 1), UnknownAccount, {"account": "equity"}),
+        (Transfer("ana", "equity", 1), UnknownAccount, {"account": "equity"}),
+        (Transfer("ana", "rui", 1001), InsufficientFunds, {"account": "ana", "balance": 1000}),
+        (Transfer("ana", "rui", 0), NonPositiveAmount, {"cents": 0}),
+        (Transfer("ana", "rui", -1), NonPositiveAmount, {"cents": -1}),
+        (Transfer("ana", "ana", 1), SameAccount, {"account": "ana"}),
         (OpenAccount("ana", 1), AccountExists, {"account": "ana"}),
         (OpenAccount("equity", 1), AccountExists, {"account": "equity"}),
         (OpenAccount("eva", 0), NonPositiveAmount, {"cents": 0}),
@@ -112,7 +120,7 @@ def test_a_repeat_is_answered_after_the_books_were_closed_and_opened(path: Path,
 def test_a_refused_order_changes_nothing_and_spoils_nothing(
     books: Books, path: Path, order: OpenAccount | Transfer, error: type[tomada.RemoteError], fields: dict[str, object]
 ) -> None:
-    refusal, receipt = books.execute([order, RENT])
+    refusal, receipt = books.execute(orders((order, "k"), RENT))
     assert isinstance(refusal, error)
     assert {name: getattr(refusal, name) for name in fields} == fields
     assert receipt == Receipt(3, 700)
@@ -120,23 +128,23 @@ def test_a_refused_order_changes_nothing_and_spoils_nothing(
 
 
 def test_a_key_is_for_one_transfer(books: Books) -> None:
-    books.execute([RENT])
-    other = Transfer("ana", "rui", 301, "rent")
-    for refusal in books.execute([other, Transfer("rui", "ana", 300, "rent")]):
+    books.execute(orders(RENT))
+    others = [Transfer("ana", "rui", 301), Transfer("rui", "ana", 300)]
+    for refusal in books.execute(orders(*[(other, "rent") for other in others])):
         assert isinstance(refusal, KeyReused)
         assert (refusal.key, refusal.number) == ("rent", 3)
 
 
 def test_the_key_of_a_refused_transfer_is_free(books: Books) -> None:
-    dear = Transfer("ana", "rui", 1300, "k")
-    outcomes = books.execute([dear, Transfer("rui", "ana", 300, "gift"), dear])
+    dear = Transfer("ana", "rui", 1300), "k"
+    outcomes = books.execute(orders(dear, (Transfer("rui", "ana", 300), "gift"), dear))
     assert isinstance(outcomes[0], InsufficientFunds)
     assert outcomes[2] == Receipt(4, 0)
 
 
 def test_a_statement_tells_the_latest_first(books: Books) -> None:
-    books.execute([RENT, Transfer("rui", "ana", 50, "change")])
-    (lines,) = books.execute([Statement("ana", 2)])
+    books.execute(orders(RENT, (Transfer("rui", "ana", 50), "change")))
+    (lines,) = books.execute(orders(Statement("ana", 2)))
     assert isinstance(lines, list)
     assert [(line.number, line.other, line.cents, line.balance) for line in lines] == [
         (4, "rui", 50, 750),
@@ -149,7 +157,7 @@ def test_orders_that_wait_share_a_transaction(path: Path, monkeypatch: pytest.Mo
     sizes = []
     execute = Books.execute
 
-    def counted(books: Books, orders: list[Transfer]) -> object:
+    def counted(books: Books, orders: list[Order]) -> object:
         sizes.append(len(orders))
         return execute(books, orders)
 
@@ -157,7 +165,7 @@ def test_orders_that_wait_share_a_transaction(path: Path, monkeypatch: pytest.Mo
 
     async def use(ledger: Ledger) -> None:
         await asyncio.gather(*[ledger.execute(order) for order in OPENINGS])
-        receipts = await asyncio.gather(*[ledger.execute(RENT) for _ in range(50)])
+        receipts = await asyncio.gather(*[ledger.execute(RENT, "rent") for _ in range(50)])
         assert receipts == [Receipt(3, 700)] * 50
 
     with_ledger(path, use)
@@ -167,7 +175,7 @@ def test_orders_that_wait_share_a_transaction(path: Path, monkeypatch: pytest.Mo
 def test_an_order_whose_caller_has_gone_is_not_executed(path: Path) -> None:
     async def use(ledger: Ledger) -> None:
         await asyncio.gather(*[ledger.execute(order) for order in OPENINGS])
-        gone = asyncio.create_task(ledger.execute(RENT))
+        gone = asyncio.create_task(ledger.execute(RENT, "rent"))
         await asyncio.sleep(0)
         gone.cancel()
         assert await ledger.execute(Balance("ana")) == 1000
@@ -193,14 +201,16 @@ def test_the_bank_serves_tcp_and_unix_at_once(path: Path, monkeypatch: pytest.Mo
     async def use(server: tomada.Server) -> None:
         async with tomada.connect(server.addresses[0]) as left, tomada.connect(server.addresses[-1]) as right:
             await asyncio.gather(*[left.ask(order) for order in OPENINGS])
-            receipts = await asyncio.gather(*[end.ask(RENT) for end in (left, right) * 20])
+            receipts = await asyncio.gather(*[end.ask(RENT, key="rent") for end in (left, right) * 20])
             assert receipts == [Receipt(3, 700)] * 40
             assert await right.ask(Balance("rui")) == 800
             lines = await right.ask(Statement("rui"))
             assert [line.cents for line in lines] == [300, 500]
             with pytest.raises(InsufficientFunds) as refusal:
-                await right.ask(Transfer("ana", "rui", 701, "k"))
+                await right.ask(Transfer("ana", "rui", 701))
             assert refusal.value.balance == 700
+            unkeyed = [await left.ask(RENT) for _ in range(2)]
+            assert len({receipt.number for receipt in unkeyed}) == 2, "each has a key of its own"
             with pytest.raises(tomada.InvalidMessage, match="cents"):
                 await left.ask(OpenAccount("eva", 10**13))
 

@@ -277,11 +277,17 @@ class Wire:
         self.sequence += 1
         return HEADER.pack(len(payload), kind, NORMAL, type_, id_, self.sequence) + payload
 
+    def cancel(self, id_: int) -> bytes:
+        return self.message(Kind.CANCEL, 0, id_, b"")
+
     async def hear(self) -> tuple[int, int, bytes]:
-        """The next frame: kind, id, payload."""
-        head = await self.reader.readexactly(HEADER.size)
-        length, kind, _, _, id_, _ = HEADER.unpack(head)
-        return kind, id_, await self.reader.readexactly(length)
+        """The next frame that is no credit: kind, id, payload."""
+        while True:
+            head = await self.reader.readexactly(HEADER.size)
+            length, kind, _, _, id_, _ = HEADER.unpack(head)
+            payload = await self.reader.readexactly(length)
+            if kind != Kind.CREDIT:
+                return kind, id_, payload
 
     async def until_closed(self) -> bytes:
         """What still comes, up to the end."""

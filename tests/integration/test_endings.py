@@ -31,7 +31,7 @@ HASTY = tomada.Deadlines(handshake=0.2, frame=0.2, drain=0.2)
 def test_when_the_server_is_killed_every_pending_call_fails_at_once(run: Run) -> None:
     async def main() -> None:
         async with serving() as (other, _), process("serve", HERE) as server:
-            client = await tomada.connect(await server.line())
+            client = await tomada.connect(await server.line(), sessions=False)
             calls = [asyncio.create_task(client.ask(Hold("60"))) for _ in range(100)]
             waits = [asyncio.create_task(client.receive()), asyncio.create_task(client.ping())]
             for _ in calls:
@@ -61,7 +61,7 @@ def test_more_calls_than_the_peer_takes_all_fail_when_it_goes(run: Run) -> None:
     async def main() -> None:
         stage = Stage()
         server = await tomada.serve(house(stage), HERE, limits=tomada.Limits(requests=2), deadlines=HASTY)
-        client = await tomada.connect(server.addresses[0])
+        client = await tomada.connect(server.addresses[0], sessions=False)
         calls = [asyncio.create_task(client.ask(Hold(str(number)))) for number in range(20)]
         await stage.until("began 0", "began 1")
         server.connections[0]._link.cut("the test")
@@ -106,7 +106,7 @@ def test_what_does_not_end_within_the_drain_deadline_is_cut(run: Run, caplog: py
     async def main() -> None:
         stage = Stage()
         server = await tomada.serve(house(stage), HERE, deadlines=HASTY)
-        client = await tomada.connect(server.addresses[0])
+        client = await tomada.connect(server.addresses[0], sessions=False)
         call = asyncio.create_task(client.ask(Hold("a")))
         plain = asyncio.create_task(client.ask(Sit("b")))
         await client.send(Note("hold c"))

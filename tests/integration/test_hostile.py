@@ -76,7 +76,12 @@ ATTACKS: dict[str, tuple[str, Attack]] = {
     "an id twice": ("used again", lambda peer: peer.ask(Hold("a"), 1) + peer.ask(Hold("a"), 1)),
     "a kind nobody knows": ("kind 99", lambda _: HEADER.pack(0, 99, NORMAL, 1, 0, 1)),
     "a kind of the server's": ("welcome", lambda _: frame(Kind.WELCOME, b"\x90")),
-    "a sequence of the past": ("sequence 0", lambda _: HEADER.pack(1, Kind.SEND, NORMAL, 1, 0, 0) + b"\x90"),
+    "a gap": (
+        "sequence 2 came in the normal lane where 1",
+        lambda _: HEADER.pack(1, Kind.SEND, NORMAL, 1, 0, 2) + b"x",
+    ),
+    "an acknowledgement where there is no session": ("without a session", lambda _: frame(Kind.ACKNOWLEDGE, b"\x90")),
+    "a credit that shrinks": ("the credit shrinks", lambda _: frame(Kind.CREDIT, bytes(16))),
     "flags nobody knows": ("lane and flags", lambda _: HEADER.pack(1, Kind.SEND, 0xF2, 1, 0, 1) + b"\x90"),
     "a goodbye that is none": ("goodbye cannot be read", lambda _: frame(Kind.GOODBYE, b"\xc1")),
     "crumbs": ("at least 1024", lambda _: HEADER.pack(1, Kind.SEND, NORMAL | MORE, 1, 0, 1) + b"\x90"),
@@ -198,20 +203,41 @@ def test_messages_nobody_handles_do_not_pile_up_refusals_for_a_peer_that_does_no
     run(main())
 
 
-def test_a_backlog_of_one_way_messages_is_bounded_and_then_not_read(run: Run) -> None:
+def test_a_backlog_of_one_way_messages_is_bounded_and_is_handled_after_its_sender_has_gone(run: Run) -> None:
     async def main() -> None:
-        limits = tomada.Limits(handlers=2, waiting=16)
+        limits = tomada.Limits(handlers=2, buffer_bytes=16_384)
         async with serving(limits=limits) as (server, stage), wire(server) as peer:
             await peer.hello()
-            for number in range(1_500):
-                peer.say(peer.send(Note(f"hold {number} " + "x" * 1_000)))
+            names = [f"hold {number} " + "x" * 1_000 for number in range(15)]
+            for name in names:
+                peer.say(peer.send(Note(name)))
             hostile = next(c for c in server.connections if str(c.peer) == peer.address)
-            await turns_until(lambda: hostile._link.paused)
-            assert hostile._link.crowd < 16 + 300  # and what came in the same read
+            await turns_until(lambda: hostile._link.engine.held == 15)
+            assert hostile.statistics().held_bytes < 16_384
             assert stage.count("note") == 2
+            peer.say(peer.send(Note("overshoots" + "x" * 1_000)), peer.send(Note("one too many")))
+            kind, _, why = await peer.hear()
+            assert kind == Kind.GOODBYE
+            assert b"the credit is 16384" in why
             peer.writer.transport.abort()
-            stage.open(*[f"hold {number} " + "x" * 1_000 for number in range(1_500)])
-            await stage.until_true(lambda: stage.count("done") > 18)
+            stage.open(*names)
+            await stage.until("note overshoots" + "x" * 1_000)
+            await stage.until_true(lambda: stage.count("done") == 15)
+            assert "note one too many" not in stage.events
+
+    run(main())
+
+
+def test_what_comes_a_second_time_is_dropped_and_counted(run: Run) -> None:
+    async def main() -> None:
+        async with serving(limits=LIMITS) as (server, stage), wire(server) as peer:
+            await peer.hello()
+            once = peer.send(Note("once"))
+            peer.say(once, once, once, peer.ask(Echo(b"on"), 1))
+            assert (await peer.hear())[:2] == (Kind.REPLY, 1)
+            assert stage.events == ["note once"]
+            hostile = next(c for c in server.connections if str(c.peer) == peer.address)
+            assert hostile.statistics().duplicates == 2
 
     run(main())
 
@@ -221,7 +247,7 @@ def test_questions_that_are_asked_and_cancelled_hold_their_place_until_they_end(
         async with serving(limits=LIMITS) as (server, stage), wire(server) as peer:
             await peer.hello()
             for number in range(2_000):
-                peer.say(peer.ask(Hold(str(number)), 2 * number + 1), frame(Kind.CANCEL, id_=2 * number + 1))
+                peer.say(peer.ask(Hold(str(number)), 2 * number + 1), peer.cancel(2 * number + 1))
                 assert (await peer.hear())[:2] == (Kind.ERROR, 2 * number + 1)
             assert stage.now == 0
             hostile = next(c for c in server.connections if str(c.peer) == peer.address)

@@ -79,7 +79,7 @@ def test_large_messages_arrive_whole_in_pieces_of_any_size(run: Run) -> None:
 
 def test_a_client_that_does_not_receive_makes_the_server_wait(run: Run) -> None:
     async def main() -> None:
-        limits = tomada.Limits(waiting=4, buffer_bytes=4_096)
+        limits = tomada.Limits(buffer_bytes=1_024)
         async with tomada.serve(house(Stage()), HERE, limits=limits), tomada.connect(HERE, limits=limits) as client:
             pushed = asyncio.create_task(client.ask(Push(2_000)))
             for number in range(2_000):
@@ -123,7 +123,7 @@ def test_hooks_run_and_what_is_under_way_ends_before_the_server(run: Run) -> Non
 def test_a_cut_fails_every_pending_call_and_cancels_its_handler(run: Run) -> None:
     async def main() -> None:
         stage = Stage()
-        async with tomada.serve(house(stage), HERE) as server, tomada.connect(HERE) as client:
+        async with tomada.serve(house(stage), HERE) as server, tomada.connect(HERE, sessions=False) as client:
             calls = [asyncio.create_task(client.ask(Hold("a"))), asyncio.create_task(client.ask(Make(5_000_000)))]
             await stage.until("began a")
             server.connections[0]._link.cut("the test")
@@ -131,6 +131,24 @@ def test_a_cut_fails_every_pending_call_and_cancels_its_handler(run: Run) -> Non
             assert {type(outcome) for outcome in outcomes} == {tomada.ConnectionLost}
             assert "Connection reset by peer" in client.end_reason
             await stage.until("cancelled a")
+
+    run(main())
+
+
+def test_with_a_session_a_cut_fails_no_call(run: Run) -> None:
+    async def main() -> None:
+        stage = Stage()
+        async with tomada.serve(house(stage), HERE) as server, tomada.connect(HERE) as client:
+            calls = [asyncio.create_task(client.ask(Hold("a"))), asyncio.create_task(client.ask(Make(5_000_000)))]
+            await stage.until("began a")
+            server.connections[0]._link.cut("the test")
+            await turns_until(lambda: client.state is tomada.ConnectionState.RESUMING)
+            stage.open("a")
+            held, made = await asyncio.gather(*calls)
+            assert (held, len(made)) == ("a", 5_000_000)
+            assert stage.events.count("began a") == stage.events.count("made") == 1
+            assert client.state is tomada.ConnectionState.OPEN
+            assert client.statistics().resumed == 1
 
     run(main())
 

@@ -148,7 +148,7 @@ def test_iteration_raises_when_the_connection_is_lost(run: Run) -> None:
     async def main() -> None:
         stage = Stage()
         async with tomada.serve(house(stage), "tcp://127.0.0.1:0") as server:
-            client = await tomada.connect(server.addresses[0])
+            client = await tomada.connect(server.addresses[0], sessions=False)
             pinging = asyncio.create_task(client.ping())
             server.connections[0]._link.cut("for the test")
             with pytest.raises(tomada.ConnectionLost):

@@ -204,7 +204,7 @@ def test_a_handler_that_has_been_cancelled_is_not_disturbed_a_second_time(run: R
             await peer.hello()
             peer.say(ask_within(peer, 60, Hold("a"), 1))
             await stage.until("cancelled")
-            peer.say(HEADER.pack(0, Kind.CANCEL, 0, 0, 1, 0), ask_within(peer, 60, Hold("b"), 3))
+            peer.say(peer.cancel(1), ask_within(peer, 60, Hold("b"), 3))
             await stage.until_true(lambda: stage.events.count("cancelled") == 2)
             stage.open("in order")
             await stage.until("in order")
@@ -251,8 +251,8 @@ def test_the_blocking_ask_tells_it_too(run: Run) -> None:
 
 
 def test_late_by_the_clock_of_the_server_is_late_as_well(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tomada.connection.milliseconds", lambda _: 1)
-    monkeypatch.setattr("tomada.client.blocking.milliseconds", lambda _: 1)
+    monkeypatch.setattr("tomada.asking.milliseconds", lambda _: 1)
+    monkeypatch.setattr("tomada.client.blocking_asking.milliseconds", lambda _: 1)
 
     async def main() -> None:
         async with serving() as (server, _), tomada.connect(server.addresses[0]) as client:

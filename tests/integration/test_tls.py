@@ -50,7 +50,7 @@ def test_everything_that_messages_do_they_do_over_tls(run: Run, secured: Secured
 
 def test_a_reader_that_is_slow_holds_its_server_back(run: Run, secured: Secured) -> None:
     async def main() -> None:
-        limits = tomada.Limits(buffer_bytes=10_000, waiting=10)
+        limits = tomada.Limits(buffer_bytes=10_000)
         async with (
             serving(secured=secured, limits=limits) as (server, _),
             tomada.connect(server.addresses[0], tls=secured[1], limits=limits) as client,
@@ -166,7 +166,7 @@ def test_a_connection_that_was_cut_on_its_way_says_so(run: Run, secured: Secured
         async with serving(secured=secured) as (server, stage):
             between = await asyncio.start_server(accept, "127.0.0.1", 0)
             address = tomada.Address("tls", "127.0.0.1", between.sockets[0].getsockname()[1])
-            client = await tomada.connect(address, tls=secured[1])
+            client = await tomada.connect(address, tls=secured[1], sessions=False)
             held = asyncio.create_task(client.ask(Hold("a")))
             await stage.until("began a")
             for writer in writers:

@@ -10,7 +10,7 @@ import pytest
 import tomada
 from tests.integration.conftest import Run
 from tests.items.stall import TCP, Add, Bulk, Count, Echo, Sit, Store, Sum, Tick, chunk, cut, served, taken
-from tomada.connection import ConnectionState
+from tomada.connection_state import ConnectionState
 from tomada.errors import OutcomeUnknown
 
 pytestmark = pytest.mark.parametrize("address", [TCP, "ws://127.0.0.1:0/stall"])

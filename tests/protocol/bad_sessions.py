@@ -111,18 +111,6 @@ _STREAMS: Final[list[tuple[str, str, bytes, str]]] = [
     ("an end that nobody asked for", "open", frame(Kind.END, id_=2), "request 2, which nobody asked"),
     ("an end without a request", "open", frame(Kind.END), "request 0, which nobody asked"),
     ("an end with a payload", "asked", frame(Kind.END, b"\x90", id_=2), "kind end is 1 bytes long, at most 0"),
-    (
-        "a part after the end of the parts",
-        "open",
-        frame(Kind.ASK, id_=1) + frame(Kind.END, id_=1, sequence=2) + _item(1, 3),
-        "something came after the end of the items of request 1",
-    ),
-    (
-        "a second end of the parts",
-        "open",
-        frame(Kind.ASK, id_=1) + frame(Kind.END, id_=1, sequence=2) + frame(Kind.END, id_=1, sequence=3),
-        "something came after the end of the items of request 1",
-    ),
     ("a cancel of this end's own request", "asked", frame(Kind.CANCEL, id_=2), "gives up request 2, which is not"),
     ("a cancel without a request", "open", frame(Kind.CANCEL), "a frame of kind cancel carries no request id"),
     ("a cancel with a payload", "open", frame(Kind.CANCEL, b"\x90", id_=1), "kind cancel is 1 bytes long"),
@@ -170,6 +158,12 @@ _WELCOMES: Final[list[tuple[str, Any, GoodbyeCode, str]]] = [
         [b"the session here", bytes(range(32)), 1, 1, [5, [1, [], 1], [0, [], 1]]],
         GoodbyeCode.SESSION_LOST,
         "knows 5 types of this end",
+    ),
+    (
+        "a welcome that lacks more than can be said",
+        [b"the session here", bytes(range(32)), 1, 1, [0, [1, [1] * 65_537, 1], [0, [], 1]]],
+        GoodbyeCode.VIOLATION,
+        "cannot be read",
     ),
     ("a welcome whose session is text", "x", GoodbyeCode.VIOLATION, "cannot be read"),
 ]

@@ -789,6 +789,27 @@ def test_both_roles_begin_sessions_alike(role: Role) -> None:
     assert end.urgent.retains
 
 
+def test_a_chunk_that_goes_again_in_others_is_gone_from_its_store() -> None:
+    lane = Outgoing(NORMAL)
+    lane.retains = True
+    lane.retained.append(Chunk(bytearray(frame(Kind.SEND, sequence=1)), 1, 7))
+    lane.retained_bytes = HEADER_BYTES
+    lane.taken = 1
+    lane.rewind(1, (1,))
+
+    assert lane.gone == [7]
+    assert [(chunk.last, chunk.number) for chunk in lane.closed] == [(1, 0)]
+
+
+def test_frames_that_a_store_has_twice_are_kept_once() -> None:
+    lane = Outgoing(NORMAL)
+    one, two = (frame(Kind.SEND, sequence=sequence) for sequence in (1, 2))
+    lane.restore([(5, one + two), (6, two)], ())
+
+    assert [sequence for sequence, _ in lane.frames()] == [1, 2]
+    assert lane.kept == 2 * HEADER_BYTES
+
+
 def test_an_empty_piece_is_none() -> None:
     lane = Outgoing(NORMAL)
     lane.close()

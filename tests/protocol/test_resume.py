@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.protocol.lasting import End, accepting, all_of, call, carry, close, ends, lose, resume, talk
-from tests.protocol.pairs import Room, cut_at, engine, frame, single_bytes
+from tests.protocol.pairs import cut_at, engine, frame, single_bytes
 from tomada.protocol import (
     Engine,
     GoodbyeCode,
@@ -423,16 +423,12 @@ class TestWhereItCannotGoOn:
         assert server.can_resume
 
     def test_there_is_no_room_for_the_connection(self) -> None:
-        class Full(Room):
-            def admit(self) -> tuple[GoodbyeCode, str] | None:
-                return GoodbyeCode.REFUSED, "full"
-
         client, _ = ends()
         lose(client)
         client.hello(0.0)
         server = accepting()
-        server.admission = Full()
-        assert server.receive(all_of(client), 0.0) == []
+        server.receive(all_of(client), 0.0)
+        server.refuse_session("full", GoodbyeCode.REFUSED)
         client.receive(all_of(server), 0.0)
 
         assert (client.state, server.state) == (State.LOST, State.FAILED)

@@ -295,7 +295,7 @@ def test_answers_that_cannot_be_sent(run: Run) -> None:
             peer.reply(b"no")
 
     async def main() -> None:
-        limits = tomada.Limits(buffer_bytes=1_000)
+        limits = tomada.Limits(buffer_bytes=1_024)
         async with tomada.serve(app, limits=limits) as server, tomada.bind(HERE, peer=server.addresses[0]) as one:
             await one.send(b"70000")
             assert await received(one, 1) == [b"no"]

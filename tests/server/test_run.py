@@ -45,7 +45,7 @@ class Call:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_drains_and_ends_well(number: signal.Signals) -> None:
-    with program("serve", HERE) as server, tomada.sync.connect(line(server)) as client:
+    with program("serve", HERE) as server, tomada.sync.connect(line(server), sessions=False) as client:
         assert client.ask(Echo(b"ready")) == b"ready"
         call, plain = Call(client, Hold("0.3")), Call(client, Sit("0.3"))
         assert {line(server), line(server)} == {"began 0.3"}
@@ -63,7 +63,7 @@ def test_a_server_without_work_ends_at_once() -> None:
 
 
 def test_what_does_not_end_within_the_drain_deadline_is_cut() -> None:
-    with program("serve", HERE, "0.3") as server, tomada.sync.connect(line(server)) as client:
+    with program("serve", HERE, "0.3") as server, tomada.sync.connect(line(server), sessions=False) as client:
         call = Call(client, Hold("60"))
         assert line(server) == "began 60"
         server.send_signal(signal.SIGTERM)
@@ -72,7 +72,7 @@ def test_what_does_not_end_within_the_drain_deadline_is_cut() -> None:
 
 
 def test_a_second_signal_cuts_at_once() -> None:
-    with program("serve", HERE, "60") as server, tomada.sync.connect(line(server)) as client:
+    with program("serve", HERE, "60") as server, tomada.sync.connect(line(server), sessions=False) as client:
         call = Call(client, Hold("60"))
         assert line(server) == "began 60"
         server.send_signal(signal.SIGTERM)
@@ -84,7 +84,7 @@ def test_a_second_signal_cuts_at_once() -> None:
 
 
 def test_a_thread_that_does_not_end_does_not_keep_the_process() -> None:
-    with program("serve", HERE, "0.3") as server, tomada.sync.connect(line(server)) as client:
+    with program("serve", HERE, "0.3") as server, tomada.sync.connect(line(server), sessions=False) as client:
         call = Call(client, Sit("1000"))
         assert line(server) == "began 1000"
         server.send_signal(signal.SIGTERM)
@@ -94,7 +94,7 @@ def test_a_thread_that_does_not_end_does_not_keep_the_process() -> None:
 
 def test_a_one_way_message_is_handled_to_its_end() -> None:
     with program("serve", HERE) as server:
-        with tomada.sync.connect(line(server)) as client:
+        with tomada.sync.connect(line(server), sessions=False) as client:
             client.send(Note("a"))
         assert line(server) == "note a"
         server.send_signal(signal.SIGTERM)

@@ -57,9 +57,9 @@ def test_no_connection_takes_the_places_of_others(run: Run) -> None:
     run(main())
 
 
-def test_one_way_messages_wait_for_a_place_and_reading_pauses(run: Run) -> None:
+def test_one_way_messages_wait_for_a_place_and_so_does_their_sender(run: Run) -> None:
     async def main() -> None:
-        limits = tomada.Limits(all_handlers=1, waiting=8)
+        limits = tomada.Limits(all_handlers=1, buffer_bytes=1_024)
         stage = Stage()
         async with (
             tomada.serve(house(stage), "tcp://127.0.0.1:0", limits=limits) as server,
@@ -68,15 +68,21 @@ def test_one_way_messages_wait_for_a_place_and_reading_pauses(run: Run) -> None:
         ):
             held = asyncio.ensure_future(holder.ask(Hold("place")))
             await stage.until("began place")
-            for number in range(20):
-                await client.send(Note(str(number)))
-            await turns_until(lambda: any(link.paused for link in server._endpoint.connections))
+
+            async def send() -> None:
+                for number in range(200):
+                    await client.send(Note(str(number)))
+
+            sending = asyncio.ensure_future(send())
+            await turns_until(lambda: client._link.senders)
+            assert max(link.engine.held_bytes for link in server._endpoint.connections) < 1_100
             assert stage.count("note") == 0
             stage.open("place")
             assert await held == "place"
-            await stage.until(*(f"note {number}" for number in range(20)))
+            await sending
+            await stage.until(*(f"note {number}" for number in range(200)))
             assert [event for event in stage.events if event.startswith("note")] == [
-                f"note {number}" for number in range(20)
+                f"note {number}" for number in range(200)
             ]
 
     run(main())
@@ -94,7 +100,7 @@ def test_who_no_longer_waits_for_a_place_takes_none(run: Run, how: str) -> None:
         ):
             held = asyncio.ensure_future(holder.ask(Hold("place")))
             await stage.until("began place")
-            client = await tomada.connect(server.addresses[0])
+            client = await tomada.connect(server.addresses[0], sessions=False)
             given_up = asyncio.ensure_future(client.ask(Hold("never")))
             await client.ping()
             if how == "cancelled":
@@ -199,6 +205,47 @@ def test_at_twice_the_limit_who_holds_the_most_is_cut(run: Run) -> None:
             assert server._endpoint.room.total < 10_000_000
             assert told[-1].outcome is Outcome.REFUSED
             assert (await small.hear())[0] == Kind.REPLY
+
+    run(main())
+
+
+def test_who_is_cut_at_twice_the_limit_has_no_session_that_holds_it_on(run: Run) -> None:
+    async def main() -> None:
+        limits = tomada.Limits(all_buffer_bytes=5_000_000)
+        async with serving(limits=limits) as (server, _):
+            client = await tomada.connect(server.addresses[0])
+            assert client._link.transport is not None
+            asked = [asyncio.ensure_future(client.ask(Make(12_000_000))) for _ in range(2)]
+            await client.ping()
+            client._link.transport.pause_reading()
+            await turns_until(lambda: len(server.connections) == 1)
+            assert server._endpoint.room.total < 10_000_000
+            assert server._endpoint.sessions.lost == 0
+            client._link.transport.resume_reading()
+            for outcome in await asyncio.gather(*asked, return_exceptions=True):
+                assert isinstance(outcome, tomada.OutcomeUnknown)
+            assert "there is no such session here" in client.end_reason
+            await client.close()
+
+    run(main())
+
+
+def test_a_lost_connection_gives_its_place_to_whoever_comes(run: Run) -> None:
+    """Else no client could come back to a server that is full."""
+
+    async def main() -> None:
+        stage = Stage()
+        limits = tomada.Limits(connections=1)
+        async with (
+            tomada.serve(house(stage), "tcp://127.0.0.1:0", limits=limits) as server,
+            tomada.connect(server.addresses[0]) as client,
+        ):
+            for number in range(3):
+                server.connections[0]._link.cut("for the test")
+                assert await client.ask(Echo(b"back")) == b"back"
+                assert client.statistics().resumed == number + 1
+            with pytest.raises(tomada.HandshakeFailed, match="the server has 1 connection,"):
+                await tomada.connect(server.addresses[0])
 
     run(main())
 

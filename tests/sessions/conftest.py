@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 import tomada
+from tests.integration.conftest import _loops_have_what_they_keep, run
 from tomada.telemetry import CommitFailed, CommitResumed, Event, SessionEvicted
+
+__all__ = ["_loops_have_what_they_keep", "run"]
 
 
 @pytest.fixture

@@ -380,3 +380,22 @@ def test_a_client_that_is_cut_comes_back_and_both_ends_tell() -> None:
     assert kinds.count("ConnectionInterrupted") == kinds.count("SessionResumed") == 4
     assert "SessionEnded" not in kinds
     assert "SessionRefused" not in kinds
+
+
+def test_a_look_at_the_clock_between_the_end_of_the_bytes_and_that_of_the_transport_ends_no_session() -> None:
+    async def main() -> None:
+        house = House()
+        async with tomada.serve(house.app, HERE, sessions=Sessions(keep=60)) as server, bystander(HERE):
+            await asyncio.sleep(100)
+            victim = await Caller(HERE).connect()
+            link = next(one._link for one in server.connections if one._link.engine.session == victim.session)
+            link.eof_received()
+            assert link.engine.state is State.LOST
+            link.sweep(now())
+            assert not link.ended.done()
+            victim.lose()
+            await victim.connect()
+            assert victim.engine.state is State.OPEN
+            victim.transport.abort()
+
+    virtually(main())

@@ -13,7 +13,7 @@ import pytest
 
 from tests.sessions.filestore import FileStore
 from tomada import AddressError, Sessions, StoreFailed
-from tomada.sessions import Store, open_store, schemes
+from tomada.sessions import Store, open_store
 from tomada.sessions.memory import MemoryStore
 from tomada.sessions.sqlite import SqliteStore
 
@@ -32,7 +32,7 @@ def no_store(_: str, __: Sessions) -> object:
 def installed(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
     """What installed packages add."""
     points: list[EntryPoint] = []
-    monkeypatch.setattr(schemes, "entry_points", lambda **wanted: EntryPoints(points).select(**wanted))
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **wanted: EntryPoints(points).select(**wanted))
     return points
 
 

@@ -378,7 +378,7 @@ def test_where_nobody_wants_to_know_no_event_is_made(
         serving = tomada.serve(app, *here, tls=authority.server, deadlines=hasty, limits=limits)
         async with serving as server:
             secure, plain, stream_address = sorted(server.addresses, key=lambda address: address.scheme)
-            client = await tomada.connect(secure, tls=authority.client)
+            client = await tomada.connect(secure, tls=authority.client, sessions=False)
             await client.ask(Echo(b"x"))
             with pytest.raises(tomada.RemoteError):
                 await client.ask(Fail("plain"))

@@ -16,7 +16,7 @@ from tests.transports.recorder import Recorder, connected, serving
 from tomada import transports
 from tomada.address import Address
 from tomada.errors import AddressInUse, ConnectFailed, ListenFailed, SystemPort
-from tomada.transports import tcp
+from tomada.transports import happy_eyeballs, tcp
 
 HERE = Address.parse("tcp://127.0.0.1:0")
 DOCUMENTATION = "192.0.2.1"  # RFC 5737: no machine has it
@@ -242,6 +242,36 @@ def test_a_socket_that_met_itself_is_no_connection(run: Run) -> None:
         with pytest.raises(ConnectFailed, match="nothing listens there"):
             await transports.connect(address, lambda: recorder, timeout=30)
         await recorder.lost
+
+    run(main())
+
+
+class Gone:
+    """A transport of uvloop whose connection was reset in the moment that it was made."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def get_extra_info(self, _: str) -> object:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("negative file descriptor"), OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))]
+)
+def test_of_a_connection_that_is_reset_as_it_is_made_its_protocol_hears(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def main() -> None:
+        gone: Any = Gone(error)
+        client = Recorder()
+
+        async def made(*_: Any) -> Any:
+            return gone, client
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", made)
+        made_of = await happy_eyeballs.connect_to("127.0.0.1", 1, Recorder, 5)
+        assert made_of == (gone, client)
 
     run(main())
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from typing import Protocol, TypeVar, assert_type, overload
+from collections.abc import AsyncIterator
+from typing import assert_type
 
 import tomada
 from tomada import sync
@@ -100,33 +100,11 @@ async def talk(_: Talk, parts: AsyncIterator[str]) -> AsyncIterator[int | None]:
         yield len(text) or None
 
 
-ReplyT = TypeVar("ReplyT")
-ItemT = TypeVar("ItemT")
-PartT = TypeVar("PartT")
-
-
-class Caller(Protocol):
-    """Who asks, with and without streams: what the types of requests let type checkers know."""
-
-    @overload
-    async def ask(self, request: tomada.Request[ReplyT]) -> ReplyT: ...
-    @overload
-    async def ask(
-        self, request: tomada.UploadRequest[PartT, ReplyT], *, upload: AsyncIterable[PartT] | Iterable[PartT]
-    ) -> ReplyT: ...
-    @overload
-    def stream(self, request: tomada.StreamRequest[ItemT]) -> AsyncIterator[ItemT]: ...
-    @overload
-    def stream(
-        self, request: tomada.DuplexRequest[PartT, ItemT], *, upload: AsyncIterable[PartT] | Iterable[PartT]
-    ) -> AsyncIterator[ItemT]: ...
-
-
 async def lines() -> AsyncIterator[str]:
     yield "tea"
 
 
-async def use_streams(caller: Caller) -> None:
+async def use_streams(caller: tomada.Connection) -> None:
     assert_type(Store("x").name, str)
     assert_type(await caller.ask(Count()), int)
     assert_type(await caller.ask(Store("x"), upload=[b"a", b"b"]), Receipt)
@@ -134,6 +112,9 @@ async def use_streams(caller: Caller) -> None:
         assert_type(receipt, Receipt)
     async for number in caller.stream(Talk(), upload=lines()):
         assert_type(number, int | None)
+    async with caller.stream(Watch("ana"), urgent=True, key="mine") as receipts:
+        assert_type(receipts, tomada.ItemStream[Receipt])
+        assert_type(await anext(receipts), Receipt)
 
 
 async def use(address: str) -> None:

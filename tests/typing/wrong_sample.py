@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tomada
 from tests.typing.sample import (
-    Caller,
     Closed,
     Count,
     Insufficient,
@@ -31,17 +30,17 @@ async def use(bank: tomada.Connection) -> None:
     Note("rent", start=3)  # [call-arg]
     text: str = await bank.ask(Count())  # [arg-type]
     receipt: Receipt = await bank.ask(Count())  # [arg-type]
-    await bank.ask(Note("rent"))  # [arg-type]
-    await bank.ask("text")  # [arg-type]
+    await bank.ask(Note("rent"))  # [call-overload]
+    await bank.ask("text")  # [call-overload]
     await bank.send("text")  # [arg-type]
-    await bank.ask(Count(), timeout="1")  # [arg-type]
+    await bank.ask(Count(), timeout="1")  # [call-overload]
     wrong = (await bank.ask(Count())).number  # [attr-defined]
     wrong = (await bank.receive()).text  # [attr-defined]
     bank.is_open = True  # [misc]
     del text, receipt, wrong
 
 
-async def use_streams(caller: Caller) -> None:
+async def use_streams(caller: tomada.Connection) -> None:
     Watch()  # [call-arg]
     await caller.ask(Watch("ana"))  # [call-overload]
     await caller.ask(Store("x"))  # [call-overload]
@@ -58,7 +57,7 @@ async def use_streams(caller: Caller) -> None:
 
 def use_without_a_loop(bank: sync.Connection) -> None:
     number: str = bank.ask(Count())  # [assignment]
-    bank.ask(Note("rent"))  # [arg-type]
+    bank.ask(Note("rent"))  # [call-overload]
     bank.send(3)  # [arg-type]
     del number
 

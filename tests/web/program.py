@@ -1,4 +1,4 @@
-"""A server for the browser, in a process of its own: ``program.py ADDRESS ORIGIN…``; prints its address."""
+"""A server for the browser: ``python -m tests.web.program ADDRESS ORIGIN…``; prints its address."""
 
 # ruff: noqa: T201 - it tells its test where it listens
 
@@ -126,7 +126,39 @@ class AskMe(tomada.Request[str]):
     """For how long the server waits for the answer."""
 
 
+class Load(tomada.Message):
+    """Either way."""
+
+    number: int
+    data: bytes = b""
+
+
+class Loads(tomada.Request[list[int]]):
+    """The numbers of all loads that were handled, in order; urgent ones come after 1000000."""
+
+
+class Flood(tomada.Request[int]):
+    """Send so many loads; the answer is the count."""
+
+    count: int
+    bytes: int
+
+
+class Flooded(tomada.Request[int]):
+    """How many of them have been accepted so far."""
+
+
+class Hang(tomada.Request[bool]):
+    """From now on loads are not handled; or they are again."""
+
+    hangs: bool
+
+
 app = tomada.App("browser")
+loads: list[int] = []
+flooded = 0
+may_go = asyncio.Event()
+may_go.set()
 notes: list[str] = []
 cancelled = 0
 
@@ -192,6 +224,42 @@ async def ask_me(request: AskMe, peer: tomada.Connection) -> str:
         return f"failed: {error}"
     except tomada.MessageError as error:
         return f"unknown: {error}"
+
+
+@app.on
+async def load(message: Load) -> None:
+    await may_go.wait()
+    loads.append(message.number)
+
+
+@app.on
+async def all_loads(request: Loads) -> list[int]:  # noqa: ARG001 - the annotation is the route
+    return loads
+
+
+@app.on
+async def flood(request: Flood, peer: tomada.Connection) -> int:
+    global flooded  # noqa: PLW0603 - one counter
+    flooded = 0
+    data = bytes(request.bytes)
+    for number in range(request.count):
+        await peer.send(Load(number, data))
+        flooded = number + 1
+    return flooded
+
+
+@app.on
+async def how_flooded(request: Flooded) -> int:  # noqa: ARG001 - the annotation is the route
+    return flooded
+
+
+@app.on
+async def hang(request: Hang) -> bool:
+    if request.hangs:
+        may_go.clear()
+    else:
+        may_go.set()
+    return request.hangs
 
 
 def main(address: str, *origins: str) -> None:

@@ -169,10 +169,14 @@ def test_many_requests_are_under_way_at_once(bank: Page) -> None:
     assert told
 
 
-# No word that a request was given up leaves the page.
+# No word that a request was given up reaches the server: it is about another one, which is not open.
 WITHOUT_CANCEL = """
     const send = WebSocket.prototype.send;
-    WebSocket.prototype.send = function (data) { if (new Uint8Array(data)[4] !== 9) send.call(this, data); };
+    WebSocket.prototype.send = function (data) {
+        const whole = new Uint8Array(data);
+        if (whole[4] === 9) whole[8] = 127;
+        send.call(this, whole);
+    };
     try {
         %s
     } finally {
@@ -237,6 +241,27 @@ def test_a_request_is_cancelled_by_time_and_by_signal(bank: Page) -> None:
     assert told == [["TimedOut", "no reply to Hold within 300 ms"], "changed my mind", 2]
 
 
+def test_a_handler_that_throws_is_told_like_any_error_and_the_others_run(bank: Page) -> None:
+    told = bank.run("""
+        const errors = [];
+        const came = [];
+        const tell = (event) => { errors.push(event.message); event.preventDefault(); };
+        addEventListener("error", tell);
+        const stops = [
+            bank.on("Tick", () => { throw new Error("mine"); }),
+            bank.on("Tick", async () => { throw new Error("late"); }),
+            bank.on("Tick", (tick) => came.push(tick.number)),
+        ];
+        await bank.ask("Watch", {count: 1});
+        await bank.ping();
+        for (const stop of stops) stop();
+        removeEventListener("error", tell);
+        return [errors, came, bank.state];
+    """)
+
+    assert told == [["Uncaught Error: mine", "Uncaught Error: late"], [0], "open"]
+
+
 def test_the_server_tells_its_types(bank: Page) -> None:
     told = bank.run("return bank.types.find((type) => type.name === 'Transfer')")
 
@@ -280,75 +305,3 @@ def test_a_page_of_another_origin_is_refused(page: Page, server: Server) -> None
 
     with pytest.raises(PageError, match="or it refused"):
         page.run(f'await (await import("/tomada.js")).connect("{server.address}")')
-
-
-def test_it_reconnects_to_a_server_that_was_killed(page: Page, server: Server) -> None:
-    page.run(f"""
-        const {{ connect }} = await import("/tomada.js");
-        globalThis.events = [];
-        globalThis.bank = await connect("{server.address}", {{reconnect: true}});
-        globalThis.ticks = [];
-        bank.on("Tick", (tick) => ticks.push(tick.number));
-        bank.onlost = (event) => events.push(["lost", event.detail.reason]);
-        globalThis.again = new Promise((resolve) => {{ bank.onreconnected = resolve; }});
-        globalThis.lost = new Promise((resolve) => bank.addEventListener("lost", resolve));
-        globalThis.asked = bank.ask("Hold", {{seconds: 60}}).catch((error) => error.name);
-        await bank.ping();
-    """)
-    server.kill()
-    told = page.run("""
-        await lost;
-        return [await asked, await bank.ask("Notes").catch((error) => error.name), bank.isOpen];
-    """)
-    assert told == ["ConnectionLost", "ConnectionLost", False]
-
-    server.start()
-    told = page.run("""
-        await again;
-        await bank.ask("Watch", {count: 1});
-        const receipt = await bank.ask("Transfer", {source: "a", target: "b", cents: 1});
-        await bank.close();
-        return [events, ticks, receipt.balance];
-    """)
-
-    assert told == [[["lost", "the connection was lost"]], [0], 999]
-
-
-def test_it_reconnects_to_a_server_that_was_stopped(page: Page, server: Server) -> None:
-    page.run(f"""
-        const {{ connect }} = await import("/tomada.js");
-        globalThis.bank = await connect("{server.address}", {{reconnect: true}});
-        globalThis.again = new Promise((resolve) => {{ bank.onreconnected = resolve; }});
-        globalThis.lost = new Promise((resolve) => {{ bank.onlost = (event) => resolve(event.detail.reason); }});
-        globalThis.asked = bank.ask("Hold", {{seconds: 0.2}});
-        await bank.ping();
-    """)
-    server.stop()
-    assert page.run("return [await asked, await lost]") == [
-        "held",
-        "the server said goodbye (going away): the server stops",
-    ]
-
-    server.start()
-    told = page.run("await again; const open = bank.isOpen; await bank.close(); return open;")
-
-    assert told
-
-
-def test_a_server_that_gives_no_sign_of_life_is_given_up(page: Page, server: Server) -> None:
-    page.run(f"""
-        const {{ connect }} = await import("/tomada.js");
-        globalThis.bank = await connect("{server.address}", {{heartbeat: 250}});
-        globalThis.ended = new Promise((resolve) => {{ bank.onclose = (event) => resolve(event.detail); }});
-        globalThis.asked = bank.ask("Hold", {{seconds: 60}}).catch((error) => [error.name, error.message]);
-        await new Promise((resolve) => setTimeout(resolve, 700));
-        globalThis.lived = bank.isOpen;
-    """)
-    server.pause()
-    told = page.run("""
-        const begun = performance.now();
-        return [lived, await asked, await ended, performance.now() - begun < 2000];
-    """)
-
-    reason = "the server gave no sign of life for 500 ms"
-    assert told == [True, ["ConnectionLost", reason], {"reason": reason, "wasClean": False}, True]

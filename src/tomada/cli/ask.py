@@ -20,15 +20,24 @@ ASK_EXAMPLES = """
 
   tomada ask :4477 Balance account=ana
 
-  tomada ask unix:///tmp/bank.sock Transfer source=ana target=rui cents=500 key=rent-may --json
+  tomada ask unix:///tmp/bank.sock Transfer source=ana target=rui cents=500 --key rent-may --json
 
   tomada ask tls://bank.example.org:4477 Balance account=ana
+
+  tomada ask :4477 Watch account=ana --limit 10
 """
 SEND_EXAMPLES = """
 [bold]Example:[/bold] tomada send :4477 Note text="see you at five"
 """
 
 TypeName = Annotated[str, typer.Argument(metavar="TYPE", help="The message's type; `tomada types ADDRESS` lists them.")]
+OwnKey = Annotated[
+    str,
+    typer.Option(
+        "--key", metavar="KEY", help="Its handler recognises it by this when it is asked again (request.key)."
+    ),
+]
+Limit = Annotated[int, typer.Option("--limit", min=0, help="End a stream after so many items; 0: at its own end.")]
 Fields = Annotated[
     list[str] | None,
     typer.Argument(metavar="FIELD=VALUE", help="Text, numbers, dates … as they are; lists and structures as JSON."),
@@ -46,24 +55,39 @@ def ask(
     key: Key = "",
     authority: Authority = "",
     development: Development = False,
+    own_key: OwnKey = "",
+    limit: Limit = 0,
     as_json: Json = False,
 ) -> None:
-    """Send a request and print the reply."""
+    """Send a request and print the reply, or the items of a stream as they come."""
     with errors_told(as_json=as_json):
         tls = client_tls(certificate, key, authority, development=development)
         with sync.connect(address, wait=wait, tls=tls) as connection:
-            _ask(connection, type_name, fields, timeout, as_json=as_json)
+            if not _has_stream(connection, type_name):
+                _ask(connection, _message(connection, type_name, fields), timeout, own_key or None, as_json=as_json)
+                return
+        if own_key:
+            raise UsageError(f"{type_name} is answered by a stream, which no key begins anew: leave out --key")
+        from tomada.cli.stream import print_stream
+
+        def message(over: Any) -> Any:
+            return _message(over, type_name, fields)
+
+        print_stream(address, message, limit=limit, wait=wait, tls=tls, as_json=as_json)
 
 
-def _ask(
-    connection: sync.Connection, type_name: str, fields: list[str] | None, timeout: float, *, as_json: bool
-) -> None:
-    request = _message(connection, type_name, fields)
+def _has_stream(connection: sync.Connection, type_name: str) -> bool:
+    entry = connection.peer_types.get(type_name)
+    return entry is not None and entry.items is not None
+
+
+def _ask(connection: sync.Connection, request: Message, timeout: float, own_key: str | None, *, as_json: bool) -> None:
+    type_name = type(request).__name__
     if isinstance(request, AnyRequest) and not isinstance(request, Request):
-        raise UsageError(f"{type_name} takes or gives a stream, which no command can: ask it in a program")
+        raise UsageError(f"{type_name} takes a stream, which no command can: ask it in a program")
     if not isinstance(request, Request):
         raise UsageError(f"{type_name} is a one-way message, nobody answers it: use `tomada send`")
-    reply: Any = connection.ask(request, timeout=timeout)
+    reply: Any = connection.ask(request, timeout=timeout, key=own_key)
     _print(reply, as_json=as_json)
 
 

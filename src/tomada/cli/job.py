@@ -11,7 +11,7 @@ import msgspec
 import tomada
 from tomada.address import Address
 from tomada.cli.output import UsageError
-from tomada.cli.serve_options import Access
+from tomada.cli.serve_options import Access, Keeping
 from tomada.errors import TomadaError
 from tomada.server.activation import Activation
 from tomada.server.inherited import Inherited
@@ -38,6 +38,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         isolation: Where each connection is served.
         children: The processes of connections, where they have some.
         access: Who may connect.
+        keeping: Whether sessions are kept, and where.
     """
 
     target: str
@@ -50,6 +51,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     isolation: Isolation = "task"
     children: Children | None = None
     access: Access = Access()
+    keeping: Keeping = Keeping()
 
     def serving(self, app: App) -> Serving:
         """The server, not running yet.
@@ -70,6 +72,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
                 deadlines=self.deadlines,
                 isolation=self.isolation,
                 children=self.children,
+                sessions=self.keeping.sessions,
+                store=self.keeping.store,
                 **msgspec.structs.asdict(self.access),
             )
         except ValueError as error:

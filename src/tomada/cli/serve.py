@@ -21,6 +21,7 @@ from tomada.cli.serve_options import (
     IsolationChoice,
     IsolationOption,
     LimitOptions,
+    SessionOptions,
     WorkerOptions,
 )
 from tomada.cli.target import Bind, Origin, Target
@@ -43,6 +44,8 @@ EXAMPLES = """
   tomada serve bank.py --bind tls://:4477 --tls-certificate server.pem --tls-key server-key.pem
 
   tomada serve bank.py --workers 4 --drain 30 --idle-timeout off --message-bytes 64M
+
+  tomada serve bank.py --workers 4 --store sqlite:///var/lib/bank/sessions --keep 600
 """
 
 
@@ -61,6 +64,7 @@ def serve(
     workers: WorkerOptions,
     deadlines: DeadlineOptions,
     limits: LimitOptions,
+    sessions: SessionOptions,
     access: AccessOptions,
     as_json: Json = False,
 ) -> None:
@@ -78,6 +82,7 @@ def serve(
             isolation=isolation.value,
             children=children,
             access=access,
+            keeping=sessions,
         )
         option = " --tls-dev" if development else ""
         if development:

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from tomada.cli.groups import Choice, Group, count, seconds, size
-from tomada.settings import Children, Deadlines, Limits
+from tomada.settings import Children, Deadlines, Limits, Sessions
 from tomada.transports.rights import LARGEST_MODE
 
 
@@ -142,11 +142,11 @@ LIMITS = Group(
         ),
         "threads": _count("--threads", "threads", "Plain def handlers that run at once for all."),
         "requests": _count("--requests", "requests", "Requests of one peer that may be open at once."),
-        "waiting": _count("--waiting", "waiting", "One-way messages that may wait for their handler."),
         "message_bytes": _size("--message-bytes", "message_bytes", "The longest message."),
         "frame_bytes": _size("--frame-bytes", "frame_bytes", "The longest frame; longer messages travel in several."),
-        "buffer_bytes": _size("--buffer-bytes", "buffer_bytes", "What may wait to be sent on one connection."),
-        "all_buffer_bytes": _size("--all-buffer-bytes", "all_buffer_bytes", "What may wait to be sent on all."),
+        "buffer_bytes": _size("--buffer-bytes", "buffer_bytes", "Messages held each way until they are handled."),
+        "stream_bytes": _size("--stream-bytes", "stream_bytes", "Items of one stream that may wait to be taken."),
+        "all_buffer_bytes": _size("--all-buffer-bytes", "all_buffer_bytes", "What may wait on all connections."),
         "receive_bytes": _size("--receive-bytes", "receive_bytes", "What may wait to be received on a byte stream."),
     },
 )
@@ -189,6 +189,53 @@ WORKERS = Group(
     },
 )
 """What `Workers` has."""
+
+
+class Keeping(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said about sessions."""
+
+    sessions: Sessions | None = Sessions()
+    store: str = "memory"
+
+
+def _keeping(*, no_sessions: bool = False, store: str = "memory", **values: Any) -> Keeping:
+    if not no_sessions:
+        return Keeping(sessions=Sessions(**values), store=store)
+    if values or store != "memory":
+        raise ValueError("--store, --keep and --most-sessions are about sessions: leave them out, or --no-sessions")
+    return Keeping(sessions=None)
+
+
+SESSIONS = Group(
+    "Sessions (--isolation task)",
+    _keeping,
+    {
+        "store": Choice(
+            "--store",
+            "Where sessions are kept: memory outlives lost connections, sqlite:///absolute/path a killed server, too.",
+            metavar="URL",
+            shown="memory",
+        ),
+        "keep": Choice(
+            "--keep",
+            "A session whose client does not come back is kept for so long.",
+            seconds,
+            "SECONDS",
+            float,
+            _told(Sessions().keep),
+        ),
+        "most": Choice(
+            "--most-sessions",
+            "Sessions without a connection, or in the store, at once.",
+            count,
+            "NUMBER",
+            int,
+            f"{Sessions().most:,}",
+        ),
+        "no_sessions": Choice("--no-sessions", "A lost connection is the end of all on it.", annotation=bool),
+    },
+)
+"""What `Sessions` has, and where they are kept."""
 
 IsolationOption = Annotated[
     IsolationChoice,
@@ -269,6 +316,7 @@ CHILDREN = Group(
 
 ChildOptions = Annotated[Children | None, CHILDREN]
 AccessOptions = Annotated[Access, ACCESS]
+SessionOptions = Annotated[Keeping, SESSIONS]
 DeadlineOptions = Annotated[Deadlines, DEADLINES]
 LimitOptions = Annotated[Limits, LIMITS]
 WorkerOptions = Annotated[Workers, WORKERS]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tomada.client.blocking_asking import Asking
 from tomada.client.calls import Answer
+from tomada.client.wire import letting_go
 from tomada.connection_state import ConnectionState
 from tomada.errors import BufferFull, ConnectionLost, TimedOut
 from tomada.transports import blocking
@@ -36,6 +37,7 @@ class Connection(Asking):
         pump.connection = self
         pump.lifetime.peer = address
 
+    @letting_go
     def send(self, message: Message, *, urgent: bool = False) -> None:
         """Send a one-way message; returns when the kernel has taken it, or while the connection is lost at once.
 
@@ -55,6 +57,7 @@ class Connection(Asking):
         pump.enter(lambda: pump.messenger.send(message, urgent), urgent=urgent)
         pump.flush()
 
+    @letting_go
     def send_nowait(self, message: Message, *, urgent: bool = False) -> None:
         """As `send`, where that need not wait; nor does it wait for the kernel.
 
@@ -70,6 +73,7 @@ class Connection(Asking):
             )
         pump.flush(wait=False)
 
+    @letting_go
     def undelivered(self) -> dict[str, Message]:
         """After the end: the messages of this end whose fate is not known, by their keys; also requests.
 
@@ -79,6 +83,7 @@ class Connection(Asking):
         with pump.state:
             return {one.key: pump.messenger.own(one.type, one.payload) for one in pump.engine.undelivered}
 
+    @letting_go
     def receive(self, *, timeout: float | None = None) -> Message:
         """The next one-way message of the server that has no handler here.
 
@@ -107,6 +112,7 @@ class Connection(Asking):
                     return
                 raise
 
+    @letting_go
     def ping(self, *, timeout: float | None = None) -> float:
         """The round-trip time to the server and back, in seconds. Raises `TimedOut`, `ConnectionLost`."""
         pump = self._pump
@@ -128,6 +134,7 @@ class Connection(Asking):
         pong.result()
         return time.perf_counter() - begun
 
+    @letting_go
     def close(self) -> None:
         """Say goodbye, let what is under way end, and close. To call it again does nothing.
 
@@ -180,6 +187,7 @@ class Connection(Asking):
         """Why the server refused one-way messages of this end, the last hundred reasons."""
         return self._pump.refusals
 
+    @letting_go
     def statistics(self) -> ConnectionStatistics:
         """What the connection has done so far; also when it has ended."""
         with self._pump.state:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from tomada.asking import check
 from tomada.client.blocking_items import ItemStream, Taking, send_parts
 from tomada.client.calls import Answer
+from tomada.client.wire import letting_go
 from tomada.errors import TimedOut
 from tomada.message import DuplexRequest, StreamRequest, UploadRequest
 from tomada.protocol.metadata import milliseconds
@@ -62,6 +63,7 @@ class Asking:
         key: str | None = None,
     ) -> ReplyT: ...
 
+    @letting_go
     def ask(
         self,
         request: Any,

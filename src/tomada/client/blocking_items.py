@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tomada import validation
 from tomada.client.calls import Answer
+from tomada.client.wire import letting_go
 from tomada.errors import InvalidMessage, MessageError
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class ItemStream(Iterator[ItemT]):
         self._upload = upload
         self._is_begun = False
 
+    @letting_go
     def __next__(self) -> ItemT:
         self._ask()
         pump, taking = self._pump, self._taking
@@ -130,6 +132,7 @@ class ItemStream(Iterator[ItemT]):
         finally:
             del error  # or it, its traceback and this frame would hold each other
 
+    @letting_go
     def close(self) -> None:
         """Take no more items; the handler at the other end is cancelled if it has not ended. It waits for nothing."""
         taking = self._taking
@@ -140,6 +143,7 @@ class ItemStream(Iterator[ItemT]):
         if taking.id and not was_done:
             self._pump.give_up(taking.id)
 
+    @letting_go
     def __enter__(self) -> Self:
         self._ask()
         return self

@@ -9,7 +9,7 @@ import socket
 import time
 from concurrent.futures import Future, wait
 from contextlib import suppress
-from threading import Event, Thread, current_thread
+from threading import Event, Thread, current_thread, main_thread
 from typing import TYPE_CHECKING, Any, Final
 
 from tomada.client.calls import Answer, Calls
@@ -59,6 +59,8 @@ class Keeper(Wire):
         "_over",
         "_pauses",
         "_reach",
+        "_stir",
+        "_verdict",
         "at_end",
         "at_return",
         "calls",
@@ -79,6 +81,10 @@ class Keeper(Wire):
         self._reach = reach
         self._deadlines = deadlines
         self._over = Event()
+        self._stir = Event()
+        """Set when all is over, or is to be: the keeper waits for nothing else."""
+        self._verdict: tuple[str, bool, bool] | None = None
+        """How the keeper is to end it, as of `_end`."""
         self._keeper: Thread | None = None
         self._pauses: Pauses | None = None
         """From the loss of a connection until the session goes on."""
@@ -118,19 +124,23 @@ class Keeper(Wire):
     def _keep(self) -> None:
         try:
             while not self.is_over:
-                if self.is_up:
+                if self._verdict is not None:
+                    reason, refused, is_wrong = self._verdict
+                    self._end(reason, refused=refused, is_wrong=is_wrong)
+                elif self.is_up:
                     self._watch()
                 else:
                     self._come_back()
         finally:
             self.end("this end failed")  # without effect where all is over, as it should be
+            _shut(self.connected)
             self.disconnect()
             self.at_end()
 
     def _watch(self) -> None:
         """Read while nobody waits. Not while calls come thick and fast: then it would only wake up for nothing."""
         patience = min(_WATCH_SECONDS, self._deadlines.heartbeat / _LOOKS)
-        while not self._over.wait(QUIET_SECONDS) and self.is_up:
+        while not self._stir.wait(QUIET_SECONDS) and self.is_up:
             with self.state:
                 self.tidy()
                 reason = self.lifetime.look(time.monotonic())
@@ -140,22 +150,24 @@ class Keeper(Wire):
             if self.engine.unsent or self._rest:
                 self.flush(wait=False)
             self.settle()
-            if time.monotonic() - self._active < QUIET_SECONDS or self._reading.locked() or not self.is_up:
+            if time.monotonic() - self._active < QUIET_SECONDS or self._is_led or not self.is_up:
                 continue
             if readiness.wait(self.connected, patience) and self._reading.acquire(blocking=False):
                 try:
+                    self._is_led = True
                     self._read(self._receive_some)
                 finally:
                     self._stop_reading()
 
     def _come_back(self) -> None:
         """Connect again, and say hello; whoever reads hears whether the session goes on."""
+        _shut(self.connected)  # as `cut` has, unless it was interrupted
         self.disconnect()
         session, reason = self.engine.session, self.engine.reason
         assert session is not None, "only a session goes on"  # noqa: S101 - the house's own order
         assert self._pauses is not None, "it has been lost"  # noqa: S101 - the house's own order
         while (pause := self._pauses.next(time.monotonic())) is not None:
-            if self._over.wait(pause):
+            if self._stir.wait(pause):
                 return
             try:
                 connected = self._attempt()
@@ -180,7 +192,7 @@ class Keeper(Wire):
 
         Thread(target=reach, name="tomada attempt", daemon=True).start()
         while not attempt.done():
-            if self.is_over:
+            if self._stir.is_set():
                 attempt.add_done_callback(_discard)
                 return None
             wait([attempt], timeout=QUIET_SECONDS)
@@ -198,11 +210,12 @@ class Keeper(Wire):
             was_up, was_open = self.is_up, self._pauses is None
             if is_lost and was_up:
                 assert engine.session is not None, "only a session is kept"  # noqa: S101 - the house's own order
-                self.is_up = False
                 if self._pauses is None:
-                    self._pauses, self._lost_at = Pauses(now, engine.session.seconds, again=True), now
+                    self._lost_at = now
+                    self._pauses = Pauses(now, engine.session.seconds, again=True)
                 for ping in self.pings.values():
                     ping.set_exception(ConnectionLost(engine.reason))
+                self.is_up = False
                 self._turn.notify_all()
         if not is_lost:
             self._end(reason, refused=refused, is_wrong=is_wrong)
@@ -241,11 +254,20 @@ class Keeper(Wire):
         self._end(reason, is_wrong=True)
 
     def _end(self, reason: str, *, refused: bool = False, is_wrong: bool = False) -> None:
-        """All is over: what waits for it fails."""
+        """All is over: what waits for it fails.
+
+        The main thread leaves that to the keeper: Ctrl-C must not come in the middle of it.
+        """
+        if self._keeper is not None and current_thread() is main_thread():
+            if not self.is_over:
+                self._verdict = self._verdict or (reason, refused, is_wrong)
+                self.is_up = False
+                self._stir.set()
+                _shut(self.connected)
+            return
         with self._turn:
             if self.is_over:
                 return
-            self._over.set()
             self.is_up = False
             engine, connected = self.engine, self.connected
             is_parting = engine.parted and engine.state not in FINAL
@@ -254,6 +276,8 @@ class Keeper(Wire):
                 # A server that is being stopped may still take a connection, and drop it, or say that it goes away.
                 is_answer = (engine.heard or refused) and engine.farewell is not GoodbyeCode.GOING_AWAY
                 self.opened.set_exception((HandshakeFailed if is_answer else ConnectFailed)(engine.reason))
+            self._over.set()
+            self._stir.set()
             self._turn.notify_all()
         self.lifetime.tell_end(is_wrong=is_wrong and not is_parting)
         _shut(connected)
@@ -264,7 +288,12 @@ class Keeper(Wire):
     def _drop(self, reason: str) -> None:
         engine = self.engine
         unsent = engine.unsent_requests()
-        tags = engine.drop(reason)
+        try:
+            tags = engine.drop(reason)
+        except Exception:  # noqa: BLE001 - told to the log; whoever waits must hear of the end in any case
+            log.exception("%s: what was not delivered cannot be told", self.lifetime.peer)
+            engine.session = None
+            tags = engine.drop(reason)
         reason, is_plain = engine.reason, engine.session is None
         for id_, (_, answer) in tags:
             kind = SessionLost if id_ in unsent else OutcomeUnknown
@@ -277,6 +306,12 @@ class Keeper(Wire):
         log.warning("%s: the fate of %d messages is not known: Connection.undelivered() has them", peer, count)
         if SessionEnded.subscribers:
             emit(SessionEnded(peer=str(peer), reason=self.engine.reason, undelivered=count))
+
+    def let_go(self) -> None:
+        """Ctrl-C, or whatever a signal raises, has left a call of the main thread: nothing of it stays behind."""
+        super().let_go()
+        if self._verdict is not None and self._keeper is not current_thread():
+            self._over.wait(QUIET_SECONDS)
 
     def close(self) -> None:
         """Say goodbye, wait for the end of what is under way, up to the drain deadline; then cut the connection."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tomada.client.calls import Calls
 from tomada.client.keeper import Keeper
+from tomada.client.wire import owns
 from tomada.endpoint import SOFTWARE, log, peer_limits
 from tomada.messenger import REMEMBERED_REFUSALS, Messenger, Repertoire, Route
 from tomada.protocol import Engine, FailureCode, GoodbyeCode, Hello, Role, State, Welcome
@@ -149,7 +150,7 @@ class Pump(Keeper):
 
     def give_up_sometime(self, id_: int) -> None:
         """As `give_up`, for who may hold any lock: if it must be, the keeper does it."""
-        if self.state.acquire(blocking=False):
+        if not owns(self.state) and self.state.acquire(blocking=False):
             try:
                 self.engine.cancel(id_)
             finally:
@@ -163,9 +164,10 @@ class Pump(Keeper):
         with self.state:
             if not self.inbox:
                 return None
-            message, origin = self.inbox.popleft()
-            self.engine.release(origin)
+            message, origin = self.inbox[0]
+            self.engine.release(origin)  # twice does no harm
             self.engine.report()
+            self.inbox.popleft()
             return message
 
     # Streams.

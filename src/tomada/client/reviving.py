@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tomada import transports
 from tomada.client.pauses import Pauses
+from tomada.endpoint import log
 from tomada.errors import ProtocolError, TransportError
 from tomada.protocol import State
 
@@ -43,6 +44,13 @@ class Reviver:
             self._task = link.loop.create_task(self._run())
 
     async def _run(self) -> None:
+        try:
+            await self._go_on()
+        except Exception:  # noqa: BLE001 - told to the log
+            log.exception("%s: this end failed while it connected again", self._address)
+            self._link.end("this end failed while it connected again; its log says more")
+
+    async def _go_on(self) -> None:
         link = self._link
         session = link.engine.session
         assert session is not None, "only a session goes on"  # noqa: S101 - the house's own order

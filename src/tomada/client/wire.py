@@ -7,8 +7,10 @@ until its own answer is there, and delivers those of the others on the way. The 
 from __future__ import annotations
 
 import time
-from threading import Condition, Lock, get_ident, main_thread
-from typing import TYPE_CHECKING, Final
+from functools import wraps
+from threading import Condition, RLock, get_ident, main_thread
+from traceback import walk_tb
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from tomada.client.lifetime import Lifetime
 from tomada.endpoint import log
@@ -18,12 +20,44 @@ from tomada.transports import blocking, readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
     from tomada.protocol import Engine
     from tomada.settings import Deadlines
 
 _READ_BYTES: Final = 65_536
 QUIET_SECONDS: Final = 0.05
+_INSIDE: Final = ("tomada.protocol", "tomada.messenger", "tomada.vocabulary")
+
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def letting_go(call: F) -> F:
+    """`call`, of a face; where Ctrl-C comes in the middle of it, nothing of it stays behind."""
+
+    @wraps(call)
+    def guarded(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(self, *args, **kwargs)
+        except BaseException as error:
+            if not isinstance(error, Exception) and _touched(error.__traceback__):
+                self._pump.interrupted()
+            if get_ident() == main_thread().ident:
+                self._pump.let_go()  # a signal may raise anything
+            raise
+
+    return cast("F", guarded)
+
+
+def _touched(place: TracebackType | None) -> bool:
+    """Whether what was raised there came in the middle of a change to what is said and heard."""
+    return any(frame.f_globals["__name__"].startswith(_INSIDE) for frame, _ in walk_tb(place))
+
+
+def owns(lock: Any) -> bool:
+    """Whether this thread holds the lock."""
+    return lock._is_owned()  # type: ignore[no-any-return] # noqa: SLF001 - as `threading.Condition` asks it
 
 
 class Wire:
@@ -32,6 +66,9 @@ class Wire:
     Three locks, taken in this order: `_sending`, by who writes to the socket; `_reading`, by who reads from it;
     `state`, by who touches the engine and all above it, for moments only and never over a wait. The socket is exchanged
     by who holds all three, so it is never closed, and its number never another's, while a thread still uses it.
+
+    No thread takes one of them twice. They know their owner because of Ctrl-C, which may come in the moment after one
+    was taken, or before it is given back: `let_go`.
 
     Args:
         connected: The first socket, which is the wire's from here on.
@@ -42,6 +79,7 @@ class Wire:
     __slots__ = (
         "_active",
         "_followers",
+        "_is_led",
         "_reading",
         "_rest",
         "_sending",
@@ -60,13 +98,15 @@ class Wire:
         """The socket, or the last one where there is none just now."""
         self.is_up = True
         """Whether there is one. It is changed under `state`."""
-        self.state = Lock()
+        self.state = RLock()
         self._turn = Condition(self.state)
         self._followers = 0
-        self._sending = Lock()
+        self._sending = RLock()
         self._rest = memoryview(b"")
         """What has been taken from the engine and not been sent; of the holder of `_sending`."""
-        self._reading = Lock()
+        self._reading = RLock()
+        self._is_led = False
+        """Whether a thread reads, which will tell those who wait when it stops."""
         self._active = 0.0
 
     def take_in(self, data: bytes) -> None:
@@ -89,6 +129,14 @@ class Wire:
         """Ctrl-C came in the middle of something: nobody knows what has been done, so nothing more can be said."""
         self.end("interrupted")
 
+    def let_go(self) -> None:
+        """Ctrl-C, or whatever a signal raises, has left a call of the main thread: nothing of it stays behind."""
+        if owns(self._reading):
+            self._stop_reading()
+        for lock in (self.state, self._sending):
+            while owns(lock):
+                lock.release()
+
     # Reading.
 
     def until(self, done: Callable[[], bool], deadline: float | None = None) -> bool:
@@ -106,6 +154,7 @@ class Wire:
     def _lead(self, done: Callable[[], bool], deadline: float | None) -> bool:
         """Read until `done`, or until there is no connection any more; False when the deadline has passed first."""
         try:
+            self._is_led = True
             # Ctrl-C is for the main thread. There it waits first: while it receives, an interruption may cost bytes.
             at_once = deadline is not None or get_ident() == main_thread().ident
             while self.is_up and not done():
@@ -129,7 +178,7 @@ class Wire:
             self._followers += 1
             try:
                 # The leader tells its end under this lock: where it still leads, the word is still to come.
-                if done() or (self.is_up and not self._reading.locked()):
+                if done() or (self.is_up and not self._is_led):
                     return True
                 left = None if deadline is None else deadline - time.monotonic()
                 return (left is None or left > 0) and self._turn.wait(left)
@@ -137,6 +186,7 @@ class Wire:
                 self._followers -= 1
 
     def _stop_reading(self) -> None:
+        self._is_led = False
         self._reading.release()
         if self._followers:
             with self._turn:
@@ -192,15 +242,19 @@ class Wire:
             except OSError as error:
                 self.cut(f"the connection was lost: {error}", is_wrong=True)
                 return
-            except BaseException:
-                self.interrupted()
+            except BaseException as error:
+                # How much of it has gone is not known; over another connection it goes again.
+                if self.engine.can_resume and not _touched(error.__traceback__):
+                    self.cut("interrupted", is_wrong=True)
+                else:
+                    self.interrupted()
                 raise
             finally:
                 self._sending.release()
 
     def _acquire_sending(self, deadline: float | None, *, wait: bool) -> bool:
         if not wait:
-            return self._sending.acquire(blocking=False)
+            return not owns(self._sending) and self._sending.acquire(blocking=False)
         return self._sending.acquire(timeout=-1 if deadline is None else max(0.0, deadline - time.monotonic()))
 
     def _send(self, deadline: float | None, *, wait: bool) -> bool:
@@ -226,6 +280,7 @@ class Wire:
             return False
         if self._reading.acquire(blocking=False):
             try:
+                self._is_led = True
                 if readiness.wait(self.connected, left, to_send=True):
                     self._read(self._receive_some)
             finally:

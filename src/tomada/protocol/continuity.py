@@ -19,7 +19,7 @@ from tomada.protocol.handshake import GoodbyeCode, Hello, Position, Positions, S
 from tomada.protocol.lanes import MOST_EXCEPTIONS, Incoming, extended, is_after, split_frames
 from tomada.protocol.metadata import split_metadata
 from tomada.protocol.outbound import HEARD
-from tomada.protocol.state import FINAL, State, Step
+from tomada.protocol.state import FINAL, Role, State, Step
 from tomada.protocol.streaming import Streaming
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tomada.protocol.outgoing import Outgoing
-    from tomada.protocol.state import Role
 
 _CREDIT: Final = Struct("!QQ")
 _STREAM_CREDIT: Final = Struct("!Q")
@@ -59,6 +58,7 @@ class Continuity(Streaming):
         "_is_ending",
         "_known_types",
         "_owes",
+        "_seen",
         "_told",
         "epoch",
         "generation",
@@ -79,6 +79,8 @@ class Continuity(Streaming):
         self._is_ending = False
         self._owes = False
         """Whether the last acknowledgement came in the middle of a message: its end is to be acknowledged at once."""
+        self._seen = 1
+        """The sequence that was due in the normal lane at the last acknowledgement."""
         self._told = 0
         """The normal lane's received bytes that were handled at the last report."""
         self._known_types = 0
@@ -132,16 +134,20 @@ class Continuity(Streaming):
 
     def key(self, origin: int) -> str:
         """By which a handler recognises the message that came from `origin`: the same however often it is sent."""
-        session = self.session.id.hex() if self.session is not None else ""
+        accepting_sent = self.role is Role.CONNECTING
         if origin >= 0:
-            return f"{session}.{extended(origin, self.normal_in.near)}"
-        return f"{session}.u{extended(~origin, self.urgent_in.near)}"
+            return self._key("s" * accepting_sent, extended(origin, self.normal_in.near))
+        return self._key("su" if accepting_sent else "u", extended(~origin, self.urgent_in.near))
+
+    def _key(self, mark: str, number: int) -> str:
+        """The key of a message that the accepting end sent (``s``), or that is urgent (``u``)."""
+        return f"{self.session.id.hex() if self.session is not None else ''}.{mark}{number}"
 
     def report(self, *, at_once: bool = False) -> None:
         """Queue what the peer should know of what was handled: at once, or when a part of its credit is used up."""
         lane = self.normal_in
         used = lane.received - lane.held_bytes - self._told
-        few = (lane.expected - lane.reported[0] & U32) < _FRAMES
+        few = (lane.expected - self._seen & U32) < _FRAMES
         is_owed = self._owes and lane.head is None
         if not at_once and used < self._report_bytes and few and not self._is_due and not is_owed:
             return
@@ -170,6 +176,7 @@ class Continuity(Streaming):
 
     def _acknowledge(self, *, again: bool = False) -> None:
         """Note what has been handled, and tell the peer where it keeps what it has sent."""
+        self._seen = self.normal_in.expected
         handled = [lane.handled() for lane in (self.normal_in, self.urgent_in)]
         if again or handled != [self.normal_in.reported, self.urgent_in.reported]:
             self.normal_in.reported, self.urgent_in.reported = handled
@@ -371,7 +378,6 @@ class Continuity(Streaming):
                     continue  # the peer has acknowledged the beginning of a message, and not its end
                 key = metadata.key
             if key is None:
-                mark = "" if flags & LANE_MASK == NORMAL else "u"
-                assert self.session is not None, "whoever calls has looked"  # noqa: S101 - the house's own order
-                key = f"{self.session.id.hex()}.{mark}{extended(sequence, lane.near)}"
+                mark = "s" * (self.role is Role.ACCEPTING) + "u" * (flags & LANE_MASK != NORMAL)
+                key = self._key(mark, extended(sequence, lane.near))
             yield Undelivered(key, type_, payload)

@@ -249,12 +249,12 @@ class Engine(Durability):
         if disagreement:
             self._fail(GoodbyeCode.VERSION, disagreement)
             return
+        if hello.session is not None:
+            emit(Resuming(hello))  # it may have a place already, and is not asked for another one
+            return
         refusal = None if self.admission is None else self.admission.admit()
         if refusal is not None:
             self._fail(*refusal)
-            return
-        if hello.session is not None:
-            emit(Resuming(hello))
             return
         session = None
         if self.admission is not None and handshake.SESSION in hello.features:

@@ -294,11 +294,8 @@ class Inbound(Continuity):
                 if kind == ITEM:
                     self._item_in(id_, len(payload))
                     emit(Item(id_, None, type_, payload))
-                elif kind == END:
-                    self._end_in(id_)
-                    emit(Ended(id_))
                 else:
-                    emit(Cancelled(id_))
+                    emit(Ended(id_) if kind == END else Cancelled(id_))
             return
         if kind == CANCEL:
             raise ProtocolError(f"the peer gives up request {id_}, which is not its own")

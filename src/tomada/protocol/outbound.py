@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from tomada.errors import ConnectionLost, DeclarationError, InvalidMessage
 from tomada.protocol import handshake, lanes
@@ -133,6 +133,11 @@ class Outbound:
         if self._is_corked:
             return len(self._control)
         return len(self._control) + len(self._goodbye) + self.normal.unsent + self.urgent.unsent
+
+    @property
+    def unsaid(self) -> int:
+        """How many bytes of answers to pings, of credit and of acknowledgements wait to be taken."""
+        return len(self._control)
 
     @property
     def kept(self) -> int:
@@ -274,9 +279,8 @@ class Outbound:
     def _queue(self, kind: int, id_: int, payload: bytes) -> None:
         self._control += _control(kind, id_, payload)
 
-    def _check_begins(self) -> None:
-        if not self.begins:
-            raise ConnectionLost(self.reason or f"the connection is {self.state.value}, not open")
+    def _refuse_to_begin(self) -> NoReturn:
+        raise ConnectionLost(self.reason or f"the connection is {self.state.value}, not open")
 
     def _move(self, step: Step) -> None:
         self.state = self._transitions[self.state][step]

@@ -252,6 +252,8 @@ class Outgoing:
                 kept.append(Chunk(here, last_here, chunk.number))
             if there:
                 later.append(Chunk(there, last_there, 0 if here else chunk.number))
+            elif not here and chunk.number:
+                self.gone.append(chunk.number)  # all of it goes again, in chunks of its own
         self.retained = kept
         self.taken = received
         self.closed.extendleft(reversed([*_joined(again, received), *later]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tomada.protocol import handshake
 from tomada.protocol.frames import ASK, CANCEL, ERROR, METADATA, NORMAL, REPLY, SEND, U32, URGENT
-from tomada.protocol.metadata import Metadata, with_metadata
+from tomada.protocol.metadata import Metadata, check_key, with_metadata
 from tomada.protocol.outbound import Outbound
 from tomada.protocol.state import FINAL
 
@@ -62,10 +62,10 @@ class Requests(Outbound):
 
         Raises:
             ConnectionLost: Nothing can be begun any more.
-            InvalidMessage: The peer takes no message so long.
+            InvalidMessage: The peer takes no message so long, or the key is none.
         """
         if not self.begins:
-            self._check_begins()
+            self._refuse_to_begin()
         id_ = self._next_id
         while id_ in self._asked or not id_:
             id_ = id_ + 2 & U32
@@ -79,6 +79,7 @@ class Requests(Outbound):
 
     def _ask_with(self, metadata: Metadata, type_: int, id_: int, payload: bytes, lane: int) -> None:
         if metadata != Metadata():
+            check_key(metadata.key)
             whole = with_metadata(metadata, payload)
             if len(whole) <= self._peer_limits.message_bytes or metadata.key is not None:
                 payload = whole
@@ -90,7 +91,7 @@ class Requests(Outbound):
     def send(self, type_: int, payload: bytes, urgent: bool = False) -> None:  # noqa: FBT001, FBT002 - as of `ask`
         """Queue a one-way message. Raises as `ask` does."""
         if not self.begins:
-            self._check_begins()
+            self._refuse_to_begin()
         self._message_out(SEND, type_, 0, payload, URGENT if urgent else NORMAL)
 
     def reply(self, id_: int, type_: int, payload: bytes) -> None:
@@ -99,10 +100,7 @@ class Requests(Outbound):
         Raises `InvalidMessage` when the peer takes no message so long; the request is then still to be answered.
         """
         if id_ in self._open:
-            if id_ in self._urgent_open:
-                self._message_out(REPLY, type_, id_, payload, URGENT)
-            else:
-                self._message_out(REPLY, type_, id_, payload)
+            self._message_out(REPLY, type_, id_, payload, URGENT if id_ in self._urgent_open else NORMAL)
             self._answered(id_)
 
     def fail(self, id_: int, type_: int, payload: bytes) -> None:
@@ -119,9 +117,7 @@ class Requests(Outbound):
 
     def _answered(self, id_: int) -> None:
         """Nothing more will be said to the peer's request."""
-        self._open.pop(id_, None)
-        if self._urgent_open:
-            self._urgent_open.discard(id_)
+        raise NotImplementedError
 
     def refuse(self, id_: int, code: FailureCode, name: str, message: str) -> None:
         """Queue the failure of the peer's request `id_` (0: of a one-way message) in the protocol's own words.

@@ -32,7 +32,7 @@ class _Flow:
         self.credit = window
         """Up to which offset an item may be begun."""
         self.is_ended = False
-        """Whether the last of them has gone, or has come."""
+        """Whether the last of them has gone."""
 
 
 class Streaming(Requests):
@@ -127,25 +127,21 @@ class Streaming(Requests):
         return 0 if flow is None else flow.offset - flow.used
 
     def _answered(self, id_: int) -> None:
-        super()._answered(id_)
-        self._end_flows(id_)
+        self._open.pop(id_, None)
+        if self._urgent_open:
+            self._urgent_open.discard(id_)
+        if self._inflows or self._outflows:
+            self._end_flows(id_)
 
     def _end_flows(self, id_: int) -> None:
-        if self._inflows or self._outflows:
-            self._inflows.pop(id_, None)
-            self._outflows.pop(id_, None)
+        self._inflows.pop(id_, None)
+        self._outflows.pop(id_, None)
 
     def _inflow(self, id_: int) -> _Flow:
         flow = self._inflows.get(id_)
         if flow is None:
             flow = self._inflows[id_] = _Flow(self._stream_window)
-        if flow.is_ended:
-            raise ProtocolError(f"something came after the end of the items of request {id_}")
         return flow
-
-    def _end_in(self, id_: int) -> None:
-        """The end of the parts of the peer's request has come."""
-        self._inflow(id_).is_ended = True
 
     def _item_in(self, id_: int, size: int) -> None:
         """Count an item that has come."""

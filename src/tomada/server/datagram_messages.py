@@ -11,6 +11,7 @@ from tomada.datagrams.peer import AMPLIFICATION
 from tomada.eager import Suspended
 from tomada.endpoint import log
 from tomada.errors import InvalidMessage, ProtocolError, RemoteError
+from tomada.message import mark
 from tomada.messenger import WRONG_REPLY, Messenger
 from tomada.protocol import FailureCode
 from tomada.protocol.datagram import UNTOLD, DatagramKind, Parcel, Tokens, decode_parcel, encode_parcel
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from tomada.address import Address
     from tomada.endpoint import Endpoint
+    from tomada.message import AnyRequest
     from tomada.messenger import Driver, Route
     from tomada.protocol import Engine, TypeEntry
     from tomada.settings import Limits
@@ -52,6 +54,11 @@ class _Answers:
     def __init__(self, entries: Sequence[TypeEntry]) -> None:
         self._entries = list(entries)
         self.kept = (DatagramKind.ERROR, "", UNTOLD, b"")
+
+    @staticmethod
+    def key(parcel: Parcel) -> str:
+        """By which a handler recognises the request that came in it."""
+        return f"{parcel.client.hex()}.{parcel.number}"
 
     def reply(self, _: int, number: int, payload: bytes) -> None:
         """A handler's reply."""
@@ -168,6 +175,8 @@ class MessageService:
             text = validation.explain(route.kind, error)
             self._refuse(parcel, name, size, FailureCode.INVALID, route.name, text)
             return
+        if parcel.kind is DatagramKind.ASK:
+            mark(cast("AnyRequest", message), (self._answers.key, parcel))
         self._start(_Asked(parcel, name, size, route, self._seen.add(parcel.key, name, now)), message)
 
     def _refusal(self, parcel: Parcel) -> tuple[FailureCode, str, str] | None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tomada.server.children.channel import Plan
     from tomada.server.children.origin import Template
     from tomada.sessions import Store
+    from tomada.sessions.elsewhere import Elsewhere
 
 
 _SESSIONS: Final = Sessions()
@@ -45,6 +46,7 @@ class Serving(Opening[Server]):
         "_app",
         "_children",
         "_deadlines",
+        "_elsewhere",
         "_inherited",
         "_isolation",
         "_limits",
@@ -70,6 +72,8 @@ class Serving(Opening[Server]):
             raise ValueError(f"isolation is {isolation!r}, it must be one of {', '.join(get_args(Isolation))}")
         if children is not None and isolation != "process":
             raise ValueError(f"isolation is {isolation!r}, and children are of 'process': change it, or leave them out")
+        if store != "memory" and isolation != "task":
+            raise ValueError(f"isolation is {isolation!r}, and a store is of 'task': change it, or leave it out")
         if not (addresses or app.has_addresses):
             raise ValueError("serve() needs an address, such as tcp://127.0.0.1:4477")
         super().__init__(self._serve)
@@ -85,6 +89,7 @@ class Serving(Opening[Server]):
         self._sessions = sessions if isolation == "task" else None
         self._store = None if self._sessions is None else open_store(store, self._sessions)
         self._template: Template | None = None
+        self._elsewhere: Elsewhere | None = None
         own = [handler.address for handler in app.stream_handlers]
         options.check([*self._addresses, *own, *(handler.address for handler in app.datagram_handlers)])
 
@@ -135,6 +140,10 @@ class Serving(Opening[Server]):
         """Serve at these sockets, where there are some for an address, in place of binding new ones."""
         self._inherited = inherited
 
+    def join(self, others: Elsewhere) -> None:
+        """Hand clients whose sessions other processes at the same addresses keep over to those."""
+        self._elsewhere = others
+
     def run(self, *, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until SIGINT or SIGTERM, then close the server; a second signal cuts all at once, a third kills.
 
@@ -170,6 +179,8 @@ class Serving(Opening[Server]):
         has_datagrams = app.datagram_handlers or len(Datagrams.left(self._addresses)) < len(self._addresses)
         started = app if front is None or has_datagrams else None  # else only the children start it
         endpoint = Endpoint(Role.ACCEPTING, started, self._limits, self._deadlines, Connection, self._sessions)
+        if self._elsewhere is not None:
+            endpoint.sessions.join(self._elsewhere)
         admitting = msgspec.structs.replace(self._options, admission=transports.Admission(self._limits))
         server = Server(endpoint, admitting, self._isolation, self._inherited, front, self._store)
         await server.start(self._app, self._addresses)

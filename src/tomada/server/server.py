@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+import socket
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
 from tomada import transports
+from tomada.address import Address
 from tomada.connection import Connection
 from tomada.durable import DurableLink
 from tomada.endpoint import SUBPROTOCOL
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from tomada.address import Address
     from tomada.app import App
     from tomada.endpoint import Endpoint
     from tomada.errors import ChildrenFailed
@@ -116,6 +117,26 @@ class Server:
             return make()
 
         return await transports.listen(place.address, woken, options=place.options)
+
+    async def take_over(self, accepted: socket.socket, peer: Address, heard: bytes) -> None:
+        """Go on with a connection that another process has accepted for this one.
+
+        Args:
+            accepted: It is this function's from now on.
+            peer: Who has connected.
+            heard: What came over it so far.
+        """
+        options = msgspec.structs.replace(self._options, proxied_by=())
+        admission, ticket = options.admission, None
+        if admission is not None:
+            ticket = admission.admit(peer.host)
+            if ticket is None:
+                accepted.close()
+                return
+        self._watchdog.wake()
+        link = _messages(self._endpoint)()
+        plain = Address("unix" if accepted.family == getattr(socket, "AF_UNIX", None) else "tcp")
+        await transports.adopt(accepted, plain, lambda: _Arrival(link, peer, heard), options, ticket)
 
     def _is_busy(self) -> bool:
         """Whether any handler could run on the event loop just now."""
@@ -215,6 +236,24 @@ class Server:
             self._datagrams.close()
             self._watchdog.stop()
             await self._endpoint.sessions.close()
+
+
+class _Arrival(asyncio.Protocol):
+    """Tells a link what had come before its transport was here; then steps aside."""
+
+    def __init__(self, link: Link, peer: Address, heard: bytes) -> None:
+        self.ticket: transports.Admitted | None = None
+        self._link = link
+        self._peer = peer
+        self._heard = heard
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        link = self._link
+        link.ticket = self.ticket
+        cast("asyncio.Transport", transport).set_protocol(link)
+        link.connection_made(transport)
+        link.peer = self._peer
+        link.data_received(self._heard)
 
 
 def _messages(endpoint: Endpoint) -> Callable[[], Link]:

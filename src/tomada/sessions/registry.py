@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from tomada.errors import StoreFailed
 from tomada.protocol import GoodbyeCode, Session, State
 from tomada.protocol.durability import StoredChunk
+from tomada.sessions.elsewhere import Fate
 from tomada.sessions.journal import Journal
 from tomada.telemetry import LimitStruck, Outcome, SessionRefused, emit
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tomada.endpoint import Endpoint
     from tomada.protocol import Hello
     from tomada.protocol.handshake import Resume
+    from tomada.sessions.elsewhere import Elsewhere
     from tomada.sessions.store import Change, Store, Stored
     from tomada.settings import Sessions
     from tomada.survival import Survival
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("tomada")
 UNKNOWN: Final = "there is no such session here: it has ended, or never was"
 """One text for what is unknown, has expired, or came with a wrong token: who guesses learns nothing."""
+_BUSY: Final = "the worker that keeps the session cannot take the connection just now: try again"
 _ID_BYTES: Final = 16
 _TOKEN_BYTES: Final = 32
 _NO_TOKEN: Final = bytes(_TOKEN_BYTES)
@@ -47,6 +50,7 @@ class Registry:
 
     __slots__ = (
         "_digest",
+        "_elsewhere",
         "_endpoint",
         "_guesses",
         "_journal",
@@ -73,6 +77,11 @@ class Registry:
         self._make: Callable[[], Survival] | None = None
         self._digest = b""
         self._loading: set[bytes] = set()
+        self._elsewhere: Elsewhere | None = None
+
+    def join(self, others: Elsewhere) -> None:
+        """Others serve at the same addresses: what belongs to one of them is handed over to it."""
+        self._elsewhere = others
 
     async def open(self, store: Store, make: Callable[[], Survival], digest: bytes) -> None:
         """Keep the sessions in a store, too, where it outlives the process.
@@ -120,7 +129,8 @@ class Registry:
         """A session for a connection that is new."""
         if self._settings is None:
             return None
-        session = Session(token_bytes(_ID_BYTES), token_bytes(_TOKEN_BYTES), 0, self._settings.keep)
+        make = token_bytes if self._elsewhere is None else self._elsewhere.identity
+        session = Session(make(_ID_BYTES), token_bytes(_TOKEN_BYTES), 0, self._settings.keep)
         self._links[session.id] = link
         link.engine.own_digest = self._digest
         return session
@@ -155,10 +165,23 @@ class Registry:
         if caller.engine.state is not State.GREETED:
             return  # it went on without waiting for the answer, which ended it
         link = self._links.get(resume.id)
+        if link is None and self._elsewhere is not None and not self._is_ours(caller, hello, self._elsewhere):
+            return
         if link is None and self._journal is not None and self._store is not None:
             self._endpoint.spawn(self._load(caller, resume, self._store))
         else:
             self._resume(caller, resume, link)
+
+    def _is_ours(self, caller: Survival, hello: Hello, others: Elsewhere) -> bool:
+        """Whether a session that is not alive here belongs here; else its caller has been answered, or handed over."""
+        fate = others.pass_on(caller, hello)
+        if fate is Fate.PASSED:
+            caller.part_with()
+        elif fate is Fate.LATER:
+            self._refuse(caller, _BUSY, code=GoodbyeCode.GOING_AWAY)
+        elif fate is Fate.BOUND:
+            self._refuse(caller, UNKNOWN, fate.value)
+        return fate is Fate.OURS
 
     async def _load(self, caller: Survival, resume: Resume, store: Store) -> None:
         """Go on with a session that a process before this one has stored."""
@@ -214,6 +237,13 @@ class Registry:
         if reason:
             self._refuse(caller, reason)
             link.end(reason)
+            return
+        if link.ticket is not None:
+            link.ticket.release()  # the older connection's place is the newer one's
+            link.ticket = None
+        refusal = caller.admit()
+        if refusal is not None:
+            self._refuse(caller, refusal[1], code=refusal[0])
             return
         self._lost_bytes -= self._lost.pop(link, 0)
         link.take_over(caller, resume)

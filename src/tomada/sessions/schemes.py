@@ -57,8 +57,9 @@ def _sqlite(url: str, path: str, bounds: Sessions) -> Store:
 
 
 def _of_a_package(scheme: str, url: str, bounds: Sessions) -> Store:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - it loads json, and much else
+
     # The URL itself is not shown from here on: it may have a password in it.
-    from importlib.metadata import entry_points  # noqa: PLC0415 - it loads much, and few need it
 
     found = tuple(entry_points(group=GROUP, name=scheme))
     if not found:

@@ -58,6 +58,10 @@ class Backlog(Outflow):
         self.next_unread = unread + PORTION
         return unread + self.unsent()
 
+    def end(self, reason: str) -> None:
+        """As `cut`: a byte stream has nothing that outlives it."""
+        self.cut(reason)
+
     def squeeze(self, *, squeezed: bool) -> None:
         """Read no more while something waits here; or go on. Who waits to receive gets what was waited for."""
         if squeezed is self.is_squeezed:

@@ -88,6 +88,10 @@ class Outflow(asyncio.Protocol):
         self.waiting = 0
         """At most so much waits to be sent: what was counted last, and what was sent since."""
 
+    def end(self, reason: str) -> None:
+        """End it at once: a byte stream has no session."""
+        self.cut(reason)
+
     def cut(self, reason: str) -> None:
         """End the connection at once."""
         raise NotImplementedError

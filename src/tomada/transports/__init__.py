@@ -32,6 +32,7 @@ from tomada.transports.listener import Listener
 from tomada.transports.naming import own_address, peer_address
 from tomada.transports.options import Options
 from tomada.transports.rights import FileRights
+from tomada.transports.short_queue import shorten_queue
 from tomada.transports.tls.identity import Identity, identity
 
 if TYPE_CHECKING:
@@ -60,8 +61,10 @@ __all__ = [
     "keep_alive",
     "listen",
     "own_address",
+    "passable",
     "peer_address",
     "reset",
+    "shorten_queue",
     "unacknowledged",
 ]
 
@@ -204,6 +207,11 @@ async def connect(
         transport.abort()
         raise
     return transport, cast("P", protocol)
+
+
+def passable(transport: asyncio.BaseTransport) -> bool:
+    """Whether a connection can go on in another process: a socket is all there is of it, no layer has state here."""
+    return not isinstance(transport, stack.Layer) and transport.get_extra_info("socket") is not None
 
 
 def close(transport: asyncio.Transport, why: End, reason: str) -> None:

@@ -88,11 +88,20 @@ async def connect_to(host: str, port: int, factory: Callable[[], P], timeout: fl
     async with asyncio.timeout(timeout):
         transport, protocol = await asyncio.get_running_loop().create_connection(factory, host, port)
     try:
-        check_ends(transport.get_extra_info("sockname"), transport.get_extra_info("peername"))
+        check_ends(*_ends(transport))
     except ConnectionRefusedError:
         transport.abort()
         raise
     return transport, protocol
+
+
+def _ends(transport: asyncio.Transport) -> tuple[object, object]:
+    """The names of both ends of a connection, which differ where it has none any more."""
+    try:
+        return transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+    except (OSError, ValueError):
+        # uvloop asks the socket, and this one was reset in the moment that it was made: its protocol hears of that.
+        return None, ""
 
 
 def check_ends(own: object, peer: object) -> None:

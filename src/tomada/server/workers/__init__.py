@@ -11,6 +11,8 @@ what the two tell each other.
 ``holder.py``       the sockets, which outlive the workers
 ``channel.py``      messages and descriptors between the two
 ``member.py``       the worker's end
+``neighbours.py``   who keeps which session, and how a connection gets there
+``mailbox.py``      connections on their way from one worker to another
 ``signals.py``      signals, as something to wait for
 ``control.py``      ``tomada reload``: the supervisor's end
 ``directory.py``    ``tomada reload``: which supervisors run, and how to ask them

@@ -17,7 +17,7 @@ from tomada.endpoint import log
 from tomada.errors import TomadaError
 from tomada.server.workers.backoff import BackOff
 from tomada.server.workers.channel import ChannelBroken
-from tomada.server.workers.messages import Beat, Deaf, Failed, Want
+from tomada.server.workers.messages import Beat, Deaf, Failed, Start, Want
 from tomada.server.workers.worker import Worker
 from tomada.telemetry import WorkerEnded, WorkerStarted, emit
 
@@ -119,7 +119,8 @@ class Crew:
             NotStarted: The system gives no process.
         """
         try:
-            worker = Worker(number, self._plan.command, self._plan.settings, self._clock())
+            start = Start(self._plan.settings, number, self._plan.workers)
+            worker = Worker(number, self._plan.command, start, self._clock())
         except OSError as error:
             raise NotStarted(f"worker {number} cannot be started: {error}") from error
         self.members[worker.pid] = worker
@@ -170,6 +171,7 @@ class Crew:
             self._told.is_alive(now)
         elif isinstance(message, Want):
             worker.places = message.places
+            self._introduce(worker)
             self._told.wanted(worker)
         elif isinstance(message, Failed):
             worker.failure = message
@@ -180,7 +182,20 @@ class Crew:
             worker.ready, worker.ready_at, worker.beat_at = message, now, now
             if WorkerStarted.subscribers:
                 emit(WorkerStarted(number=worker.number, pid=worker.pid, seconds=now - worker.started_at))
+            self._announce(worker)
             self._told.is_ready(worker)
+
+    def _introduce(self, worker: Worker) -> None:
+        """Tell a worker of those that serve: before it gets the sockets, for it may keep sessions of none of them."""
+        for other in self.members.values():
+            if other.ready is not None:
+                worker.meet(other)
+
+    def _announce(self, worker: Worker) -> None:
+        """Tell the others of a worker that is ready; those before it at its own place do not hand over to it."""
+        for other in self.members.values():
+            if other.number != worker.number:
+                other.meet(worker)
 
     # Time.
 

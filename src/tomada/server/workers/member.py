@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from tomada.event_loop import new_event_loop
 from tomada.server.inherited import Inherited
 from tomada.server.workers.channel import ChannelBroken, workers_end
-from tomada.server.workers.messages import Beat, Cut, Deaf, Failed, Place, Ready, Sockets, Start, Stop, Want
+from tomada.server.workers.messages import Beat, Cut, Deaf, Failed, Neighbour, Place, Ready, Sockets, Start, Stop, Want
+from tomada.server.workers.neighbours import Neighbours
 from tomada.server.workers.worker import CHANNEL
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ class Member:
         if not isinstance(first, Start):
             raise SupervisorGone(f"the supervisor says {type(first).__name__} where it should say what to start")
         self.settings = first.settings
+        self._neighbours: Neighbours | None = None
+        if first.workers:
+            (inbox,) = self._channel.take_sockets(1)
+            self._neighbours = Neighbours(first.number, first.workers, inbox)
+            os.register_at_fork(after_in_child=self._neighbours.close)
         self.has_served = False
         """Whether it has been ready."""
         self._handover = False
@@ -74,13 +80,26 @@ class Member:
                 raise SupervisorGone(f"the supervisor says {type(answer).__name__} in place of giving sockets")
             inherited.add(address, tuple(self._channel.take_sockets(len(answer.addresses))))
         serving.inherit(inherited)
+        if self._neighbours is not None:
+            serving.join(self._neighbours)
 
     def _next(self) -> ToWorker:
-        while not self._waiting:
-            self._waiting.extend(self._channel.receive())
-            if self._channel.is_ended:
-                raise SupervisorGone("the supervisor has ended")
-        return self._waiting.popleft()
+        while True:
+            while not self._waiting:
+                self._waiting.extend(self._channel.receive())
+                if self._channel.is_ended:
+                    raise SupervisorGone("the supervisor has ended")
+            message = self._waiting.popleft()
+            if not isinstance(message, Neighbour):
+                return message
+            self._meet(message)
+
+    def _meet(self, message: Neighbour) -> None:
+        (box,) = self._channel.take_sockets(1)
+        if self._neighbours is None:
+            box.close()
+        else:
+            self._neighbours.meet(message.number, box)
 
     def fail(self, text: str, code: int) -> None:
         """Say why this worker cannot start, or serve on."""
@@ -105,7 +124,10 @@ class Member:
             server.failed.add_done_callback(lambda _: stop.set())
         own = self._channel.socket
         own.settimeout(0)
+        self._obey(server, stop)  # what came behind the sockets
         loop.add_reader(own, self._obey, server, stop)
+        if self._neighbours is not None:
+            self._neighbours.listen(loop, server)
         loop.add_signal_handler(signal.SIGTERM, stop.set)
         self.has_served = True
         self._tell(Ready(serving.name, tuple(map(str, server.addresses)), about))
@@ -116,6 +138,8 @@ class Member:
             await server.close(handover=self._handover)
             beats.cancel()
             loop.remove_reader(own)
+            if self._neighbours is not None:
+                self._neighbours.stop(loop)
         if server.failed is not None and server.failed.done():
             raise server.failed.result()
 
@@ -130,7 +154,12 @@ class Member:
             self._channel.send(message)
 
     def _obey(self, server: Server, stop: asyncio.Event) -> None:
-        for message in self._channel.receive():
+        self._waiting.extend(self._channel.receive())
+        while self._waiting:
+            message = self._waiting.popleft()
+            if isinstance(message, Neighbour):
+                self._meet(message)
+                continue
             if isinstance(message, Cut):
                 server.cut()
             elif isinstance(message, Stop):

@@ -16,6 +16,20 @@ class Start(Message, frozen=True):
     """The first thing a worker is told: what to serve, in the words of whoever started the supervisor."""
 
     settings: bytes
+    number: int = 1
+    """Its place among the workers, from 1."""
+    workers: int = 0
+    """How many places there are. Where it is told, the socket travels with it through which others hand over."""
+
+
+class Neighbour(Message, frozen=True):
+    """Connections whose session is kept at a place are handed over through the socket that travels with this.
+
+    It leads to the newest worker there; where that is gone, the one that was told before is the newest again. For the
+    place of the worker that is told it leads to one before it, which may live for some time yet.
+    """
+
+    number: int
 
 
 class Place(Message, frozen=True):
@@ -77,5 +91,5 @@ class Cut(Message, frozen=True):
     """End at once."""
 
 
-ToWorker = Start | Sockets | Stop | Cut
+ToWorker = Start | Sockets | Neighbour | Stop | Cut
 FromWorker = Want | Ready | Beat | Deaf | Failed

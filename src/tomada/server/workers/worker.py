@@ -11,7 +11,8 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from tomada.server.workers.channel import ChannelBroken, supervisors_end
-from tomada.server.workers.messages import Cut, Message, Start, Stop
+from tomada.server.workers.mailbox import mailbox
+from tomada.server.workers.messages import Cut, Message, Neighbour, Start, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,7 @@ class Worker:
         is_deaf: Whether it accepts nobody any more.
         beat_at: When it last gave a sign of life.
         places: Where it serves.
+        inbox: Through it connections are handed over to it.
         failure: Why it cannot start, as it says.
         kill_at: When it is killed if it is still there.
         is_told: Whether it was told to end.
@@ -46,6 +48,7 @@ class Worker:
         "beat_at",
         "channel",
         "failure",
+        "inbox",
         "is_deaf",
         "is_told",
         "kill_at",
@@ -58,8 +61,9 @@ class Worker:
         "why",
     )
 
-    def __init__(self, number: int, command: Sequence[str], settings: bytes, now: float) -> None:
+    def __init__(self, number: int, command: Sequence[str], start: Start, now: float) -> None:
         ours, theirs = socket.socketpair()
+        inbox, self.inbox = mailbox()
         self.number = number
         self.channel = supervisors_end(ours)
         self.started_at = now
@@ -75,10 +79,13 @@ class Worker:
         try:
             with theirs:
                 self.process = _started(command, theirs.fileno())
-            self.tell(Start(settings))
+            self.tell(start, (inbox,))
         except BaseException:
             self.channel.close()
+            self.inbox.close()
             raise
+        finally:
+            inbox.close()  # that it is open nowhere says that the worker is gone
 
     @property
     def pid(self) -> int:
@@ -95,6 +102,10 @@ class Worker:
             self.channel.send(message, sockets)
         except ChannelBroken as error:
             self.kill(str(error))
+
+    def meet(self, other: Worker) -> None:
+        """Let it hand connections over to another one."""
+        self.tell(Neighbour(other.number), (other.inbox,))
 
     def stop(self, why: str, now: float, patience: float, *, handover: bool) -> None:
         """Let it serve what is under way and end, within `patience` seconds."""
@@ -125,6 +136,7 @@ class Worker:
     def end(self) -> str:
         """Release what is left of a process that is gone; how it ended, in words."""
         self.channel.close()
+        self.inbox.close()
         status = self.process.returncode
         if self.failure is not None:
             return self.failure.text

@@ -1,0 +1,59 @@
+"""``tomada ask`` of a request that a stream answers: its items, one line each, as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+import tomada
+from tomada.cli.output import UsageError, named, print_json
+from tomada.event_loop import new_event_loop
+from tomada.message import AnyRequest, StreamRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tomada.settings import TLS
+
+
+def print_stream(
+    address: str,
+    message: Callable[[Any], AnyRequest],
+    *,
+    limit: int,
+    wait: float,
+    tls: TLS | None,
+    as_json: bool,
+) -> None:
+    """Print what the stream gives, up to `limit` items (0: all); Ctrl-C cancels it at the other end."""
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_print(address, message, limit, wait, tls, as_json=as_json))
+
+
+async def _print(
+    address: str, message: Callable[[Any], AnyRequest], limit: int, wait: float, tls: TLS | None, *, as_json: bool
+) -> None:
+    async with tomada.connect(address, wait=wait, tls=tls) as connection:
+        request = message(connection)
+        if not isinstance(request, StreamRequest):
+            raise UsageError(f"{type(request).__name__} takes a stream, which no command can: ask it in a program")
+        count = 0
+        async with aclosing(connection.stream(request)) as items:
+            async for item in items:
+                _print_item(item, as_json=as_json)
+                count += 1
+                if count == limit:
+                    break
+
+
+def _print_item(item: Any, *, as_json: bool) -> None:
+    value = named(item)
+    if as_json:
+        print_json(value if isinstance(value, dict) else {"item": value})
+    elif isinstance(value, dict):
+        typer.echo(" ".join([type(item).__name__, *[f"{name}={each!r}" for name, each in value.items()]]))
+    else:
+        typer.echo(str(value))

@@ -1,0 +1,67 @@
+"""What is stored of a session, and what a process that begins with it knows."""
+
+from __future__ import annotations
+
+from tests.protocol.lasting import SMALL, accepting, all_of, call, carry, ends
+from tomada.protocol import Answered, Engine, State
+from tomada.protocol.frames import Kind
+
+
+class Stored:
+    """As a store has it."""
+
+    def __init__(self) -> None:
+        self.chunks: dict[int, object] = {}
+        self.head = b""
+
+    def commit(self, end: Engine) -> None:
+        changes = end.changes()
+        if changes.is_whole:
+            self.chunks.clear()
+        self.chunks |= {chunk.number: chunk for chunk in changes.added}
+        for number in changes.dropped:
+            self.chunks.pop(number, None)
+        self.head = changes.head
+
+    def successor(self) -> Engine:
+        """A new process begins with it."""
+        end = accepting(SMALL)
+        assert end.restore(self.head, list(self.chunks.values()), b"") == ""  # type: ignore[arg-type] # of one class
+        assert end.state is State.LOST
+        return end
+
+
+def test_a_stream_that_has_begun_is_ended_however_often_the_server_is_killed() -> None:
+    client, server = ends()
+    id_ = client.ask(1, b"", "stream")
+    server.receive(all_of(client), 0.0)
+    server.hold(1, 0)
+    server.item(id_, 0, b"x")
+    stored = Stored()
+    stored.commit(server)
+    second = stored.successor()
+    stored.commit(second)  # before its caller has come back
+    third = stored.successor()
+    client.lose("cut")
+    third.resume(call(client), 0.0)
+    told, _ = carry(client, third)
+
+    answers = [(event.tag, event.kind) for event in told if isinstance(event, Answered)]
+    assert answers == [("stream", Kind.ERROR)]
+
+
+def test_a_message_in_fragments_that_comes_again_is_counted_once() -> None:
+    client, server = ends()
+    client.send(1, bytes(3_000))
+    carry(client, server)
+    server.hold(3, 3_000)
+    stored = Stored()
+    stored.commit(server)
+    second = stored.successor()
+    before = second.received_messages
+    client.lose("cut")
+    second.resume(call(client), 0.0)
+    _, told = carry(client, second)
+
+    assert [len(event.payload) for event in told if hasattr(event, "payload")] == [3_000]
+    assert second.received_messages == before
