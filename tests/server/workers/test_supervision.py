@@ -191,7 +191,7 @@ def test_a_signal_lets_what_is_under_way_end(place: Path) -> None:
 
 def test_what_does_not_end_is_cut_at_the_deadline(place: Path) -> None:
     with Supervised(place, str(farm(place)), "--workers", "1", "--bind", HERE, "--drain", "0.3") as server:
-        with tomada.sync.connect(server.listening()) as client:
+        with tomada.sync.connect(server.listening(), sessions=False) as client:
             call = Call(place, client, Nap(60))
             server.signal(signal.SIGTERM)
             assert isinstance(call.answer(), tomada.ConnectionLost)
@@ -200,7 +200,7 @@ def test_what_does_not_end_is_cut_at_the_deadline(place: Path) -> None:
 
 def test_a_second_signal_ends_it_at_once(place: Path) -> None:
     with Supervised(place, str(farm(place)), "--workers", "2", "--bind", HERE, "--drain", "60") as server:
-        with tomada.sync.connect(server.listening()) as client:
+        with tomada.sync.connect(server.listening(), sessions=False) as client:
             call = Call(place, client, Nap(60))
             server.signal(signal.SIGTERM)
             with pytest.raises(tomada.ConnectionLost, match="going away"):
@@ -212,7 +212,7 @@ def test_a_second_signal_ends_it_at_once(place: Path) -> None:
 
 def test_a_third_signal_kills(place: Path) -> None:
     with Supervised(place, str(farm(place)), "--workers", "1", "--bind", HERE, "--drain", "60") as server:
-        with tomada.sync.connect(server.listening()) as client:
+        with tomada.sync.connect(server.listening(), sessions=False) as client:
             call = Call(place, client, Block(60))
             (pid,) = server.children()
             for _ in range(3):
