@@ -103,7 +103,11 @@ def _request(entry: TypeEntry, made: dict[str, Any]) -> tuple[Any, tuple[Any, ..
 
 def _field(field: Field, made: dict[str, Any]) -> tuple[Any, ...]:
     """Name, type and, where the peer gives one that can be told in JSON, default."""
-    if not field.name.isidentifier() or field.name.startswith("__") or hasattr(Request, field.name):
+    if (
+        not field.name.isidentifier()
+        or field.name.startswith("__")
+        or (hasattr(Request, field.name) and field.name != "key")
+    ):
         raise ValueError(f"{field.name!r} cannot be the name of a field")
     kind = expression.build(field.type, made)
     text = field.default
