@@ -136,6 +136,23 @@ def test_a_stream_that_had_begun_is_ended_with_a_failure() -> None:
     assert msgspec.msgpack.decode(answer.payload, type=Failure).code is FailureCode.LOST
 
 
+@pytest.mark.parametrize("follows", ["end", "cancel"])
+def test_what_followed_a_request_and_was_acknowledged_does_not_leave_it_waiting_for_ever(follows: str) -> None:
+    client, server, disk = stored_pair(answers=False)
+    id_ = client.engine.ask(1, b"x", "upload without a part")
+    getattr(client.engine, follows)(id_)
+    server.receive(all_of(client.engine))
+    assert server.ended + server.cancelled == [id_]
+    server.engine.report(at_once=True)
+    disk.commit(server.engine.changes())
+    client.receive(all_of(server.engine))
+    again = killed(client, server, disk)
+    exchange(client, again, disk)
+
+    assert again.waiting == []
+    assert client.engine.own_requests == 0
+
+
 def test_types_are_stored_at_both_ends() -> None:
     client, server, disk = stored_pair()
     client.engine.declare((NOTE,))

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from tomada.errors import ProtocolError
-from tomada.protocol.frames import CONTROL, HEADER_BYTES, NORMAL, U32, URGENT
+from tomada.protocol.frames import CONTROL, HEADER_BYTES, ITEM, NORMAL, U32, URGENT
 from tomada.protocol.handshake import CatalogueSize, PeerLimits, Session, TypeEntry, longest_frame
 from tomada.protocol.inbound import Inbound
 from tomada.protocol.state import Role, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from tomada.protocol.events import Event
     from tomada.protocol.handshake import Hello, Welcome
     from tomada.protocol.lanes import Incoming
     from tomada.protocol.outgoing import Outgoing
@@ -63,7 +64,7 @@ class _Head(_Part, frozen=True):
     urgent: _Out
     next_id: int
     begun: tuple[int, ...]
-    """The peer's requests that have been answered in part: streams."""
+    """The peer's requests that were answered in part, or that something has followed which does not come again."""
 
 
 class _Types(_Part, frozen=True):
@@ -99,7 +100,7 @@ _TYPES: Final = 1
 class Durability(Inbound):
     """What is stored, and made again from it."""
 
-    __slots__ = ("_described", "_numbered", "own_digest", "peer_entries")
+    __slots__ = ("_described", "_followed", "_numbered", "own_digest", "peer_entries")
 
     def __init__(self, role: Role, greeting: Hello | Welcome, now: float) -> None:
         super().__init__(role, greeting, now)
@@ -107,8 +108,15 @@ class Durability(Inbound):
         """Of this end's catalogue."""
         self.peer_entries: list[TypeEntry] = []
         """The peer's catalogue, where it is stored."""
+        self._followed: set[int] = set()
+        """Requests of the peer whose parts have ended, or that were given up: that is acknowledged, and said once."""
         self._described = -1
         self._numbered = _TYPES
+
+    def _beside(self, kind: int, type_: int, id_: int, payload: bytes, emit: Callable[[Event], None]) -> None:
+        super()._beside(kind, type_, id_, payload, emit)
+        if kind != ITEM and self.own_digest:
+            self._followed.add(id_)
 
     def changes(self) -> Changes:
         """What a store does not have yet: to be committed before anything that `take` has given is sent."""
@@ -135,8 +143,10 @@ class Durability(Inbound):
     def _snapshot(self) -> bytes:
         session = self.session
         assert session is not None, "nothing else is stored"  # noqa: S101 - the house's own order
+        self._followed &= self._open.keys()
+        flows = self._outflows.keys() | self._inflows.keys()
         # With those that an older process has begun: their callers may not have come back yet.
-        begun = [*self._begun, *(id_ for id_ in self._open if id_ in self._outflows or id_ in self._inflows)]
+        begun = self._begun | self._followed | (self._open.keys() & flows)
         return _encode(
             _Head(
                 VERSION,
@@ -150,7 +160,7 @@ class Durability(Inbound):
                 _outgoing(self.normal),
                 _outgoing(self.urgent),
                 self._next_id,
-                tuple(begun),
+                tuple(sorted(begun)),
             )
         )
 

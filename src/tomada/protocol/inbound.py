@@ -41,7 +41,7 @@ _OPEN: Final = State.OPEN
 _UNASKED: Final = "an answer came to request {}, which nobody asked"
 GREETING: Final = frozenset({State.STARTING, State.GREETED, State.RESUMING})
 """Nothing but the handshake goes on."""
-_BEGUN: Final = "the server was started anew when some of it had been answered"
+_BEGUN: Final = "the server was started anew when this had begun, and cannot go on with it"
 DEAF: Final = FINAL | {State.LOST}
 """There is no connection: what still comes is not read."""
 _unpack: Final = HEADER.unpack_from
