@@ -11,6 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from tomada.errors import TimedOut
+from tomada.items.decoding import ItemDecoder
 from tomada.items.pouring import close, each
 from tomada.items.stream import ItemStream, Taking, send_parts
 from tomada.message import DuplexRequest, StreamRequest, UploadRequest
@@ -196,7 +197,7 @@ class Asking:
         parts = None if upload is None else each(upload)
         link = self._link
         name = type(request).__name__
-        taking = Taking(link, link.messenger.item_decoders(request), f"an item of {name}")
+        taking = Taking(link, ItemDecoder(link.messenger.item_decoders(request), f"an item of {name}"))
 
         async def ask() -> None:
             await self._wait_for_turn(urgent=urgent)

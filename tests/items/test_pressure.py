@@ -34,6 +34,7 @@ def test_a_reader_that_stops_stops_the_generator(run: Run, address: str) -> None
                     await anext(chunks)
                 assert made < await stage.until_still() <= made + 51
             await stage.until("ended bulk")
+            assert await client.ask(Add(1, 2)) == 3  # its answer comes behind the end of the stream
             assert client.statistics().stream_bytes == 0
 
     run(main())

@@ -14,6 +14,7 @@ from tomada.client.blocking_items import ItemStream, Taking, send_parts
 from tomada.client.calls import Answer
 from tomada.client.wire import letting_go
 from tomada.errors import TimedOut
+from tomada.items.decoding import ItemDecoder
 from tomada.message import DuplexRequest, StreamRequest, UploadRequest
 from tomada.protocol.metadata import milliseconds
 from tomada.telemetry import late
@@ -160,7 +161,8 @@ class Asking:
         else:
             check(request, DuplexRequest, "ask(request, upload=parts)")
         pump = self._pump
-        taking = Taking(pump.messenger.item_decoders(request), f"an item of {type(request).__name__}")
+        name = type(request).__name__
+        taking = Taking(ItemDecoder(pump.messenger.item_decoders(request), f"an item of {name}"))
 
         def begin() -> None:
             taking.id = self._begin(request, taking, None, key, urgent=urgent, streams=True)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tomada import validation
 from tomada.client.calls import Answer
 from tomada.client.wire import letting_go
 from tomada.errors import InvalidMessage, MessageError
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tomada.client.pump import Pump
+    from tomada.items.decoding import ItemDecoder
     from tomada.message import AnyRequest
 
 ItemT = TypeVar("ItemT")
@@ -28,20 +28,17 @@ class Taking(Answer):
     """The items that answer a request, as they came; bounded by the credit of their stream.
 
     Args:
-        decoder: What finds the decoder for items of that number in the server's catalogue; raises `MessageError`.
-        what: They are, for messages to people.
+        decode: What reads them.
     """
 
-    __slots__ = ("_decoder", "_decoders", "_what", "id", "items")
+    __slots__ = ("decode", "id", "items")
 
-    def __init__(self, decoder: Callable[[int], Callable[[bytes], Any]], what: str) -> None:
+    def __init__(self, decode: ItemDecoder) -> None:
         super().__init__()
         self.id = 0
         """Of the request; 0 where it has not been sent."""
         self.items: deque[tuple[int, bytes]] = deque()
-        self._decoder = decoder
-        self._decoders: dict[int, Callable[[bytes], Any]] = {}
-        self._what = what
+        self.decode = decode
 
     # The messenger calls these, under the lock of the pump's state.
 
@@ -59,19 +56,6 @@ class Taking(Answer):
     def is_ready(self) -> bool:
         """Whether there is an item, or the end."""
         return bool(self.items) or self.is_done
-
-    def decoded(self, type_: int, payload: bytes) -> Any:
-        """The item. Raises `MessageError` where it does not fit its type."""
-        decode: Any = self._decoders.get(type_)
-        if decode is None:
-            decode = self._decoders[type_] = self._decoder(type_)
-        try:
-            return decode(payload)
-        except MessageError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever a decoder or a class's own check raises
-            text = validation.explain(decode.__self__.type, error)
-            raise InvalidMessage(f"{self._what} does not fit: {text}") from None
 
 
 class ItemStream(Iterator[ItemT]):
@@ -117,7 +101,7 @@ class ItemStream(Iterator[ItemT]):
         type_, payload = taking.items.popleft()
         pump.consume(taking.id, len(payload))
         try:
-            item: ItemT = taking.decoded(type_, payload)
+            item: ItemT = taking.decode(type_, payload)
         except MessageError:
             self.close()
             raise

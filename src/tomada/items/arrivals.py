@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from tomada import validation
-from tomada.errors import InvalidMessage, MessageError
-
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from tomada.items.carrying import Carrying
+    from tomada.items.decoding import ItemDecoder
 
 
 class Arrivals:
@@ -20,17 +18,14 @@ class Arrivals:
 
     Args:
         carrying: Of the connection.
-        decoder: What reads an item of that number in the peer's catalogue; raises `MessageError`.
-        what: They are, for messages to people.
+        decode: What reads them.
     """
 
-    __slots__ = ("_carrying", "_decoder", "_decoders", "_error", "_queue", "_waiter", "_what", "id", "is_complete")
+    __slots__ = ("_carrying", "_decode", "_error", "_queue", "_waiter", "id", "is_complete")
 
-    def __init__(self, carrying: Carrying, decoder: Callable[[int], Callable[[bytes], Any]], what: str) -> None:
+    def __init__(self, carrying: Carrying, decode: ItemDecoder) -> None:
         self._carrying = carrying
-        self._decoder = decoder
-        self._decoders: dict[int, Callable[[bytes], Any]] = {}
-        self._what = what
+        self._decode = decode
         self._queue: deque[tuple[int, bytes]] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._error: BaseException | None = None
@@ -85,20 +80,11 @@ class Arrivals:
         type_, payload = queue.popleft()
         if self._carrying.engine.consume(self.id, len(payload)):
             self._carrying.wake()
-        decode: Any = self._decoders.get(type_)
-        if decode is None:
-            decode = self._decoders[type_] = self._decoder(type_)
-        try:
-            return decode(payload)
-        except MessageError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever a decoder or a class's own check raises
-            text = validation.explain(decode.__self__.type, error)
-            raise InvalidMessage(f"{self._what} does not fit: {text}") from None
+        return self._decode(type_, payload)
 
     async def _wait(self) -> None:
         if self._waiter is not None:
-            raise RuntimeError(f"another task waits for the next of these already: {self._what}")
+            raise RuntimeError(f"another task waits already: {self._decode.what}")
         self._waiter = self._carrying.loop.create_future()
         try:
             await self._waiter

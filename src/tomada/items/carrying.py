@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tomada.errors import ConnectionLost, MessageError
 from tomada.items.arrivals import Arrivals
+from tomada.items.decoding import ItemDecoder
 
 if TYPE_CHECKING:
     from tomada.messenger import Messenger, Route
@@ -160,7 +162,8 @@ class Carrying(asyncio.Protocol):
         """A request came that parts follow: they may come before its handler starts."""
         if self._parts is None:
             self._parts = {}
-        arrivals = Arrivals(self, lambda type_: self.messenger.part_decoder(route, type_), f"a part of {route.name}")
+        find = partial(self.messenger.part_decoder, route)
+        arrivals = Arrivals(self, ItemDecoder(find, f"a part of {route.name}"))
         arrivals.id = id_
         self._parts[id_] = arrivals
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tomada.declaration import Items
     from tomada.items.carrying import Carrying
+    from tomada.items.decoding import ItemDecoder
     from tomada.repertoire import Answer
 
 ItemT = TypeVar("ItemT")
@@ -29,8 +30,8 @@ class Taking(Arrivals):
 
     __slots__ = ("upload",)
 
-    def __init__(self, carrying: Carrying, decoder: Callable[[int], Callable[[bytes], Any]], what: str) -> None:
-        super().__init__(carrying, decoder, what)
+    def __init__(self, carrying: Carrying, decode: ItemDecoder) -> None:
+        super().__init__(carrying, decode)
         self.upload: asyncio.Task[None] | None = None
         """Sends the parts, if any."""
 

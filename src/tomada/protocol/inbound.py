@@ -105,7 +105,7 @@ class Inbound(Continuity):
     def _frames(self, data: bytes, position: int, emit: Callable[[Event], None]) -> int:  # noqa: C901, PLR0912 - calls cost in the hot loop
         """Read every complete frame of `data` from `position` on; return where the first incomplete one begins.
 
-        The hot loop.
+        The hot loop; long, because a call here costs each message.
         """
         size = len(data)
         self._need = HEADER_BYTES
@@ -121,8 +121,7 @@ class Inbound(Continuity):
             start = position + HEADER_BYTES
             stop: int = start + length
             if stop > size:
-                self._admit(data[position : position + HEADER_BYTES], length, kind, flags)
-                self._need = HEADER_BYTES + length
+                self._incomplete(data[position:start], length, kind, flags)
                 break
             if (
                 flags == NORMAL
@@ -160,6 +159,11 @@ class Inbound(Continuity):
         if position < size and self.state in GREETING:
             self._check_beginning(data[position : position + HEADER_BYTES] if position else data)
         return position
+
+    def _incomplete(self, header: bytes, length: int, kind: int, flags: int) -> None:
+        """The payload has not all come."""
+        self._admit(header, length, kind, flags)
+        self._need = HEADER_BYTES + length
 
     def _check_beginning(self, data: bytes) -> None:
         """Recognise a peer of another protocol by its first bytes, before a whole header is there."""
