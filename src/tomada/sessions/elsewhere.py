@@ -15,8 +15,7 @@ class Fate(Enum):
 
     OURS = "it belongs here: it is in the store, or nowhere"
     PASSED = "another process has the connection now"
-    LATER = "the process that keeps it cannot take the connection just now"
-    BOUND = "another process keeps it, and this connection cannot be handed over"
+    LATER = "the process that keeps it cannot take this connection: the next one may reach it, or be handed over"
 
 
 class Elsewhere(Protocol):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("tomada")
 UNKNOWN: Final = "there is no such session here: it has ended, or never was"
 """One text for what is unknown, has expired, or came with a wrong token: who guesses learns nothing."""
-_BUSY: Final = "the worker that keeps the session cannot take the connection just now: try again"
+_ELSEWHERE: Final = "another worker keeps the session, and cannot take this connection: try again"
 _ID_BYTES: Final = 16
 _TOKEN_BYTES: Final = 32
 _NO_TOKEN: Final = bytes(_TOKEN_BYTES)
@@ -178,9 +178,7 @@ class Registry:
         if fate is Fate.PASSED:
             caller.part_with()
         elif fate is Fate.LATER:
-            self._refuse(caller, _BUSY, code=GoodbyeCode.GOING_AWAY)
-        elif fate is Fate.BOUND:
-            self._refuse(caller, UNKNOWN, fate.value)
+            self._refuse(caller, _ELSEWHERE, code=GoodbyeCode.GOING_AWAY)
         return fate is Fate.OURS
 
     async def _load(self, caller: Survival, resume: Resume, store: Store) -> None:

@@ -168,17 +168,22 @@ def test_who_names_the_session_of_another_gets_the_same_answer_everywhere_and_do
         assert "Traceback" not in server.errors
 
 
-def test_a_connection_with_layers_is_not_handed_over_and_its_client_is_told_at_once(place: Path, ledger: str) -> None:
+def test_a_connection_with_layers_is_not_handed_over_and_its_client_tries_until_it_meets_its_worker(
+    place: Path, ledger: str
+) -> None:
     pytest.importorskip("websockets")
 
     async def run(where: str) -> None:
-        client = await tomada.connect(where)
-        own = await client.ask(Pid())
-        async with bystander(where, beside=own):
-            with pytest.raises(tomada.ConnectionLost, match="there is no such session here"):  # noqa: PT012 - it lands where it lands
-                for _ in range(40):
+        async with tomada.connect(where) as client:
+            own = await client.ask(Pid())
+            async with bystander(where, beside=own):
+                for number in range(4):
+                    await client.send(Entry("ws", number))
                     cut(client)
-                    assert await client.ask(Pid(), timeout=20) == own
+                    assert await client.ask(Pid(), timeout=60) == own
+                heard = [await client.receive(timeout=10) for _ in range(4)]
+                assert [message.number for message in heard if isinstance(message, Echo)] == list(range(4))
+                assert written(place, "ws") == list(range(4))
 
     with Supervised(place, ledger, *WORKERS, "--bind", "ws://127.0.0.1:0") as server:
         asyncio.run(run(server.listening()))

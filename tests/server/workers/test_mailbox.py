@@ -108,7 +108,7 @@ def test_a_session_belongs_to_the_newest_that_lives_at_its_place(connection: Pai
         newer.close()
         # One that belongs to a place that there is no more has another.
         assert neighbours.pass_on(caller(ours), hello(5)) is Fate.PASSED
-        assert neighbours.pass_on(caller(ours, unfinished=1), hello(2)) is Fate.BOUND
+        assert neighbours.pass_on(caller(ours, unfinished=1), hello(2)) is Fate.LATER
         older.close()
         assert neighbours.pass_on(caller(ours), hello(2)) is Fate.LATER
 

@@ -92,11 +92,9 @@ class Neighbours:
             except Full:
                 return Fate.LATER
             else:
-                return Fate.PASSED if can_pass else Fate.BOUND
-        if place == self._number:
-            return Fate.OURS
-        # Another worker is being started there.
-        return Fate.LATER if can_pass else Fate.BOUND
+                return Fate.PASSED if can_pass else Fate.LATER
+        # Where it is another's, a worker is being started there.
+        return Fate.OURS if place == self._number else Fate.LATER
 
     def _send(self, box: socket.socket, caller: Survival, hello: Hello) -> None:
         assert caller.transport is not None, "a hello came over it"  # noqa: S101 - the house's own order
