@@ -125,6 +125,26 @@ def test_an_exception_of_a_future_can_be_caught(rig: Rig) -> None:
     assert rig.loop.run_until_complete(task) == "caught"
 
 
+def test_a_cancellation_before_a_new_tasks_first_step_reaches_the_coroutine(rig: Rig) -> None:
+    async def wait() -> str:
+        try:
+            await rig.loop.create_future()
+        except asyncio.CancelledError:
+            return "caught"
+        return "not"
+
+    tasks: list[asyncio.Task[str]] = []
+
+    def callback() -> None:
+        suspended = rig.starter.start(wait())
+        tasks.append(rig.starter.carry(suspended, finish(suspended)))
+        tasks[0].cancel()  # such as from a time-out, on a loop that runs timers first
+
+    rig.loop.call_soon(callback)
+    rig.turn()
+    assert rig.loop.run_until_complete(tasks[0]) == "caught"
+
+
 # Time-outs, groups.
 
 

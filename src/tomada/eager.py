@@ -10,6 +10,7 @@ spare.
 from __future__ import annotations
 
 import asyncio
+import types
 from asyncio.tasks import _enter_task, _leave_task
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,12 @@ class Suspended:
             return stop.value
 
 
+@types.coroutine
+def _first_step() -> Generator[None, None, None]:
+    """Until its task's first step. What cancels the task before that finds the coroutine here, not unbegun."""
+    yield
+
+
 class _Carrier:
     """A task that waits for work to carry on."""
 
@@ -55,13 +62,16 @@ class _Carrier:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.is_begun = False
         self.work: asyncio.Future[Coroutine[Any, Any, Any]] = loop.create_future()
-        self.task: asyncio.Task[Any] = loop.create_task(self._carry(), name="tomada spare")
+        carry = self._carry()
+        carry.send(None)
+        self.task: asyncio.Task[Any] = loop.create_task(carry, name="tomada spare")
 
     async def _carry(self) -> Any:
         try:
+            await _first_step()
             work = await self.work
         except asyncio.CancelledError as error:
-            if self.work.cancelled():
+            if self.work.cancelled() or not self.work.done():
                 raise
             # It came between the hand-over and this step, such as from a time-out of no seconds: it is the work's own.
             work = self.work.result()

@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder of msgspec raises where bytes from anywhere are not what they should be."""
+
+
 class TomadaError(Exception):
     """The root: ``except tomada.TomadaError`` catches all that tomada raises."""
 

@@ -9,7 +9,7 @@ import msgspec
 
 from tomada import expression
 from tomada.catalogue import MADE, names
-from tomada.errors import TypeMismatch
+from tomada.errors import UNREADABLE, TypeMismatch
 from tomada.message import DuplexRequest, Message, Request, StreamRequest, UploadRequest
 from tomada.protocol import TypeKind
 
@@ -115,6 +115,6 @@ def _field(field: Field, made: dict[str, Any]) -> tuple[Any, ...]:
         return field.name, kind
     try:
         msgspec.json.decode(text, type=kind)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return field.name, kind
     return field.name, kind, msgspec.field(default_factory=lambda: msgspec.json.decode(text, type=kind))

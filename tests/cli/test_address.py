@@ -65,7 +65,7 @@ def test_who_listens_is_named_and_a_connection_is_tried(tomada: Tomada, server: 
     (process,) = bound["processes"]
     assert bound["address"] == server
     assert (process["pid"], process["user"]) == (os.getpid(), socket_table.user_name(os.getuid()))
-    assert "pytest" in process["command"]
+    assert process["command"] == " ".join(Path("/proc/self/cmdline").read_text().split("\0")).strip()
     assert known["attempts"] == [{"address": server, "error": None}]
 
 

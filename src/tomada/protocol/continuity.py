@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import msgspec
 
-from tomada.errors import ProtocolError
+from tomada.errors import UNREADABLE, ProtocolError
 from tomada.protocol import handshake
 from tomada.protocol.frames import ASK, HEADER, HEADER_BYTES, LANE_MASK, METADATA, MORE, NORMAL, SEND, U32, Kind
 from tomada.protocol.handshake import GoodbyeCode, Hello, Position, Positions, Session, Welcome
@@ -192,7 +192,7 @@ class Continuity(Streaming):
             raise ProtocolError("something is acknowledged in a connection without a session")
         try:
             handled = _decode(payload)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise ProtocolError(f"an acknowledgement cannot be read: {error}") from error
         for lane, (up_to, exceptions) in zip((self.normal, self.urgent), handled, strict=True):
             lane.acknowledge(up_to, exceptions)

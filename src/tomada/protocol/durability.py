@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from tomada.errors import ProtocolError
+from tomada.errors import UNREADABLE, ProtocolError
 from tomada.protocol.frames import CONTROL, HEADER_BYTES, ITEM, NORMAL, U32, URGENT
 from tomada.protocol.handshake import CatalogueSize, PeerLimits, Session, TypeEntry, longest_frame
 from tomada.protocol.inbound import Inbound
@@ -176,7 +176,7 @@ class Durability(Inbound):
             if stored.own_types != own_digest:
                 return "the types of this server have changed since the session was stored"
             self._restore(stored, list(chunks))
-        except (msgspec.DecodeError, ProtocolError) as error:
+        except (*UNREADABLE, ProtocolError) as error:
             return f"what was stored of the session cannot be read: {error}"
         return ""
 

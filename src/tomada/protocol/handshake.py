@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import msgspec
 
-from tomada.errors import DeclarationError, ProtocolError
+from tomada.errors import UNREADABLE, DeclarationError, ProtocolError
 from tomada.protocol.frames import Kind
 
 if TYPE_CHECKING:
@@ -313,7 +313,7 @@ def _sendable(text: str, length: int) -> str:
 def _decode(decoder: msgspec.msgpack.Decoder[_P], payload: bytes, what: str) -> _P:
     try:
         return decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"the peer's {what} cannot be read: {error}") from error
 
 

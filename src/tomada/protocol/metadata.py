@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from tomada.errors import InvalidMessage, ProtocolError
+from tomada.errors import UNREADABLE, InvalidMessage, ProtocolError
 from tomada.protocol.frames import U32
 
 LONGEST_DEADLINE: Final = U32
@@ -66,5 +66,5 @@ def split_metadata(payload: bytes) -> tuple[Metadata, bytes]:
         raise ProtocolError("the metadata are longer than their message")
     try:
         return _decode(payload[_LENGTH_BYTES:start]), payload[start:]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"the metadata cannot be read: {error}") from error

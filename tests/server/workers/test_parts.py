@@ -9,10 +9,11 @@ import struct
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tomada.server.workers import directory
@@ -98,17 +99,16 @@ def test_who_does_not_read_is_found_out(pair: Ends) -> None:
 
 
 @given(st.binary(min_size=1, max_size=200))
+@example(b"\x91\xa2\x00\x80")
 def test_what_is_no_message_breaks_only_the_channel(data: bytes) -> None:
     ours, theirs = socket.socketpair()
-    channel = supervisors_end(ours)
-    theirs.sendall(struct.pack("!I", len(data)) + data)
-    try:
-        for message in channel.receive():
-            assert isinstance(message, FromWorker)
-    except ChannelBroken:
-        pass
-    channel.close()
-    theirs.close()
+    with closing(supervisors_end(ours)) as channel, theirs:
+        theirs.sendall(struct.pack("!I", len(data)) + data)
+        try:
+            for message in channel.receive():
+                assert isinstance(message, FromWorker)
+        except ChannelBroken:
+            pass
 
 
 def test_a_message_without_end_is_not_waited_for(pair: Ends) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Generic, TypeVar
 import msgspec
 
 from tomada.address import Address
+from tomada.errors import UNREADABLE
 from tomada.settings import Children, Deadlines, Limits
 from tomada.transports import Options
 
@@ -254,7 +255,7 @@ class Channel(Generic[Received]):
             raise ChannelBroken(f"it sent a message of more than {self._longest} bytes")
         try:
             return self._decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise ChannelBroken(f"it sent what is no message: {error}") from error
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import msgspec
 
+from tomada.errors import UNREADABLE
 from tomada.server.workers.messages import FromWorker, Message, ToWorker
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Channel(Generic[M]):
             del self._rest[:end]
             try:
                 message = self._decode(data)
-            except msgspec.MsgspecError as error:
+            except UNREADABLE as error:
                 raise ChannelBroken(f"what came is no message: {error}") from error
             yield message
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tomada.endpoint import log
+from tomada.errors import UNREADABLE
 from tomada.server.workers.directory import (
     SUFFIX,
     Asked,
@@ -103,7 +104,7 @@ class Control:
     def _answer(self, caller: socket.socket, line: bytes) -> None:
         try:
             command = msgspec.json.decode(line, type=Asked).command
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             command = ""
         if command == "status":
             self._tell(caller, self._status())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from tomada.errors import TomadaError
+from tomada.errors import UNREADABLE, TomadaError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,5 +133,5 @@ def ask(file: Path, command: str, kind: type[T], *, timeout: float | None) -> T:
             answer += data
     try:
         return msgspec.json.decode(answer, type=kind)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise DirectoryError(f"the supervisor's answer is not understood; is it of another version? {error}") from error
