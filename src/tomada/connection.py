@@ -98,12 +98,8 @@ class Connection(Asking):
         link = self._link
         if link.inbox is None:
             raise RuntimeError("at the accepting end messages go to handlers: write one with @app.on")
-        try:
-            async with asyncio.timeout(timeout):
-                while not link.inbox:
-                    await self._wait_for_message()
-        except TimeoutError:
-            raise TimedOut(f"no message from {self.peer} within {timeout:g} s") from None
+        if not link.inbox:
+            await self._wait_for_message(timeout)
         message, origin = link.inbox.popleft()
         link.engine.release(origin)
         link.wake()
@@ -230,10 +226,15 @@ class Connection(Asking):
     def __repr__(self) -> str:
         return f"<Connection to {self.peer}: {self._link.engine.state.value}>"
 
-    async def _wait_for_message(self) -> None:
+    async def _wait_for_message(self, timeout: float | None) -> None:
         link = self._link
-        if link.engine.parted or link.engine.state in FINAL:
-            raise ConnectionLost(link.engine.reason)
-        if link.receiver is None or link.receiver.done():
-            link.receiver = link.loop.create_future()
-        await asyncio.shield(link.receiver)
+        try:
+            async with asyncio.timeout(timeout):
+                while not link.inbox:
+                    if link.engine.parted or link.engine.state in FINAL:
+                        raise ConnectionLost(link.engine.reason)
+                    if link.receiver is None or link.receiver.done():
+                        link.receiver = link.loop.create_future()
+                    await asyncio.shield(link.receiver)
+        except TimeoutError:
+            raise TimedOut(f"no message from {self.peer} within {timeout:g} s") from None

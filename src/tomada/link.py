@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tomada.message import Message
 
 _GREETING: Final = frozenset({State.STARTING, State.GREETED})
+_LONGEST_BURST: Final = 16_384
 _GRACE: Final = 1.0
 """A caller whose hello is still to come when the server stops has so many seconds to be told, and to go elsewhere."""
 
@@ -42,6 +43,7 @@ class Link(Survival):
 
     __slots__ = (
         "_burst",
+        "_burst_bytes",
         "_unread",
         "askers",
         "inbox",
@@ -68,7 +70,9 @@ class Link(Survival):
         self.senders: deque[asyncio.Future[None]] | None = None
         """Who waits to send."""
         self._burst = 0
-        """How much has been written since the last turn of the loop."""
+        """How much has been written in this turn of the loop."""
+        self._burst_bytes: float = BURST_BYTES
+        """So much queued is written before its end."""
         self._unread = 0
         """How much was answered, without a handler, to a peer that does not read."""
 
@@ -114,6 +118,7 @@ class Link(Survival):
             self.end("this end failed; its log says more")
         finally:
             self.flushing = False
+            self._burst, self._burst_bytes = 0, BURST_BYTES
         if engine.begun is not None:
             self.look_at(engine.begun + self.endpoint.deadlines.frame)
             if engine.unfinished >= self.weighed + PORTION:
@@ -168,7 +173,8 @@ class Link(Survival):
         if self.inbox is None:
             return False
         self.inbox.append((message, origin))
-        self.wake_receiver()
+        if self.receiver is not None:
+            self.wake_receiver()
         return True
 
     def ponged(self, payload: bytes) -> None:
@@ -255,13 +261,17 @@ class Link(Survival):
         if not self.flushing:
             self.flushing = True
             self.loop.call_soon(self._flush)
-        elif (
-            len(self.engine.normal.gathered) > BURST_BYTES
-            and not self.clogged
-            and self._burst <= self.endpoint.limits.buffer_bytes
-        ):
+        elif len(self.engine.normal.gathered) > self._burst_bytes:
+            self._write_burst()
+
+    def _write_burst(self) -> None:
+        """Write in the middle of a turn: more each time, for the other end has something to do already."""
+        self._burst += self.engine.unsent
+        self._burst_bytes = min(2 * self._burst_bytes, _LONGEST_BURST)
+        if self.clogged or self._burst > self.endpoint.limits.buffer_bytes:
             # Not for ever: who only sends must wait for a turn of the loop now and then, so that others have theirs.
-            self._burst += self.engine.unsent
+            self._burst_bytes = inf
+        else:
             self.write()
 
     def leave(self, code: GoodbyeCode, reason: str) -> None:
@@ -298,7 +308,7 @@ class Link(Survival):
 
     def _flush(self) -> None:
         self.flushing = False
-        self._burst = 0
+        self._burst, self._burst_bytes = 0, BURST_BYTES
         self.engine.report()
         if self.engine.unsent:
             self.write()

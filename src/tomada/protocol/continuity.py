@@ -98,17 +98,23 @@ class Continuity(Streaming):
 
     def hold(self, origin: int, size: int) -> None:
         """The message that came from `origin`, with a payload of `size` bytes, is not handled yet."""
+        size += HEADER_BYTES
         if origin >= 0:
-            self.normal_in.hold(origin, size + HEADER_BYTES)
+            lane = self.normal_in
+            lane.held[origin] = size
         else:
-            self.urgent_in.hold(~origin, size + HEADER_BYTES)
+            lane = self.urgent_in
+            lane.held[~origin] = size
+        lane.held_bytes += size
 
     def release(self, origin: int) -> None:
         """It is handled now; without effect where it was not held."""
         if origin >= 0:
-            self.normal_in.release(origin)
+            lane = self.normal_in
+            lane.held_bytes -= lane.held.pop(origin, 0)
         else:
-            self.urgent_in.release(~origin)
+            lane = self.urgent_in
+            lane.held_bytes -= lane.held.pop(~origin, 0)
         self._is_due = True
 
     @property

@@ -231,6 +231,5 @@ def _outgoing(lane: Outgoing) -> _Out:
 def _come_back(lane: Incoming, old: _In) -> None:
     lane.expected = old.up_to + 1 & U32
     lane.missing = set(old.missing)
-    for sequence in old.missing:
-        lane.hold(sequence, 0)
+    lane.held = dict.fromkeys(old.missing, 0)
     lane.received, lane.granted, lane.near = old.received, old.granted, old.near

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from tomada.errors import ProtocolError
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
 
     from tomada.protocol.lanes import Incoming
 
-_HOT: Final = frozenset({SEND, ASK, REPLY, ERROR, ITEM})
+# Kind and flags, read as one number.
+_HOT_SEND, _HOT_ASK, _HOT_REPLY = (kind << 8 | NORMAL for kind in (SEND, ASK, REPLY))
+_HOT: Final = frozenset({_HOT_SEND, _HOT_ASK, _HOT_REPLY, ERROR << 8 | NORMAL, ITEM << 8 | NORMAL})
+_unpack_hot: Final = Struct("!IHHII").unpack_from
 _ANSWERS: Final = frozenset({REPLY, ERROR, END})
 _TLS: Final = (handshake.TLS_HELLO, handshake.TLS_ALERT)  # as a header a record may look like a kind, and 350 MB
 _UNKNOWN: Final = object()
@@ -116,23 +120,17 @@ class Inbound(Continuity):
         normal = self.normal_in
         allowed = normal.granted - normal.received + position
         urgent_asked, inflows, outflows = self._urgent_asked, self._inflows, self._outflows
+        expected, ready = normal.expected, self._ready
         while size - position >= HEADER_BYTES:
-            length, kind, flags, type_, id_, sequence = _unpack(data, position)
+            length, what, type_, id_, sequence = _unpack_hot(data, position)
             start = position + HEADER_BYTES
             stop: int = start + length
             if stop > size:
-                self._incomplete(data[position:start], length, kind, flags)
+                self._incomplete(data[position:start])
                 break
-            if (
-                flags == NORMAL
-                and kind in _HOT
-                and sequence == normal.expected
-                and length <= frame_bytes
-                and position < allowed
-                and self._ready
-            ):
-                normal.expected = sequence + 1 & U32
-                if kind == REPLY:
+            if what in _HOT and sequence == expected and length <= frame_bytes and position < allowed and ready:
+                normal.expected = expected = sequence + 1 & U32
+                if what == _HOT_REPLY:
                     tag = asked.pop(id_, _UNKNOWN)
                     if urgent_asked or inflows or outflows:
                         self._forget(id_)
@@ -140,18 +138,19 @@ class Inbound(Continuity):
                         self._unasked(id_)
                     else:
                         emit(Answered(tag, REPLY, type_, data[start:stop]))
-                elif kind == ASK:
+                elif what == _HOT_ASK:
                     if id_ in opened or id_ & 1 != self._peer_parity or len(opened) >= self._requests or not id_:
                         self._admit_request(id_)
                     opened[id_] = None
                     emit(Asked(id_, type_, data[start:stop], sequence))
-                elif kind == SEND and not id_:
+                elif what == _HOT_SEND and not id_:
                     emit(Received(type_, data[start:stop], sequence))
                 else:
-                    self._message(kind, type_, id_, data[start:stop], sequence, emit)
+                    self._message(what >> 8, type_, id_, data[start:stop], sequence, emit)
             else:
                 self._frame(data, position, stop, emit)
                 allowed = normal.granted - normal.received + self._aside
+                expected, ready = normal.expected, self._ready
                 if self.state in DEAF:
                     return stop
             position = stop
@@ -160,8 +159,9 @@ class Inbound(Continuity):
             self._check_beginning(data[position : position + HEADER_BYTES] if position else data)
         return position
 
-    def _incomplete(self, header: bytes, length: int, kind: int, flags: int) -> None:
+    def _incomplete(self, header: bytes) -> None:
         """The payload has not all come."""
+        length, kind, flags, _, _, _ = _unpack(header)
         self._admit(header, length, kind, flags)
         self._need = HEADER_BYTES + length
 

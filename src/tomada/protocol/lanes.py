@@ -51,6 +51,7 @@ class Incoming:
 
     __slots__ = (
         "_first",
+        "_in_order",
         "_is_again",
         "_latest",
         "_limit",
@@ -77,6 +78,8 @@ class Incoming:
         self._first = 0
         self._latest = 0
         self._is_again = False
+        self._in_order = True
+        """Whether each message has come after those with lower sequences."""
         self.head: tuple[int, int, int, int] | None = None
         """Kind, flags, type and id of the message under way in fragments."""
         self.body = bytearray()
@@ -125,7 +128,7 @@ class Incoming:
         if is_again:
             # It was held for the other time.
             for part in range((sequence - self._first & U32) + 1):
-                self.release(self._first + part & U32)
+                self.held_bytes -= self.held.pop(self._first + part & U32, 0)
         if self.head is None:
             return payload
         whole = bytes(self.body + payload)
@@ -141,20 +144,12 @@ class Incoming:
         if sequence not in self.missing:
             raise ProtocolError(f"sequence {sequence} came in the {self._name} lane where {self.expected} was due")
         self.missing.remove(sequence)
+        self._in_order = False
         return True
 
     def is_behind(self, sequence: int) -> bool:
         """Whether the frame has come before."""
         return is_after(self.expected, sequence) and sequence not in self.missing
-
-    def hold(self, sequence: int, size: int) -> None:
-        """The message whose last frame this was is not handled yet."""
-        self.held[sequence] = size
-        self.held_bytes += size
-
-    def release(self, sequence: int) -> None:
-        """It is handled now."""
-        self.held_bytes -= self.held.pop(sequence, 0)
 
     def handled(self, *, all_of_them: bool = False) -> tuple[int, list[int]]:
         """Up to which sequence all has been handled, and the exceptions: as many as one frame names, or all of them."""
@@ -162,7 +157,7 @@ class Incoming:
         for last in [last for last in self.spans if last not in self.held]:
             del self.spans[last]
         exceptions: list[int] = []
-        for last in sorted(self.held, key=lambda sequence: sequence - up_to - 1 & U32):
+        for last in self.held if self._in_order else sorted(self.held, key=lambda each: each - up_to - 1 & U32):
             first = self.spans.get(last, last)
             if not all_of_them and len(exceptions) + (last - first & U32) >= MOST_EXCEPTIONS:
                 return first - 1 & U32, exceptions
