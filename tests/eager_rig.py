@@ -27,7 +27,8 @@ class Rig:
 
         def callback() -> None:
             try:
-                outcome = self.starter.start(coroutine)
+                with self.starter:
+                    outcome = self.starter.start(coroutine)
             except BaseException as error:  # noqa: BLE001 - told to the test
                 started.set_exception(error)
                 return

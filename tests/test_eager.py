@@ -40,7 +40,8 @@ def test_it_begins_at_once_and_in_order(rig: Rig) -> None:
 
     def callback() -> None:
         for number in (1, 2):
-            suspended = rig.starter.start(note(number))
+            with rig.starter:
+                suspended = rig.starter.start(note(number))
             tasks.append(rig.starter.carry(suspended, finish(suspended)))
         order.append(0)
 
@@ -69,7 +70,8 @@ def test_one_that_suspends_has_one_task_from_its_first_step_to_its_last(rig: Rig
 
 def test_there_is_no_current_task_afterwards(rig: Rig) -> None:
     def callback() -> None:
-        rig.starter.start(immediate(1))
+        with rig.starter:
+            rig.starter.start(immediate(1))
         seen.append(asyncio.current_task())
 
     seen: list[object] = []
@@ -136,7 +138,8 @@ def test_a_cancellation_before_a_new_tasks_first_step_reaches_the_coroutine(rig:
     tasks: list[asyncio.Task[str]] = []
 
     def callback() -> None:
-        suspended = rig.starter.start(wait())
+        with rig.starter:
+            suspended = rig.starter.start(wait())
         tasks.append(rig.starter.carry(suspended, finish(suspended)))
         tasks[0].cancel()  # such as from a time-out, on a loop that runs timers first
 
@@ -252,7 +255,8 @@ def test_a_token_can_be_reset_when_the_coroutine_is_closed(rig: Rig) -> None:
             seen.append(NAME.get())
 
     def callback() -> None:
-        suspended = rig.starter.start(wait())
+        with rig.starter:
+            suspended = rig.starter.start(wait())
         steps = suspended.__await__()
         next(steps)
         steps.close()

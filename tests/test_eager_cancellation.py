@@ -145,7 +145,8 @@ def test_handed_over_in_the_last_turn_of_the_loop(waiting_spare: bool) -> None: 
             seen.append("ended")
 
     def hand_over(starter: Starter) -> None:
-        suspended = starter.start(wait())
+        with starter:
+            suspended = starter.start(wait())
         starter.carry(suspended, finish(suspended))
 
     with asyncio.Runner() as runner:
@@ -169,7 +170,8 @@ def test_started_and_never_carried_on(rig: Rig) -> None:
             seen.append("closed")
 
     def callback() -> None:
-        rig.starter.start(wait())
+        with rig.starter:
+            rig.starter.start(wait())
 
     rig.loop.call_soon(callback)
     rig.turn()

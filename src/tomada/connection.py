@@ -102,7 +102,8 @@ class Connection(Asking):
             await self._wait_for_message(timeout)
         message, origin = link.inbox.popleft()
         link.engine.release(origin)
-        link.wake()
+        if not link.flushing:
+            link.wake()
         return message
 
     async def __aiter__(self) -> AsyncIterator[Message]:

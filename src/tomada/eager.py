@@ -109,7 +109,7 @@ class _Carrier:
 class Starter:
     """Starts coroutines on one loop.
 
-    To be called from a callback of the loop, outside any task.
+    It is a context, to be entered in a callback of the loop, outside any task: within, a spare task is the current one.
     """
 
     __slots__ = ("_done", "_loop", "_runner", "_spare")
@@ -119,36 +119,49 @@ class Starter:
         self._spare: _Carrier | None = None
         self._renew()
 
+    def __enter__(self) -> None:
+        if self._spare is None or self._spare.task.done():
+            self._spare = _Carrier(self._loop)
+        _enter_task(self._loop, self._spare.task)
+
+    def __exit__(self, *_: object) -> None:
+        assert self._spare is not None, "it was entered"  # noqa: S101 - the house's own order
+        _leave_task(self._loop, self._spare.task)
+        if self._spare.task.cancelling():
+            self._spare = None
+
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run the first step: what the coroutine returns, or `Suspended` where it waits. What it raises is raised."""
+        carrier: Any = self._spare
+        context = copy_context()
+        try:
+            yielded = context.run(self._runner.send, coroutine)
+        except BaseException:
+            self._renew()
+            if carrier.task.cancelling():
+                self._replace(carrier)
+            raise
+        done = self._done
+        if yielded is not done:
+            suspended = Suspended(self._runner, done, context, yielded, carrier)
+            self._renew()
+            self._replace(carrier)
+            return suspended
+        if carrier.task.cancelling():
+            self._replace(carrier)
+        value, done.value = done.value, None
+        return value
+
     def _renew(self) -> None:
         self._done = Done()
         self._runner = _runner(self._done)
         self._runner.send(None)
 
-    def start(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Run the first step: what the coroutine returns, or `Suspended` where it waits. What it raises is raised."""
-        carrier = self._spare
-        if carrier is None or carrier.task.done():
-            carrier = self._spare = _Carrier(self._loop)
-        task = carrier.task
-        context = copy_context()
-        _enter_task(self._loop, task)
-        try:
-            yielded = context.run(self._runner.send, coroutine)
-        except BaseException:
-            self._renew()
-            raise
-        finally:
-            _leave_task(self._loop, task)
-            if task.cancelling():
-                self._spare = None
-        done = self._done
-        if yielded is done:
-            value, done.value = done.value, None
-            return value
-        suspended = Suspended(self._runner, done, context, yielded, carrier)
-        self._spare = None
-        self._renew()
-        return suspended
+    def _replace(self, carrier: _Carrier) -> None:
+        """Another spare task is the current one from now on."""
+        _leave_task(self._loop, carrier.task)
+        self._spare = _Carrier(self._loop)
+        _enter_task(self._loop, self._spare.task)
 
     def carry(self, suspended: Suspended, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Let the task that lent itself to `suspended` run `work`, which awaits it."""

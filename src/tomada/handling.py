@@ -195,9 +195,10 @@ class Handling(Carrying):
             self._waiting, self._urgent = None, _NONE
         places = self.endpoint.places
         has_started = False
-        while self._may_start and not places.is_full:
-            self._start_first()
-            has_started = True
+        with self.endpoint.starter:
+            while self._may_start and not places.is_full:
+                self._start_first()
+                has_started = True
         if has_started:  # else nothing is new, and who writes looks here again: the two would wake each other for ever
             self.wake()
         if self._may_start:
@@ -223,7 +224,8 @@ class Handling(Carrying):
         if not self._may_start or self.endpoint.is_cut:
             self._start_soon()
             return False
-        self._start_first()
+        with self.endpoint.starter:
+            self._start_first()
         self.wake()
         return self._may_start
 

@@ -111,7 +111,8 @@ class Link(Survival):
         # No handler starts now: what is answered are pings, and what is refused.
         unsent = engine.unsent if self.clogged and engine.stuffed else 0
         try:
-            self.messenger.receive(data, now)
+            with self.endpoint.starter:
+                self.messenger.receive(data, now)
         except Exception as error:  # noqa: BLE001 - told to the log
             log.exception("%s: this end failed", self.peer)
             self.endpoint.heed(error)

@@ -204,7 +204,8 @@ class MessageService:
             call = asked.route.call(message, None)
             if RequestEnded.subscribers:
                 call = span(call, asked.route.name, self.transport.names.address(asked.name))
-            outcome = starter.start(call)
+            with starter:
+                outcome = starter.start(call)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered, and told to the log
             self._raised(asked, error)
         except asyncio.CancelledError:

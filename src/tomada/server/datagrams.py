@@ -101,7 +101,8 @@ class HandlerService:
         run = _Run()
         starter = self._endpoint.starter
         try:
-            outcome = starter.start(self._work(left, peer, run))
+            with starter:
+                outcome = starter.start(self._work(left, peer, run))
         except asyncio.CancelledError:
             self.transport.statistics.failed += 1
             log.warning("%s: %s cancelled itself", peer.address, self._handler.where)
