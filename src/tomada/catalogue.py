@@ -92,7 +92,13 @@ class Catalogue:
         )
 
     def _described(self, owner: str, what: str, kind: Any) -> str | None:
-        return None if kind is None else self._describe(owner, what, info.type_info(kind))
+        if kind is None:
+            return None
+        try:
+            shape = info.type_info(kind)
+        except TypeError as error:
+            raise DeclarationError(f"the {what} of {owner} cannot travel: {error}") from error
+        return self._describe(owner, what, shape)
 
     def _fields(self, name: str, shape: Any) -> Iterator[Field]:
         for field in shape.fields:

@@ -116,6 +116,8 @@ async def note(message: Note) -> None:
 @app.on
 async def watch(request: Watch) -> AsyncIterator[Line]:
     yield Line(request.article)
+    if request.article == "slow":
+        await asyncio.sleep(60)
     yield Line(request.article, count=2)
 
 

@@ -134,6 +134,13 @@ def test_the_items_of_a_stream_are_printed_as_they_come(tomada: Tomada, shop: st
     assert (told.exit_code, told.stdout) == (0, '{"article":"tea","count":1}\n')
 
 
+def test_a_stream_that_goes_on_is_bounded_where_that_is_asked_for(tomada: Tomada, shop: str) -> None:
+    told = tomada("ask", shop, "Watch", "article=slow", "--timeout", "0.3")
+    assert told.exit_code == 4
+    assert told.stdout == "Line article='slow' count=1\n"
+    assert told.stderr == "error: the stream has not ended within 0.3 s: it gave 1 items\n"
+
+
 def test_types_are_listed_for_people(tomada: Tomada, shop: str) -> None:
     lines = tomada("types", shop).stdout.splitlines()
     assert "PlaceOrder(lines: list[Line]) -> Order" in lines

@@ -86,3 +86,40 @@ def test_who_waits_tries_again_until_the_next_server_is_up(face: Callable[[str, 
             assert face(address, 30) == 2
         finally:
             answered.set()
+
+
+class Never(tomada.Request[int]):
+    pass
+
+
+@pytest.mark.parametrize("blocking", [False, True], ids=["asyncio", "blocking"])
+def test_what_a_server_that_ended_in_order_did_not_answer_is_not_waited_for_as_long_as_a_session(
+    *, blocking: bool
+) -> None:
+    stubborn = tomada.App()
+
+    @stubborn.on
+    async def never(_: Never) -> int:
+        await asyncio.sleep(1_000)
+        return 0
+
+    short = tomada.Deadlines(drain=0.3)
+
+    def ask_it(address: str) -> None:
+        with tomada.sync.connect(address, deadlines=short) as connection:
+            connection.ask(Never())
+
+    async def main() -> None:
+        server = await tomada.serve(stubborn, "tcp://127.0.0.1:0", deadlines=short)
+        address = str(server.addresses[0])
+        client = None if blocking else await tomada.connect(address, deadlines=short)
+        asked = asyncio.create_task(asyncio.to_thread(ask_it, address) if client is None else client.ask(Never()))  # type: ignore[arg-type] # either is a coroutine
+        while not any(one.statistics().handlers for one in server.connections):  # noqa: ASYNC110 - for as long as it takes
+            await asyncio.sleep(0.01)
+        await server.close()
+        with pytest.raises(tomada.OutcomeUnknown, match=r"the server stops|could not be made again within 0\.3 s"):
+            await asyncio.wait_for(asked, 30)
+        if client is not None:
+            assert len(client.undelivered()) == 1
+
+    asyncio.run(main())

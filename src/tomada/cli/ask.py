@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from tomada import sync
 from tomada.cli.certificates import Authority, Certificate, Development, Key, client_tls
-from tomada.cli.output import Json, ServerAddress, Timeout, UsageError, Wait, errors_told, named, print_json
+from tomada.cli.output import Json, ServerAddress, UsageError, Wait, errors_told, named, print_json
 from tomada.cli.values import build_message
 from tomada.message import AnyRequest, Request
 
@@ -30,12 +30,18 @@ SEND_EXAMPLES = """
 [bold]Example:[/bold] tomada send :4477 Note text="see you at five"
 """
 
+_TIMEOUT: Final = 10.0
+
 TypeName = Annotated[str, typer.Argument(metavar="TYPE", help="The message's type; `tomada types ADDRESS` lists them.")]
 OwnKey = Annotated[
     str,
     typer.Option(
         "--key", metavar="KEY", help="Its handler recognises it by this when it is asked again (request.key)."
     ),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", min=0, help="Seconds to wait for the answer: 10, but for a stream, which may go on."),
 ]
 Limit = Annotated[int, typer.Option("--limit", min=0, help="End a stream after so many items; 0: at its own end.")]
 Fields = Annotated[
@@ -49,7 +55,7 @@ def ask(
     type_name: TypeName,
     fields: Fields = None,
     *,
-    timeout: Timeout = 10.0,
+    timeout: Timeout = None,
     wait: Wait = 0,
     certificate: Certificate = "",
     key: Key = "",
@@ -64,7 +70,8 @@ def ask(
         tls = client_tls(certificate, key, authority, development=development)
         with sync.connect(address, wait=wait, tls=tls) as connection:
             if not _has_stream(connection, type_name):
-                _ask(connection, _message(connection, type_name, fields), timeout, own_key or None, as_json=as_json)
+                seconds = _TIMEOUT if timeout is None else timeout
+                _ask(connection, _message(connection, type_name, fields), seconds, own_key or None, as_json=as_json)
                 return
         if own_key:
             raise UsageError(f"{type_name} is answered by a stream, which no key begins anew: leave out --key")
@@ -73,7 +80,7 @@ def ask(
         def message(over: Any) -> Any:
             return _message(over, type_name, fields)
 
-        print_stream(address, message, limit=limit, wait=wait, tls=tls, as_json=as_json)
+        print_stream(address, message, limit=limit, timeout=timeout, wait=wait, tls=tls, as_json=as_json)
 
 
 def _has_stream(connection: sync.Connection, type_name: str) -> bool:

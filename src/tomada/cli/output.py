@@ -25,7 +25,6 @@ from tomada.errors import (
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait for the answer.")]
 Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to go on trying while nobody listens there yet.")]
 ServerAddress = Annotated[
     str,

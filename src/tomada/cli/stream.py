@@ -24,29 +24,43 @@ def print_stream(
     message: Callable[[Any], AnyRequest],
     *,
     limit: int,
+    timeout: float | None,
     wait: float,
     tls: TLS | None,
     as_json: bool,
 ) -> None:
-    """Print what the stream gives, up to `limit` items (0: all); Ctrl-C cancels it at the other end."""
+    """Print what the stream gives, up to `limit` items (0: all); Ctrl-C cancels it at the other end.
+
+    Raises `TimedOut` where it has not ended after `timeout` seconds.
+    """
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_print(address, message, limit, wait, tls, as_json=as_json))
+        runner.run(_print(address, message, limit, timeout, wait, tls, as_json=as_json))
 
 
 async def _print(
-    address: str, message: Callable[[Any], AnyRequest], limit: int, wait: float, tls: TLS | None, *, as_json: bool
+    address: str,
+    message: Callable[[Any], AnyRequest],
+    limit: int,
+    timeout: float | None,
+    wait: float,
+    tls: TLS | None,
+    *,
+    as_json: bool,
 ) -> None:
     async with tomada.connect(address, wait=wait, tls=tls) as connection:
         request = message(connection)
         if not isinstance(request, StreamRequest):
             raise UsageError(f"{type(request).__name__} takes a stream, which no command can: ask it in a program")
         count = 0
-        async with aclosing(connection.stream(request)) as items:
-            async for item in items:
-                _print_item(item, as_json=as_json)
-                count += 1
-                if count == limit:
-                    break
+        try:
+            async with asyncio.timeout(timeout), aclosing(connection.stream(request)) as items:
+                async for item in items:
+                    _print_item(item, as_json=as_json)
+                    count += 1
+                    if count == limit:
+                        break
+        except TimeoutError:
+            raise tomada.TimedOut(f"the stream has not ended within {timeout:g} s: it gave {count} items") from None
 
 
 def _print_item(item: Any, *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from tomada.client.calls import Answer
 from tomada.client.wire import letting_go
 from tomada.errors import TimedOut
 from tomada.items.decoding import ItemDecoder
+from tomada.items.pouring import check_parts
 from tomada.message import DuplexRequest, StreamRequest, UploadRequest
 from tomada.protocol.metadata import milliseconds
 from tomada.telemetry import late
@@ -100,6 +101,7 @@ class Asking:
         deadline = None if timeout is None else time.monotonic() + timeout
         if upload is not None:
             check(request, UploadRequest, "ask(request)")
+            check_parts(upload)
         answer = Answer()
         id_ = self._begin(request, answer, deadline, key, urgent=urgent, streams=upload is not None)
         try:
@@ -160,6 +162,7 @@ class Asking:
             check(request, StreamRequest, "ask(request)")
         else:
             check(request, DuplexRequest, "ask(request, upload=parts)")
+            check_parts(upload)
         pump = self._pump
         name = type(request).__name__
         taking = Taking(ItemDecoder(pump.messenger.item_decoders(request), f"an item of {name}"))

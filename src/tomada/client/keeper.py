@@ -163,10 +163,9 @@ class Keeper(Wire):
         """Connect again, and say hello; whoever reads hears whether the session goes on."""
         _shut(self.connected)  # as `cut` has, unless it was interrupted
         self.disconnect()
-        session, reason = self.engine.session, self.engine.reason
-        assert session is not None, "only a session goes on"  # noqa: S101 - the house's own order
-        assert self._pauses is not None, "it has been lost"  # noqa: S101 - the house's own order
-        while (pause := self._pauses.next(time.monotonic())) is not None:
+        reason, pauses = self.engine.reason, self._pauses
+        assert pauses is not None, "it has been lost"  # noqa: S101 - the house's own order
+        while (pause := pauses.next(time.monotonic())) is not None:
             if self._stir.wait(pause):
                 return
             try:
@@ -178,7 +177,7 @@ class Keeper(Wire):
                 self.reconnect(connected)
                 self.flush(wait=False)
             return
-        self._end(f"the connection could not be made again within {session.seconds:g} s: {reason}", is_wrong=True)
+        self._end(f"the connection could not be made again within {pauses.seconds:g} s: {reason}", is_wrong=True)
 
     def _attempt(self) -> Connected | None:
         """A new socket; None where all is over first, and nobody waits for the attempt."""
@@ -212,7 +211,10 @@ class Keeper(Wire):
                 assert engine.session is not None, "only a session is kept"  # noqa: S101 - the house's own order
                 if self._pauses is None:
                     self._lost_at = now
-                    self._pauses = Pauses(now, engine.session.seconds, again=True)
+                    seconds = engine.session.seconds
+                    if engine.parted:  # as of the client with an event loop
+                        seconds = min(seconds, self._deadlines.drain)
+                    self._pauses = Pauses(now, seconds, again=True)
                 for ping in self.pings.values():
                     ping.set_exception(ConnectionLost(engine.reason))
                 self.is_up = False

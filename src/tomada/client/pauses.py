@@ -23,9 +23,10 @@ class Pauses:
         again: Whether a connection is made again that was lost: then chance shortens the pauses, and they grow longer.
     """
 
-    __slots__ = ("_again", "_give_up", "_longest", "_next")
+    __slots__ = ("_again", "_give_up", "_longest", "_next", "seconds")
 
     def __init__(self, now: float, seconds: float, *, again: bool = False) -> None:
+        self.seconds = seconds
         self._give_up = now + seconds
         self._again = again
         self._longest = _LONGEST_AWAY if again else LONGEST_PAUSE

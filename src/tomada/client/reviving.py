@@ -54,7 +54,10 @@ class Reviver:
         link = self._link
         session = link.engine.session
         assert session is not None, "only a session goes on"  # noqa: S101 - the house's own order
-        pauses = Pauses(link.loop.time(), session.seconds, again=True)
+        seconds = session.seconds
+        if link.engine.parted:  # for the answers that were still to come, from a server that ends
+            seconds = min(seconds, link.endpoint.deadlines.drain)
+        pauses = Pauses(link.loop.time(), seconds, again=True)
         reason = link.engine.reason
         while self._is_lost and (pause := pauses.next(link.loop.time())) is not None:
             await asyncio.sleep(pause)
@@ -64,7 +67,7 @@ class Reviver:
                 except (TransportError, ProtocolError, OSError) as error:
                     reason = str(error)
         if self._is_lost:
-            link.end(f"the connection could not be made again within {session.seconds:g} s: {reason}")
+            link.end(f"the connection could not be made again within {pauses.seconds:g} s: {reason}")
 
     @property
     def _is_lost(self) -> bool:

@@ -64,10 +64,17 @@ async def close(source: Any) -> None:
 
 
 def each(source: AsyncIterable[Any] | Iterable[Any]) -> AsyncIterator[Any]:
-    """The parts of an upload, whichever way they are given."""
+    """The parts of an upload, whichever way they are given. Raises `TypeError` where it is one part."""
+    check_parts(source)
     if isinstance(source, AsyncIterable):
         return aiter(source)
     return _each(source)
+
+
+def check_parts(source: object) -> None:
+    """Raise `TypeError` where the parts of an upload are what is one part, though Python can loop over it."""
+    if isinstance(source, str | bytes | bytearray | memoryview):
+        raise TypeError("upload= takes what gives the parts, such as a list or a generator: write `upload=[part]`")
 
 
 async def _each(source: Iterable[Any]) -> AsyncIterator[Any]:

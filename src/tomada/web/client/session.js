@@ -43,6 +43,8 @@ const MOST_CONTROL_BYTES = 1_048_576;
 const ELSEWHERE = ["going away", "refused", "deadline", "failed"];
 /** A goodbye after which nothing that is under way is finished. */
 const AT_ONCE = ["version", "violation", "deadline", "failed", "session lost"];
+/** So long a connection is made again for answers that are still to come from a server that has said goodbye. */
+const DRAIN_SECONDS = 10;
 const CLOSED_HERE = "the connection was closed at this end";
 
 /**
@@ -463,8 +465,9 @@ export class Session {
       this.#owner.interrupted(this.reason);
     } else {
       this.reason = reason || "nothing answers, or it refused";
-      if (Date.now() >= this.#lostAt + 1_000 * this.#session.seconds) {
-        this.#over(false, `the connection could not be made again within ${this.#session.seconds} s: ${this.reason}`);
+      const seconds = this.#peerLeft ? Math.min(this.#session.seconds, DRAIN_SECONDS) : this.#session.seconds;
+      if (Date.now() >= this.#lostAt + 1_000 * seconds) {
+        this.#over(false, `the connection could not be made again within ${seconds} s: ${this.reason}`);
         return;
       }
     }
