@@ -126,6 +126,7 @@ SUITES: Final = (
         (
             Contender("oneway-tomada", "oneway_tomada", ("tomada", "uvloop")),
             Contender("oneway-sessionless", "oneway_sessionless", ("tomada", "uvloop")),
+            Contender("oneway-received", "oneway_received", ("tomada", "uvloop")),
             Contender("pyzmq-push", "oneway_zeromq", ("zmq",)),
             Contender("pyzmq-push-unbounded", "oneway_zeromq_unbounded", ("zmq",)),
         ),
