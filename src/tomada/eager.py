@@ -109,46 +109,45 @@ class _Carrier:
 class Starter:
     """Starts coroutines on one loop.
 
-    It is a context, to be entered in a callback of the loop, outside any task: within, a spare task is the current one.
+    It is a context, to be entered in a callback of the loop, outside any task: from the first coroutine on that is
+    started there, a spare task is the current one.
     """
 
-    __slots__ = ("_done", "_loop", "_runner", "_spare")
+    __slots__ = ("_current", "_done", "_loop", "_runner", "_spare")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._spare: _Carrier | None = None
+        self._current: _Carrier | None = None
         self._renew()
 
     def __enter__(self) -> None:
-        if self._spare is None or self._spare.task.done():
-            self._spare = _Carrier(self._loop)
-        _enter_task(self._loop, self._spare.task)
+        pass
 
     def __exit__(self, *_: object) -> None:
-        assert self._spare is not None, "it was entered"  # noqa: S101 - the house's own order
-        _leave_task(self._loop, self._spare.task)
-        if self._spare.task.cancelling():
-            self._spare = None
+        if self._current is not None:
+            _leave_task(self._loop, self._current.task)
+            self._current = None
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run the first step: what the coroutine returns, or `Suspended` where it waits. What it raises is raised."""
-        carrier: Any = self._spare
+        carrier = self._current or self._enter()
         context = copy_context()
         try:
             yielded = context.run(self._runner.send, coroutine)
         except BaseException:
             self._renew()
             if carrier.task.cancelling():
-                self._replace(carrier)
+                self._part_with(carrier)
             raise
         done = self._done
         if yielded is not done:
             suspended = Suspended(self._runner, done, context, yielded, carrier)
             self._renew()
-            self._replace(carrier)
+            self._part_with(carrier)
             return suspended
         if carrier.task.cancelling():
-            self._replace(carrier)
+            self._part_with(carrier)
         value, done.value = done.value, None
         return value
 
@@ -157,11 +156,17 @@ class Starter:
         self._runner = _runner(self._done)
         self._runner.send(None)
 
-    def _replace(self, carrier: _Carrier) -> None:
-        """Another spare task is the current one from now on."""
-        _leave_task(self._loop, carrier.task)
-        self._spare = _Carrier(self._loop)
+    def _enter(self) -> _Carrier:
+        if self._spare is None or self._spare.task.done():
+            self._spare = _Carrier(self._loop)
         _enter_task(self._loop, self._spare.task)
+        self._current = self._spare
+        return self._spare
+
+    def _part_with(self, carrier: _Carrier) -> None:
+        """It is no spare any more; who starts next has another."""
+        _leave_task(self._loop, carrier.task)
+        self._spare = self._current = None
 
     def carry(self, suspended: Suspended, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Let the task that lent itself to `suspended` run `work`, which awaits it."""
