@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -16,6 +15,7 @@ from tomada.message import AnyRequest, StreamRequest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tomada.items.stream import ItemStream
     from tomada.settings import TLS
 
 
@@ -33,34 +33,29 @@ def print_stream(
 
     Raises `TimedOut` where it has not ended after `timeout` seconds.
     """
+
+    async def main() -> None:
+        async with tomada.connect(address, wait=wait, tls=tls) as connection:
+            request = message(connection)
+            if not isinstance(request, StreamRequest):
+                raise UsageError(f"{type(request).__name__} takes a stream, which no command can: ask it in a program")
+            await _print(connection.stream(request), limit, timeout, as_json=as_json)
+
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_print(address, message, limit, timeout, wait, tls, as_json=as_json))
+        runner.run(main())
 
 
-async def _print(
-    address: str,
-    message: Callable[[Any], AnyRequest],
-    limit: int,
-    timeout: float | None,
-    wait: float,
-    tls: TLS | None,
-    *,
-    as_json: bool,
-) -> None:
-    async with tomada.connect(address, wait=wait, tls=tls) as connection:
-        request = message(connection)
-        if not isinstance(request, StreamRequest):
-            raise UsageError(f"{type(request).__name__} takes a stream, which no command can: ask it in a program")
-        count = 0
-        try:
-            async with asyncio.timeout(timeout), aclosing(connection.stream(request)) as items:
-                async for item in items:
-                    _print_item(item, as_json=as_json)
-                    count += 1
-                    if count == limit:
-                        break
-        except TimeoutError:
-            raise tomada.TimedOut(f"the stream has not ended within {timeout:g} s: it gave {count} items") from None
+async def _print(items: ItemStream[Any], limit: int, timeout: float | None, *, as_json: bool) -> None:
+    count = 0
+    try:
+        async with asyncio.timeout(timeout), items:
+            async for item in items:
+                _print_item(item, as_json=as_json)
+                count += 1
+                if count == limit:
+                    break
+    except TimeoutError:
+        raise tomada.TimedOut(f"the stream has not ended within {timeout:g} s: it gave {count} items") from None
 
 
 def _print_item(item: Any, *, as_json: bool) -> None:
