@@ -39,7 +39,7 @@ class DurableLink(Link):
         self._committing = False
         self._reading = False
         """Whether what has come is just being handed to the handlers: what waits for its turn there is held by nobody,
-        and would be stored as handled."""
+        and would be stored as handled; or one that had to wait is, which would be stored as held beside its answer."""
         self._has_more = False
         """Whether something came up that is to be stored, while a commit was under way, or in the middle of reading."""
         self._stored_at = 0.0
@@ -111,6 +111,13 @@ class DurableLink(Link):
             self.finish()
         if self.engine.session is not None and self.engine.begins:
             self.wake()
+
+    def _start_first(self) -> None:
+        self._reading = True
+        try:
+            super()._start_first()
+        finally:
+            self._reading = False
 
     def _flush(self) -> None:
         super()._flush()

@@ -330,7 +330,11 @@ class Handling(Carrying):
     async def _finish(self, route: Route, id_: int, origin: int, suspended: Suspended) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
         try:
-            value = await suspended
+            try:
+                value = await suspended
+            finally:
+                # First of all: it may be stored with the answer that it is handled, and must not be without it.
+                self.engine.release(origin)
         except Exception as error:  # noqa: BLE001 - as in _start
             self._raised(route, id_ if self._ended(id_, task) else 0, error)
         except asyncio.CancelledError:
@@ -344,7 +348,6 @@ class Handling(Carrying):
             self._ended(id_, task)
             if route.has_stream:
                 self.end_parts(id_, _ENDED)
-            self.engine.release(origin)
             self._busy -= 1
             self.endpoint.places.free()
             self.endpoint.tasks.discard(task)

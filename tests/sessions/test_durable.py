@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 import tomada
 from tomada.protocol.durability import _head
+from tomada.protocol.frames import HEADER, NORMAL, REPLY, URGENT
+from tomada.protocol.lanes import split_frames
 from tomada.sessions import Change
 from tomada.sessions.memory import MemoryStore
 
@@ -19,17 +23,30 @@ class Large(tomada.Message):
     data: bytes
 
 
+class Fetch(tomada.Request[bytes]):
+    waits: bool
+    size: int
+
+
 class Watched(MemoryStore):
-    """Keeps all heads that were committed."""
+    """Keeps all heads that were committed, each with the requests that had been answered in what was."""
 
     is_durable = True
 
     def __init__(self) -> None:
         super().__init__(tomada.Sessions())
         self.heads: list[bytes] = []
+        self.answered: list[set[int]] = []
 
     async def commit(self, changes: Sequence[Change]) -> None:
         self.heads += [change.head for change in changes if change.head is not None]
+        for change in changes:
+            answered = set(self.answered[-1]) if self.answered else set()
+            for chunk in [chunk for chunk in change.added if chunk.lane in (URGENT, NORMAL)]:
+                for _, frame in split_frames(chunk.data):
+                    _, kind, _, _, id_, _ = HEADER.unpack_from(frame)
+                    answered |= {id_} if kind == REPLY else set()
+            self.answered += [answered] * (change.head is not None)
         await super().commit(changes)
 
 
@@ -62,5 +79,39 @@ def test_messages_that_wait_in_the_middle_of_a_read_are_not_stored_as_handled() 
             assert [head for head in heads if head.up_to >= 2 and 2 not in head.missing] == []
             gate.set()
             await client.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("sizes", [(3_000, 1), (1, 3_000)])
+def test_what_is_stored_with_its_answer_is_stored_as_handled(sizes: tuple[int, int]) -> None:
+    """One handler waits; the other has to wait for it, and answers at once. A long answer is written at once."""
+
+    async def main() -> None:
+        app = tomada.App()
+        gate = asyncio.Event()
+
+        @app.on
+        async def fetch(request: Fetch) -> bytes:
+            if request.waits:
+                await gate.wait()
+            return bytes(request.size)
+
+        store = Watched()
+        limits = tomada.Limits(handlers=1)
+        async with (
+            tomada.serve(app, "tcp://127.0.0.1:0", store=store, limits=limits) as server,
+            tomada.connect(server.addresses[0]) as client,
+        ):
+            asked = [asyncio.create_task(client.ask(Fetch(*each))) for each in zip((True, False), sizes, strict=True)]
+            while not any(one.statistics().peer_requests == 2 for one in server.connections):  # noqa: ASYNC110 - soon
+                await asyncio.sleep(0.01)
+            gate.set()
+            assert [len(answer) for answer in await asyncio.gather(*asked)] == list(sizes)
+            known = list(zip(store.heads, store.answered, strict=True))
+            assert {1, 3} in store.answered
+            for head, answered in known:
+                missing = _head(head).normal_in.missing
+                assert {id_ for id_ in answered if (id_ + 1) // 2 in missing} == set()
 
     asyncio.run(main())
