@@ -191,8 +191,6 @@ class Link(Survival):
 
     def left(self) -> None:
         """The peer has said goodbye; `settle` answers when nothing is under way. No message comes any more."""
-        for _, origin in self.inbox or ():
-            self.engine.release(origin)  # they have arrived: `receive` still gives them out
         self.wake_receiver()
 
     # Those who wait.
@@ -345,7 +343,8 @@ class Link(Survival):
     def settle(self) -> None:
         """Take the consequences of a state that is not open."""
         engine = self.engine
-        if engine.state is State.LEFT and engine.idle and not engine.held:
+        # What has arrived and was not received is not waited for, nor acknowledged: `receive` still gives it out.
+        if engine.state is State.LEFT and engine.idle and engine.held <= len(self.inbox or ()):
             engine.report(at_once=True)
             engine.leave(GoodbyeCode.CLOSED, "")
             self.write()

@@ -260,8 +260,8 @@ class Socket:
         """This end hears of a reset; to its peer all that is under way comes late. Whether anything is."""
         peer = self.peer
         late = b"".join(self._flying) + bytes(self._unsent)
-        if peer is None or self.is_gone or not late:
-            return False
+        if peer is None or self.is_gone or self.is_dumb or not late:
+            return False  # where something has vanished, nothing comes behind it
         self.hear_reset()
         peer.is_dumb = True
 
