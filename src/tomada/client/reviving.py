@@ -34,6 +34,7 @@ class Reviver:
         self._timeout = timeout
         self._options = options
         self._task: asyncio.Task[None] | None = None
+        link.ended.add_done_callback(self._stop)
 
     def revive(self) -> None:
         """The connection is lost: begin, or go on, to connect again."""
@@ -42,6 +43,11 @@ class Reviver:
             link.back.set_result(None)  # the attempt has failed
         if self._task is None or self._task.done():
             self._task = link.loop.create_task(self._run())
+
+    def _stop(self, _: asyncio.Future[None]) -> None:
+        """All is over: an attempt that is under way is for nothing."""
+        if self._task is not None:
+            self._task.cancel()
 
     async def _run(self) -> None:
         try:
