@@ -66,7 +66,7 @@ class Connection(Asking):
         """
         link = self._link
         engine = link.engine
-        is_full = engine.urgent_full if urgent else engine.full or link.senders
+        is_full = (engine.urgent_full or link.urgent_senders) if urgent else (engine.full or link.senders)
         if is_full and engine.begins:
             raise BufferFull(
                 f"{self.peer} has not handled {engine.kept} bytes that are held for it: `await send()` waits for room"

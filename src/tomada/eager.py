@@ -79,12 +79,12 @@ class _Carrier:
 
     __slots__ = ("is_begun", "task", "work")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context) -> None:
         self.is_begun = False
         self.work: asyncio.Future[Coroutine[Any, Any, Any]] = loop.create_future()
         carry = self._carry()
         carry.send(None)
-        self.task: asyncio.Task[Any] = loop.create_task(carry, name="tomada spare")
+        self.task: asyncio.Task[Any] = loop.create_task(carry, name="tomada spare", context=context)
 
     async def _carry(self) -> Any:
         try:
@@ -113,10 +113,12 @@ class Starter:
     started there, a spare task is the current one.
     """
 
-    __slots__ = ("_current", "_done", "_loop", "_runner", "_spare")
+    __slots__ = ("_current", "_done", "_loop", "_runner", "_spare", "context")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.context = copy_context()
+        """The variables with which each coroutine begins; whoever lets it start may run in another one's."""
         self._spare: _Carrier | None = None
         self._current: _Carrier | None = None
         self._renew()
@@ -132,7 +134,7 @@ class Starter:
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run the first step: what the coroutine returns, or `Suspended` where it waits. What it raises is raised."""
         carrier = self._current or self._enter()
-        context = copy_context()
+        context = self.context.copy()
         try:
             yielded = context.run(self._runner.send, coroutine)
         except BaseException:
@@ -158,7 +160,7 @@ class Starter:
 
     def _enter(self) -> _Carrier:
         if self._spare is None or self._spare.task.done():
-            self._spare = _Carrier(self._loop)
+            self._spare = _Carrier(self._loop, self.context.copy())
         _enter_task(self._loop, self._spare.task)
         self._current = self._spare
         return self._spare

@@ -162,6 +162,7 @@ class Endpoint:
         return endpoint
 
     def _be_ready(self) -> None:
+        self.starter.context = copy_context()
         if self._app is not None:
             calls = {kind: self.bind(handler) for kind, handler in self._app.handlers.items()}
             self.repertoire = Repertoire(self._app, calls)

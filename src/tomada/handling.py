@@ -95,8 +95,8 @@ class Handling(Carrying):
         self._urgent: OrderedDict[int, tuple[Route, Any, int]] = _NONE
         """As `_waiting`, and before it."""
         self._queued = 0
-        self._running: dict[int, tuple[asyncio.Task[None], Route | Failing]] = {}
-        """By the request's id; where the handler has been cancelled, why, in place of its route."""
+        self._running: dict[int, tuple[asyncio.Task[None], Route | Failing, int]] = {}
+        """Task, route and origin, by the request's id; where the handler was cancelled, why, in place of its route."""
 
     def write(self) -> None:
         """Write what is queued now."""
@@ -140,10 +140,12 @@ class Handling(Carrying):
     def refuse_all(self) -> None:
         """Start no handler any more: what waits for one is refused, and so is what still comes."""
         self.is_refused = True
-        waiting, self._waiting = self._waiting, None
-        for key, (_, _, origin) in (waiting or {}).items():
-            self.engine.refuse(max(key, 0), FailureCode.CANCELLED, "", REFUSED)
-            self.engine.release(origin)
+        lines = self._urgent, self._waiting or _NONE
+        self._waiting, self._urgent = None, _NONE
+        for line in lines:
+            for key, (_, _, origin) in line.items():
+                self.engine.refuse(max(key, 0), FailureCode.CANCELLED, "", REFUSED)
+                self.engine.release(origin)
 
     # Start.
 
@@ -247,7 +249,7 @@ class Handling(Carrying):
                 self.endpoint.places.take()
                 self.endpoint.tasks.add(task)
                 if id_:
-                    self._running[id_] = task, route
+                    self._running[id_] = task, route, origin
                 return True
             if id_:
                 self._reply(route, id_, outcome)
@@ -286,7 +288,7 @@ class Handling(Carrying):
     def _stop(self, id_: int, why: Failing) -> None:
         running = self._running.get(id_)
         if running is not None:
-            task, route = running
+            task, route, origin = running
             if isinstance(route, tuple):
                 return  # it knows, and may be putting things in order: it is not disturbed a second time
             if route.handler.is_async:
@@ -294,6 +296,7 @@ class Handling(Carrying):
             else:
                 # Nobody can stop a thread. The caller is answered; the call holds its place until it ends.
                 del self._running[id_]
+                self.engine.release(origin)
                 self._refuse(id_, why)
         else:
             waiting = (self._waiting or _NONE).pop(id_, None) or self._urgent.pop(id_, None)
@@ -308,7 +311,7 @@ class Handling(Carrying):
 
     def cancel_all(self) -> None:
         """The connection has ended: nobody waits for the answers any more. One-way messages are handled to the end."""
-        for id_, (task, route) in tuple(self._running.items()):
+        for id_, (task, route, _) in tuple(self._running.items()):
             if not isinstance(route, tuple):
                 self._cancel(id_, task, CANCELLED)
         for line in (self._waiting or _NONE, self._urgent):
@@ -317,13 +320,13 @@ class Handling(Carrying):
         self._start_soon()
 
     def _cancel(self, id_: int, task: asyncio.Task[None], why: Failing) -> None:
-        self._running[id_] = task, why
+        self._running[id_] = task, why, self._running[id_][2]
         # Not at once: its task may not have begun, and would never tell the handler.
         self.loop.call_soon(task.cancel)
 
     def is_answering(self, task: asyncio.Task[Any] | None) -> bool:
         """Whether `task` runs the handler of a request that came over this connection."""
-        return any(running is task for running, _ in self._running.values())
+        return any(running[0] is task for running in self._running.values())
 
     # End.
 

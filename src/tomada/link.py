@@ -52,6 +52,7 @@ class Link(Survival):
         "receiver",
         "refusals",
         "senders",
+        "urgent_senders",
     )
 
     def __init__(self, endpoint: Endpoint, connection_type: type[Connection]) -> None:
@@ -69,6 +70,7 @@ class Link(Survival):
         self.askers: deque[asyncio.Future[None]] | None = None
         self.senders: deque[asyncio.Future[None]] | None = None
         """Who waits to send."""
+        self.urgent_senders: deque[asyncio.Future[None]] | None = None
         self._burst = 0
         """How much has been written in this turn of the loop."""
         self._burst_bytes: float = BURST_BYTES
@@ -197,45 +199,43 @@ class Link(Survival):
 
     async def until_writable(self, *, urgent: bool = False) -> None:
         """Wait until a message may be queued, in order of arrival; or the connection is not open any more."""
-        engine = self.engine
-        if urgent:
-            while engine.begins and engine.urgent_full:
-                await self._wait_in_line()
+        line = self.urgent_senders if urgent else self.senders
+        if not (self._must_wait(urgent=urgent) or (line and self.engine.begins)):
             return
-        is_turn = False
-        while engine.begins and (engine.full or (self.senders and not is_turn)):
-            await self._wait_in_line(first=is_turn)
-            is_turn = True
-
-    async def _wait_in_line(self, *, first: bool = False) -> None:
-        if self.senders is None:
-            self.senders = deque()
+        if line is None:
+            line = deque()
+            if urgent:
+                self.urgent_senders = line
+            else:
+                self.senders = line
         turn: asyncio.Future[None] = self.loop.create_future()
-        if first:
-            self.senders.appendleft(turn)
-        else:
-            self.senders.append(turn)
+        line.append(turn)
         try:
             await turn
-        except asyncio.CancelledError:
-            self.let_go_on()  # it may have been this one's turn in the same moment
-            raise
+            while self._must_wait(urgent=urgent):
+                line[0] = turn = self.loop.create_future()  # still the first
+                await turn
+        finally:
+            line.remove(turn)
+            self._let_send()  # the next one, if there is room for more
+
+    def _must_wait(self, *, urgent: bool) -> bool:
+        return self.engine.begins and (self.engine.urgent_full if urgent else self.engine.full)
+
+    def _let_send(self) -> None:
+        """Wake the first who waits to send in each lane where there is room; that one wakes the next."""
+        for urgent, line in ((False, self.senders), (True, self.urgent_senders)):
+            if line and not line[0].done() and not self._must_wait(urgent=urgent):
+                line[0].set_result(None)
 
     def let_go_on(self) -> None:
         """Wake those who can go on: senders, callers and messages that wait for their handler."""
-        engine = self.engine
-        if self.senders and not (engine.full and engine.begins and engine.urgent_full):
-            self._release_senders()
+        if self.senders or self.urgent_senders:
+            self._let_send()
         if self.askers:
             self.let_ask()
         self.let_pour()
         self._start_soon()
-
-    def _release_senders(self) -> None:
-        senders, self.senders = self.senders, None
-        for turn in senders or ():
-            if not turn.done():
-                turn.set_result(None)
 
     def let_ask(self) -> None:
         """Wake those whose requests waited for the peer's limit; on a connection that is not open, all."""
@@ -333,8 +333,8 @@ class Link(Survival):
                 break
         if self.slot > self.endpoint.sweep.soon:
             self.watch_progress()
-        if self.senders and not (engine.full and engine.urgent_full):
-            self._release_senders()
+        if self.senders or self.urgent_senders:
+            self._let_send()
         if was_stuffed and not engine.stuffed:
             self._start_soon()
         if self._rooms is not None:

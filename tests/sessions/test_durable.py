@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 
 import pytest
 
 import tomada
 from tomada.protocol.durability import _head
-from tomada.protocol.frames import HEADER, NORMAL, REPLY, URGENT
+from tomada.protocol.frames import ERROR, HEADER, NORMAL, REPLY, URGENT
 from tomada.protocol.lanes import split_frames
 from tomada.sessions import Change
 from tomada.sessions.memory import MemoryStore
@@ -45,7 +46,7 @@ class Watched(MemoryStore):
             for chunk in [chunk for chunk in change.added if chunk.lane in (URGENT, NORMAL)]:
                 for _, frame in split_frames(chunk.data):
                     _, kind, _, _, id_, _ = HEADER.unpack_from(frame)
-                    answered |= {id_} if kind == REPLY else set()
+                    answered |= {id_} if kind in (REPLY, ERROR) else set()
             self.answered += [answered] * (change.head is not None)
         await super().commit(changes)
 
@@ -113,5 +114,31 @@ def test_what_is_stored_with_its_answer_is_stored_as_handled(sizes: tuple[int, i
             for head, answered in known:
                 missing = _head(head).normal_in.missing
                 assert {id_ for id_ in answered if (id_ + 1) // 2 in missing} == set()
+
+    asyncio.run(main())
+
+
+def test_a_thread_that_is_given_up_is_stored_as_handled_with_its_answer() -> None:
+    async def main() -> None:
+        app = tomada.App()
+        gate = threading.Event()
+
+        @app.on
+        def fetch(request: Fetch) -> bytes:
+            gate.wait(10)
+            return bytes(request.size)
+
+        store = Watched()
+        async with (
+            tomada.serve(app, "tcp://127.0.0.1:0", store=store) as server,
+            tomada.connect(server.addresses[0]) as client,
+        ):
+            with pytest.raises((tomada.TimedOut, tomada.RemoteError)):
+                await client.ask(Fetch(waits=True, size=1), timeout=0.2)
+            while 1 not in store.answered[-1]:  # noqa: ASYNC110 - a commit or two
+                await asyncio.sleep(0.01)
+            heads = [_head(head).normal_in for head in store.heads]
+            assert not any(1 in head.missing for head, ids in zip(heads, store.answered, strict=True) if 1 in ids)
+            gate.set()
 
     asyncio.run(main())
