@@ -111,6 +111,8 @@ async def sleep(request: Sleep) -> None:
 @app.on
 async def note(message: Note) -> None:
     assert message.text
+    if message.text == "slow":
+        await asyncio.sleep(2)
 
 
 @app.on

@@ -2,10 +2,13 @@ import json
 import re
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from typer.testing import Result
+
+from tomada import Deadlines, sync
 
 Tomada = Callable[..., Result]
 
@@ -132,6 +135,16 @@ def test_the_items_of_a_stream_are_printed_as_they_come(tomada: Tomada, shop: st
     )
     told = tomada("ask", shop, "Watch", "article=tea", "--json", "--limit", "1")
     assert (told.exit_code, told.stdout) == (0, '{"article":"tea","count":1}\n')
+
+
+def test_a_message_that_is_not_handled_in_time_is_told(
+    tomada: Tomada, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = partial(sync.connect, deadlines=Deadlines(drain=0.3))
+    monkeypatch.setattr("tomada.cli.ask.sync.connect", patient)
+    told = tomada("send", shop, "Note", "text=slow")
+    assert told.exit_code == 4
+    assert "Note was sent, and the server has not handled it in time; it may do so still" in told.stderr
 
 
 def test_a_stream_that_goes_on_is_bounded_where_that_is_asked_for(tomada: Tomada, shop: str) -> None:

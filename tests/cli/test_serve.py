@@ -200,3 +200,13 @@ def test_a_module_that_misses_another_is_at_fault_itself(importable: Path, monke
     monkeypatch.syspath_prepend(str(importable))
     with pytest.raises(ModuleNotFoundError, match="not_there_either"):
         load_app("missing_shop")
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+def test_a_store_that_cannot_be_opened_is_told(
+    tomada: Callable[..., Result], tmp_path: Path, workers: tuple[str, ...]
+) -> None:
+    store = f"sqlite://{tmp_path}/nowhere/sessions.db"
+    result = tomada("serve", str(SHOP), "--bind", "tcp://127.0.0.1:0", "--store", store, *workers)
+    assert result.exit_code == 3
+    assert f"there is no directory {tmp_path}/nowhere: create it" in result.stderr

@@ -10,6 +10,7 @@ from tomada import sync
 from tomada.cli.certificates import Authority, Certificate, Development, Key, client_tls
 from tomada.cli.output import Json, ServerAddress, UsageError, Wait, errors_told, named, print_json
 from tomada.cli.values import build_message
+from tomada.errors import TimedOut
 from tomada.message import AnyRequest, Request
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def send(
     development: Development = False,
     as_json: Json = False,
 ) -> None:
-    """Send a one-way message, and wait until the server has taken it."""
+    """Send a one-way message, and wait until the server has handled it, 10 s at most."""
     with errors_told(as_json=as_json):
         tls = client_tls(certificate, key, authority, development=development)
         with sync.connect(address, wait=wait, tls=tls) as connection:
@@ -121,6 +122,8 @@ def send(
         # The goodbyes of both ends have passed: a refusal would have come before them.
         for refusal in connection.refusals:
             raise refusal
+        if connection.undelivered():
+            raise TimedOut(f"{type_name} was sent, and the server has not handled it in time; it may do so still")
         if as_json:
             print_json({"sent": type_name})
 

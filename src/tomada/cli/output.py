@@ -20,6 +20,7 @@ from tomada.errors import (
     HandshakeFailed,
     ListenFailed,
     RemoteError,
+    StoreFailed,
     TimedOut,
     TomadaError,
 )
@@ -51,7 +52,7 @@ class UsageError(TomadaError):
 
 _CODES: tuple[tuple[tuple[type[TomadaError], ...], ExitCode], ...] = (
     ((UsageError, AddressError, DeclarationError), ExitCode.USAGE),
-    ((ConnectFailed, HandshakeFailed, ConnectionLost, ListenFailed, ChildrenFailed), ExitCode.UNREACHED),
+    ((ConnectFailed, HandshakeFailed, ConnectionLost, ListenFailed, ChildrenFailed, StoreFailed), ExitCode.UNREACHED),
     ((TimedOut,), ExitCode.TIMED_OUT),
 )
 
