@@ -144,10 +144,21 @@ class Registry:
 
     def lose(self, link: Survival) -> None:
         """Its connection is lost; it is kept, within the bounds of all that are."""
-        assert self._settings is not None, "else it had no session"  # noqa: S101 - the house's own order
+        self._lost.setdefault(link, 0)
+        self.weigh(link)
+
+    def weigh(self, link: Survival) -> None:
+        """Count what a session that is lost holds by now: something may have been sent to it. It keeps its turn."""
+        if link not in self._lost:
+            return
         held = link.held()
+        self._lost_bytes += held - self._lost[link]
         self._lost[link] = held
-        self._lost_bytes += held
+        self._evict()
+
+    def _evict(self) -> None:
+        """End the longest lost until the others are within the bounds."""
+        assert self._settings is not None, "else there were no sessions"  # noqa: S101 - the house's own order
         while len(self._lost) > self._settings.most or self._lost_bytes > self._settings.most_bytes:
             limit = "most" if len(self._lost) > self._settings.most else "most_bytes"
             if LimitStruck.subscribers:
