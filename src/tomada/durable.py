@@ -144,7 +144,7 @@ class DurableLink(Link):
     def _over(self, reason: str, error: Exception | None) -> None:
         session = self.engine.session
         if session is not None and not self.lives_on:
-            self.endpoint.sessions.record(Change(session.id, removed=True), _nothing)
+            self.endpoint.sessions.remove(session.id)
         super()._over(reason, error)
 
     @property
@@ -155,7 +155,3 @@ class DurableLink(Link):
 
 def _chunk(chunk: StoredChunk) -> Chunk:
     return Chunk(chunk.number, chunk.lane, chunk.data)
-
-
-def _nothing() -> None:
-    """Nobody waits for it."""

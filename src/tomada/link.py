@@ -312,6 +312,8 @@ class Link(Survival):
         if self.engine.unsent:
             self.write()
         if self.engine.state is not State.OPEN:
+            if self.engine.state is State.LOST and self.endpoint.role is Role.ACCEPTING:
+                self.endpoint.sessions.weigh(self)
             self.settle()
         self.let_go_on()
 

@@ -24,7 +24,7 @@ from tomada.protocol import (
     TypeEntry,
     TypeKind,
 )
-from tomada.protocol.durability import Changes, StoredChunk
+from tomada.protocol.durability import Changes, StoredChunk, token_of
 from tomada.protocol.frames import ERROR
 from tomada.protocol.handshake import SESSION
 
@@ -196,6 +196,7 @@ class TestWhatCannotBe:
     @pytest.mark.parametrize("head", [b"", b"\xc0", b"\x93\x01"])
     def test_a_head_that_cannot_be_read(self, head: bytes) -> None:
         assert "cannot be read" in accepting().restore(head, [], DIGEST)
+        assert token_of(head) == b""
 
     def test_another_format(self) -> None:
         _, _, disk = stored_pair()
@@ -204,6 +205,7 @@ class TestWhatCannotBe:
         disk.head = msgspec.msgpack.encode(fields)
 
         assert disk.restored()[1] == "the session was stored in format 2, this program reads 1"
+        assert token_of(msgspec.msgpack.encode(fields[:2])) == fields[1][1]
 
     def test_other_types(self) -> None:
         _, _, disk = stored_pair()

@@ -67,6 +67,13 @@ class _Head(_Part, frozen=True):
     """The peer's requests that were answered in part, or that something has followed which does not come again."""
 
 
+class _Beginning(_Part, frozen=True):
+    """What heads of all formats begin with."""
+
+    version: int
+    session: Session
+
+
 class _Types(_Part, frozen=True):
     peer: tuple[TypeEntry, ...]
     own: tuple[TypeEntry, ...]
@@ -92,6 +99,7 @@ class Changes(NamedTuple):
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _head: Final = msgspec.msgpack.Decoder(_Head).decode
+_beginning: Final = msgspec.msgpack.Decoder(_Beginning).decode
 _types: Final = msgspec.msgpack.Decoder(_Types).decode
 _TYPES: Final = 1
 """The number of the chunk that holds the types; frames have higher ones."""
@@ -209,6 +217,14 @@ class Durability(Inbound):
         self.begins = True
         self._is_corked = True
         self.reason = "the server was started anew"
+
+
+def token_of(head: bytes) -> bytes:
+    """The token of a session that was stored, in whatever format; empty where it cannot be read."""
+    try:
+        return _beginning(head).session.token
+    except UNREADABLE:
+        return b""
 
 
 def _incoming(lane: Incoming) -> _In:

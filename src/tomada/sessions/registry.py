@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from functools import partial
 from hmac import compare_digest
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Final
 
 from tomada.errors import StoreFailed
 from tomada.protocol import GoodbyeCode, Session, State
-from tomada.protocol.durability import StoredChunk
+from tomada.protocol.durability import StoredChunk, token_of
 from tomada.sessions.elsewhere import Fate
 from tomada.sessions.journal import Journal
+from tomada.sessions.store import Change
 from tomada.telemetry import LimitStruck, Outcome, SessionRefused, emit
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from tomada.protocol import Hello
     from tomada.protocol.handshake import Resume
     from tomada.sessions.elsewhere import Elsewhere
-    from tomada.sessions.store import Change, Store, Stored
+    from tomada.sessions.store import Store, Stored
     from tomada.settings import Sessions
     from tomada.survival import Survival
 
@@ -59,6 +61,7 @@ class Registry:
         "_lost",
         "_lost_bytes",
         "_make",
+        "_removed",
         "_settings",
         "_store",
     )
@@ -77,6 +80,8 @@ class Registry:
         self._make: Callable[[], Survival] | None = None
         self._digest = b""
         self._loading: set[bytes] = set()
+        self._removed: set[bytes] = set()
+        """Those that have ended, and are in the store until that is committed."""
         self._elsewhere: Elsewhere | None = None
 
     def join(self, others: Elsewhere) -> None:
@@ -117,6 +122,11 @@ class Registry:
         assert self._journal is not None, "only durable links record"  # noqa: S101 - the house's own order
         self._journal.record(change, done)
 
+    def remove(self, identity: bytes) -> None:
+        """Take a session that has ended out of the store; from now on nobody goes on with it."""
+        self.record(Change(identity, removed=True), partial(self._removed.discard, identity))
+        self._removed.add(identity)
+
     def __len__(self) -> int:
         return len(self._links)
 
@@ -144,10 +154,21 @@ class Registry:
 
     def lose(self, link: Survival) -> None:
         """Its connection is lost; it is kept, within the bounds of all that are."""
-        assert self._settings is not None, "else it had no session"  # noqa: S101 - the house's own order
+        self._lost.setdefault(link, 0)
+        self.weigh(link)
+
+    def weigh(self, link: Survival) -> None:
+        """Count what a session that is lost holds by now: something may have been sent to it. It keeps its turn."""
+        if link not in self._lost:
+            return
         held = link.held()
+        self._lost_bytes += held - self._lost[link]
         self._lost[link] = held
-        self._lost_bytes += held
+        self._evict()
+
+    def _evict(self) -> None:
+        """End the longest lost until the others are within the bounds."""
+        assert self._settings is not None, "else there were no sessions"  # noqa: S101 - the house's own order
         while len(self._lost) > self._settings.most or self._lost_bytes > self._settings.most_bytes:
             limit = "most" if len(self._lost) > self._settings.most else "most_bytes"
             if LimitStruck.subscribers:
@@ -167,7 +188,8 @@ class Registry:
         link = self._links.get(resume.id)
         if link is None and self._elsewhere is not None and not self._is_ours(caller, hello, self._elsewhere):
             return
-        if link is None and self._journal is not None and self._store is not None:
+        is_stored = self._journal is not None and resume.id not in self._removed
+        if link is None and is_stored and self._store is not None:
             self._endpoint.spawn(self._load(caller, resume, self._store))
         else:
             self._resume(caller, resume, link)
@@ -198,8 +220,11 @@ class Registry:
             self._loading.discard(resume.id)
         if caller.engine.state is not State.GREETED or caller.ended.done():
             return  # it has gone
-        if stored is None:
-            self._refuse_late(caller, "unknown session")
+        # Before anything is told of the session: who has not its token learns not even that it is there.
+        token = b"" if stored is None else token_of(stored.head)
+        is_right = compare_digest(token or _NO_TOKEN, resume.token)
+        if stored is None or not token or not is_right:
+            self._refuse_late(caller, "unknown session or wrong token")
         else:
             self._restore(caller, resume, stored)
 
@@ -211,8 +236,6 @@ class Registry:
         session = link.engine.session
         if reason or session is None:
             self._refuse(caller, reason)
-        elif not compare_digest(session.token, resume.token):
-            self._refuse_late(caller, "wrong token")
         else:
             self._links[session.id] = link
             link.restored(caller.peer)
