@@ -273,9 +273,9 @@ class Wire:
     def send(self, message: tomada.Message) -> bytes:
         return self.message(Kind.SEND, CATALOGUE.numbers[type(message)], 0, payload(message))
 
-    def message(self, kind: Kind, type_: int, id_: int, payload: bytes) -> bytes:
+    def message(self, kind: Kind, type_: int, id_: int, payload: bytes, flags: int = 0) -> bytes:
         self.sequence += 1
-        return HEADER.pack(len(payload), kind, NORMAL, type_, id_, self.sequence) + payload
+        return HEADER.pack(len(payload), kind, NORMAL | flags, type_, id_, self.sequence) + payload
 
     def cancel(self, id_: int) -> bytes:
         return self.message(Kind.CANCEL, 0, id_, b"")

@@ -13,7 +13,9 @@ import tomada
 from tests.integration.conftest import Run
 from tests.integration.house import CATALOGUE, Echo, Hold, Make, Note, Wire, frame, serving, turns_until, wire
 from tomada.protocol import Hello, Kind
-from tomada.protocol.frames import CONTROL, HEADER, MORE, NORMAL
+from tomada.protocol.frames import CONTROL, HEADER, METADATA, MORE, NORMAL
+from tomada.protocol.handshake import SESSION
+from tomada.protocol.metadata import Metadata, with_metadata
 from tomada.telemetry import HandshakeEnded
 
 LIMITS = tomada.Limits(message_bytes=100_000, requests=8, buffer_bytes=65_536)
@@ -201,6 +203,60 @@ def test_messages_nobody_handles_do_not_pile_up_refusals_for_a_peer_that_does_no
             assert link.engine.unsent + link.transport.get_write_buffer_size() < 10_000_000
 
     run(main())
+
+
+def test_one_way_messages_that_are_refused_do_not_pile_up_for_a_peer_that_never_acknowledges(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with serving(limits=LIMITS) as (server, _), wire(server) as peer:
+            await peer.hello(Hello(catalogue=tuple(CATALOGUE.entries), features=(SESSION,)))
+            hostile = next(c for c in server.connections if str(c.peer) == peer.address)
+            engine = hostile._link.engine
+            reading = asyncio.create_task(peer.until_closed())
+            for _ in range(50):
+                peer.say(*[peer.message(Kind.SEND, 999, 0, b"\x90") for _ in range(200)])
+                await turns_until(lambda: engine.normal_in.expected > peer.sequence)
+            assert engine.stuffed
+            assert engine.kept < 200_000
+            assert ended(caplog, peer) == []
+            peer.writer.transport.abort()
+            await reading
+
+    run(main())
+
+
+@pytest.mark.parametrize("how", ["of a type nobody knows", "too late"])
+def test_requests_that_are_refused_do_not_pile_up_for_a_peer_that_never_acknowledges(
+    run: Run, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    async def main() -> None:
+        limits = tomada.Limits(requests=100, buffer_bytes=65_536)
+        async with serving(limits=limits) as (server, _), wire(server) as peer:
+            await peer.hello(Hello(catalogue=tuple(CATALOGUE.entries), features=(SESSION,)))
+            engine = next(c for c in server.connections if str(c.peer) == peer.address)._link.engine
+            most = 0
+            heard, last = 0, 0
+            while heard != Kind.GOODBYE:
+                ids = range(last + 1, last + 200, 2)
+                peer.say(*[refused(peer, how, id_) for id_ in ids])
+                last = ids[-1] + 1
+                while heard != Kind.GOODBYE:
+                    heard, id_, _ = await peer.hear()
+                    if id_ == ids[-1]:
+                        break
+                most = max(most, engine.kept)
+            assert 131_072 < most < 400_000
+            assert "of refused requests were not acknowledged" in await seen_off(server, caplog, peer)
+
+    run(main())
+
+
+def refused(peer: Wire, how: str, id_: int) -> bytes:
+    """A request that is refused without a handler."""
+    if how == "too late":
+        return peer.message(Kind.ASK, CATALOGUE.numbers[Echo], id_, with_metadata(Metadata(0), b"\x91\xc4\0"), METADATA)
+    return peer.message(Kind.ASK, 999, id_, b"\x90")
 
 
 def test_a_backlog_of_one_way_messages_is_bounded_and_is_handled_after_its_sender_has_gone(run: Run) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.protocol.lasting import SMALL, End, all_of, call, carry, close, ends, lose, resume, talk
 from tests.protocol.pairs import begin_at, frame, heads
 from tomada.errors import InvalidMessage, ProtocolError
-from tomada.protocol import Engine, Kind, PeerLimits, Received, Role, State, Welcome
+from tomada.protocol import Engine, FailureCode, Kind, PeerLimits, Received, Role, State, Welcome
 from tomada.protocol.continuity import Continuity
 from tomada.protocol.frames import HEADER_BYTES, MORE, NORMAL, URGENT
 from tomada.protocol.inbound import Inbound
@@ -336,6 +336,54 @@ class TestCredit:
         client.engine.report(at_once=True)
         talk(client, server)
         assert not is_stuffed(server)
+
+    def test_a_peer_whose_messages_are_refused_and_that_never_acknowledges_is_not_told_for_ever(self) -> None:
+        client, server = (End(engine, answers=False) for engine in ends())
+        while not is_stuffed(server):
+            server.engine.refuse(0, FailureCode.INVALID, "", "x" * 1_000)
+            talk(client, server, reports=False)
+        kept = server.engine.kept
+        server.engine.refuse(0, FailureCode.INVALID, "", "x" * 1_000)
+
+        assert server.engine.kept == kept
+
+    def test_a_peer_whose_requests_are_refused_and_that_never_acknowledges_breaks_the_protocol(self) -> None:
+        client, server = (End(engine, answers=False) for engine in ends())
+        while server.engine.state is State.OPEN:
+            self.refuse_one(client, server)
+            server.engine.report(at_once=True)
+            talk(client, server, reports=False)
+
+        assert "bytes of refused requests were not acknowledged" in client.engine.reason
+        most = 3 * SMALL.buffer_bytes + CHUNK_BYTES + SMALL.requests * 1_024
+        assert server.engine.kept < most + 2_000
+
+    def test_a_peer_that_acknowledges_may_have_any_number_refused(self) -> None:
+        client, server = (End(engine, answers=False) for engine in ends())
+        while not is_stuffed(server):
+            self.refuse_one(client, server)
+            server.engine.report(at_once=True)
+            talk(client, server, reports=False)
+        # Something long is on its way in the other lane all the time.
+        kept = server.engine.normal.retained_bytes
+        for _ in range(500):
+            self.refuse_one(client, server, urgent=True)
+            server.engine.report(at_once=True)
+            talk(client, server, reports=False)
+            up_to = client.engine.urgent_in.expected - 1
+            server.engine.receive(frame(Kind.ACKNOWLEDGE, msgspec.msgpack.encode([[0, []], [up_to, []]])), 0.0)
+            assert is_stuffed(server)
+
+        assert server.engine.kept == server.engine.normal.retained_bytes == kept
+        assert server.engine.state is State.OPEN
+
+    @staticmethod
+    def refuse_one(client: End, server: End, *, urgent: bool = False) -> None:
+        """The client asks, and is refused."""
+        id_ = client.engine.ask(1, b"", "tag", None, None, urgent)
+        server.engine.receive(all_of(client.engine), 0.0)
+        server.engine.refuse(id_, FailureCode.INVALID, "", "x" * 1_000)
+        server.engine.refuse(id_, FailureCode.INVALID, "", "a second time is without effect")
 
     def test_a_lane_that_was_taken_in_small_pieces_has_used_its_credit_as_well(self) -> None:
         client, server = (End(engine, answers=False) for engine in ends(LARGE))

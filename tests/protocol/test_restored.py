@@ -65,3 +65,46 @@ def test_a_message_in_fragments_that_comes_again_is_counted_once() -> None:
 
     assert [len(event.payload) for event in told if hasattr(event, "payload")] == [3_000]
     assert second.received_messages == before
+
+
+def test_a_server_that_is_killed_twice_in_a_message_in_fragments_goes_on_giving_credit() -> None:
+    client, server = ends()
+    client.send(1, bytes(4_000))
+    carry(client, server)
+    server.hold(4, 4_000)
+    received = server.normal_in.received
+    stored = Stored()
+    stored.commit(server)
+    second = stored.successor()
+    client.lose("cut")
+    second.resume(call(client), 0.0)
+    client.receive(all_of(second), 0.0)
+    second.receive(all_of(client)[:3_500], 0.0)  # it comes again, and not to its end
+    assert second.normal_in.body
+    stored.commit(second)
+    third = stored.successor()
+    assert third.normal_in.received == received
+
+    client.lose("cut")
+    third.resume(call(client), 0.0)
+    carry(client, third)
+    third.hold(4, 4_000)
+    third.release(4)
+    third.report(at_once=True)
+    carry(client, third)
+    assert client.normal.credit == client.normal.offset + SMALL.buffer_bytes
+    assert not client.full
+
+
+def test_what_has_come_of_a_message_for_the_first_time_is_counted_anew_when_it_comes_again() -> None:
+    client, server = ends()
+    client.send(1, b"whole")
+    carry(client, server)
+    before = server.normal_in.received
+    client.send(1, bytes(4_000))
+    server.receive(all_of(client)[:3_500], 0.0)
+    stored = Stored()
+    stored.commit(server)
+
+    assert server.normal_in.received > before
+    assert stored.successor().normal_in.received == before

@@ -201,7 +201,9 @@ class Continuity(Streaming):
         except UNREADABLE as error:
             raise ProtocolError(f"an acknowledgement cannot be read: {error}") from error
         for lane, (up_to, exceptions) in zip((self.normal, self.urgent), handled, strict=True):
+            kept = lane.retained_bytes
             lane.acknowledge(up_to, exceptions)
+            self._refused = max(0, self._refused - kept + lane.retained_bytes)
             self._look(lane)
 
     def _credited(self, id_: int, payload: bytes) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from tomada.errors import UNREADABLE, ProtocolError
-from tomada.protocol.frames import CONTROL, HEADER_BYTES, ITEM, NORMAL, U32, URGENT
+from tomada.protocol.frames import CONTROL, ITEM, NORMAL, U32, URGENT
 from tomada.protocol.handshake import CatalogueSize, PeerLimits, Session, TypeEntry, longest_frame
 from tomada.protocol.inbound import Inbound
 from tomada.protocol.state import Role, State
@@ -229,8 +229,7 @@ def token_of(head: bytes) -> bytes:
 
 def _incoming(lane: Incoming) -> _In:
     up_to, exceptions = lane.handled(all_of_them=True)
-    unfinished = (lane.expected - 1 - up_to & U32) * HEADER_BYTES + len(lane.body)
-    return _In(up_to, tuple(exceptions), lane.received - unfinished, lane.granted, lane.near)
+    return _In(up_to, tuple(exceptions), lane.received - lane.unfinished, lane.granted, lane.near)
 
 
 def _outgoing(lane: Outgoing) -> _Out:

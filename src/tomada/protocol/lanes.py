@@ -169,6 +169,13 @@ class Incoming:
         """How many messages have come, modulo 2**32: all frames, but for those that were not their message's last."""
         return self.expected - 1 - self._parts & U32
 
+    @property
+    def unfinished(self) -> int:
+        """How many bytes were counted of the message under way; none where it comes again: they were the other time."""
+        if self.head is None or self._is_again:
+            return 0
+        return (self.expected - self._first & U32) * HEADER_BYTES + len(self.body)
+
     def clear(self) -> None:
         """Forget the message under way."""
         self.head = None

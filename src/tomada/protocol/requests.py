@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tomada.protocol import handshake
-from tomada.protocol.frames import ASK, CANCEL, ERROR, METADATA, NORMAL, REPLY, SEND, U32, URGENT
+from tomada.protocol.frames import ASK, CANCEL, ERROR, HEADER_BYTES, METADATA, NORMAL, REPLY, SEND, U32, URGENT
+from tomada.protocol.handshake import GoodbyeCode
 from tomada.protocol.metadata import Metadata, check_key, with_metadata
-from tomada.protocol.outbound import Outbound
+from tomada.protocol.outbound import HEARD, Outbound
+from tomada.protocol.outgoing import CHUNK_BYTES
 from tomada.protocol.state import FINAL
 
 if TYPE_CHECKING:
-    from tomada.protocol.handshake import FailureCode
+    from tomada.protocol.handshake import FailureCode, PeerLimits
+    from tomada.protocol.state import Role
+
+_REFUSAL: Final = 1_024
+"""A refusal is hardly longer."""
 
 
 class Requests(Outbound):
     """Asks and answers."""
 
-    __slots__ = ()
+    __slots__ = ("_refusable", "_refused")
+
+    def __init__(self, role: Role, types: int, limits: PeerLimits) -> None:
+        super().__init__(role, types, limits.buffer_bytes)
+        # A peer that acknowledges what it reads may have all its requests refused at once, in its last chunk and after.
+        self._refusable = limits.buffer_bytes + CHUNK_BYTES + limits.requests * _REFUSAL
+        self._refused = 0
+        """How many bytes of requests were refused since this end was stuffed, less what was acknowledged since."""
 
     @property
     def idle(self) -> bool:
@@ -122,9 +135,27 @@ class Requests(Outbound):
     def refuse(self, id_: int, code: FailureCode, name: str, message: str) -> None:
         """Queue the failure of the peer's request `id_` (0: of a one-way message) in the protocol's own words.
 
-        A text that is too long is cut; this never raises.
+        A text that is too long is cut; this never raises. Where there is a session and this end is stuffed, a one-way
+        message is dropped without a word, and a peer that has too many requests refused, and does not acknowledge that,
+        breaks the protocol.
         """
-        self.fail(id_, 0, handshake.encode_failure(code, name, message, self._peer_limits.message_bytes))
+        failure = handshake.encode_failure(code, name, message, self._peer_limits.message_bytes)
+        if self.normal.retains and self.state in HEARD and not self._may_refuse(id_, len(failure)):
+            return
+        self.fail(id_, 0, failure)
+
+    def _may_refuse(self, id_: int, length: int) -> bool:
+        if not self.stuffed:
+            self._refused = 0
+        elif not id_:
+            return False
+        elif id_ in self._open:
+            self._refused += length + HEADER_BYTES
+            if self._refused > self._refusable:
+                reason = f"{self._refused} bytes of refused requests were not acknowledged"
+                self._fail(GoodbyeCode.VIOLATION, reason)
+                return False
+        return True
 
     def is_late(self, id_: int, now: float) -> bool:
         """Whether the peer's request `id_` came with a deadline, which has passed."""

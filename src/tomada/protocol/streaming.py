@@ -41,7 +41,7 @@ class Streaming(Requests):
     __slots__ = ("_inflows", "_outflows", "_stream_window")
 
     def __init__(self, role: Role, types: int, limits: PeerLimits) -> None:
-        super().__init__(role, types, limits.buffer_bytes)
+        super().__init__(role, types, limits)
         self._stream_window = limits.stream_bytes
         self._inflows: dict[int, _Flow] = {}
         """By the request; its number tells at which end it began."""
