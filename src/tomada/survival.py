@@ -82,12 +82,16 @@ class Survival(Lifetime):
         elif self.revive is not None:
             self.revive()
         else:
-            assert self.engine.session is not None, "only a session is kept"  # noqa: S101 - the house's own order
             if self.ticket is not None:
                 self.ticket.release()  # the place is for who is connected, such as its client when it comes back
                 self.ticket = None
-            self.look_at(self.lost_at + self.engine.session.seconds)
-            self.endpoint.sessions.lose(self)
+            self._wait_for_client()
+
+    def _wait_for_client(self) -> None:
+        """Keep the session without a connection, for as long as sessions are kept."""
+        assert self.engine.session is not None, "only a session is kept"  # noqa: S101 - the house's own order
+        self.look_at(self.lost_at + self.engine.session.seconds)
+        self.endpoint.sessions.lose(self)
 
     def _note_loss(self) -> None:
         self.cut_reason = ""
@@ -172,6 +176,9 @@ class Survival(Lifetime):
         """The engine has become a session that was stored by a process before this one."""
         self.peer = peer
         self.messenger.restored()
+        self.is_lost = True
+        self.lost_at = self.loop.time()
+        self._wait_for_client()
         self.tell_open()
         if self.endpoint.has_connect_hooks:
             self.greet()

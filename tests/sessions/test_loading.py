@@ -110,3 +110,31 @@ def test_who_has_no_right_token_does_not_learn_why_a_session_cannot_go_on(run: R
             assert told.reason == "the types of this server have changed since the session was stored"
 
     run(main())
+
+
+def test_a_session_that_was_loaded_and_found_no_room_waits_for_its_client_as_any_other(
+    run: Run, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        url = f"sqlite://{tmp_path}/sessions.db"
+        async with tomada.serve(House().app, "tcp://127.0.0.1:0", store=url) as server:
+            caller = await Caller(str(server.addresses[0])).connect()
+            caller.lose()
+            await until(lambda: server._endpoint.sessions._lost)
+        limits = tomada.Limits(connections=1)
+        short = tomada.Sessions(keep=0.5)
+        async with tomada.serve(House().app, "tcp://127.0.0.1:0", store=url, limits=limits, sessions=short) as server:
+            sessions = server._endpoint.sessions
+            async with tomada.connect(server.addresses[0]):
+                refused = await answer_to(str(server.addresses[0]), caller.resume())
+                assert isinstance(refused, Goodbye)
+                assert refused.code is GoodbyeCode.REFUSED
+                assert len(sessions._lost) == 1
+                (link,) = sessions._lost
+            caller.address = str(server.addresses[0])
+            await caller.connect()
+            assert caller.engine.state is State.OPEN
+            assert sessions._links[caller.session.id] is link
+            caller.transport.abort()
+
+    run(main())
