@@ -152,7 +152,7 @@ class Continuity(Streaming):
     def report(self, *, at_once: bool = False) -> None:
         """Queue what the peer should know of what was handled: at once, or when a part of its credit is used up."""
         lane = self.normal_in
-        used = lane.received - lane.held_bytes - self._told
+        used = lane.consumed - self._told
         few = (lane.expected - self._seen & U32) < _FRAMES
         is_owed = self._owes and lane.head is None
         if not at_once and used < self._report_bytes and few and not self._is_due and not is_owed:
@@ -161,7 +161,7 @@ class Continuity(Streaming):
         if self.state not in HEARD:
             return
         grown = [self._grow(lane, at_once=at_once), self._grow(self.urgent_in, at_once=at_once)]
-        self._told = lane.received - lane.held_bytes
+        self._told = lane.consumed
         self._owes = lane.head is not None
         if any(grown):
             self._queue(Kind.CREDIT, 0, _CREDIT.pack(lane.granted, self.urgent_in.granted))
@@ -173,7 +173,7 @@ class Continuity(Streaming):
         return min(self.normal_in.window, self._peer_limits.buffer_bytes) // _PARTS
 
     def _grow(self, lane: Incoming, *, at_once: bool) -> bool:
-        limit = lane.received - lane.held_bytes + lane.window
+        limit = lane.consumed + lane.window
         part = 1 if at_once else min(lane.window, self._peer_limits.buffer_bytes) // _PARTS
         if limit - lane.granted < part:
             return False

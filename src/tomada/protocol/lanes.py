@@ -170,6 +170,11 @@ class Incoming:
         return self.expected - 1 - self._parts & U32
 
     @property
+    def consumed(self) -> int:
+        """How many bytes of those that have come are handled: not those of a message under way, which is still to be."""
+        return self.received - self.held_bytes - self.unfinished
+
+    @property
     def unfinished(self) -> int:
         """How many bytes were counted of the message under way; none where it comes again: they were the other time."""
         if self.head is None or self._is_again:
