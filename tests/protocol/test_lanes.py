@@ -16,7 +16,7 @@ from tomada.protocol import Engine, FailureCode, Kind, PeerLimits, Received, Rol
 from tomada.protocol.continuity import Continuity
 from tomada.protocol.frames import HEADER_BYTES, MORE, NORMAL, URGENT
 from tomada.protocol.inbound import Inbound
-from tomada.protocol.lanes import MOST_EXCEPTIONS, extended, is_after
+from tomada.protocol.lanes import MOST_EXCEPTIONS, extended, is_after, split_frames
 from tomada.protocol.outgoing import CHUNK_BYTES, Chunk, Outgoing
 
 if TYPE_CHECKING:
@@ -875,3 +875,22 @@ def test_the_lower_parts_of_an_engine_are_none(call: Callable[[Continuity], None
 def test_nor_are_those_that_read_frames() -> None:
     with pytest.raises(NotImplementedError):
         Inbound(Role.ACCEPTING, Welcome(), 0.0)._control_in(Kind.PING, 0, b"", print)
+
+
+def test_a_message_under_way_is_not_handled_so_no_credit_is_granted_for_it() -> None:
+    client, server = ends()
+    client.send(1, bytes(3_000))
+    frames = [bytes(each) for _, each in split_frames(all_of(client))]
+    assert len(frames) > 2
+    for part in frames[:-1]:
+        server.receive(part, 0.0)
+        server.report(at_once=True)
+        assert server.normal_in.granted == server.normal_in.window
+    (event,) = server.receive(frames[-1], 0.0)
+    assert isinstance(event, Received)
+    server.hold(event.origin, 3_000)
+    server.report(at_once=True)
+    assert server.normal_in.granted <= server.normal_in.window + HEADER_BYTES * (len(frames) - 1)
+    server.release(event.origin)
+    server.report(at_once=True)
+    assert server.normal_in.granted == server.normal_in.window + 3_000 + HEADER_BYTES * len(frames)

@@ -108,3 +108,22 @@ def test_what_has_come_of_a_message_for_the_first_time_is_counted_anew_when_it_c
 
     assert server.normal_in.received > before
     assert stored.successor().normal_in.received == before
+
+
+def test_what_a_process_before_it_has_begun_keeps_no_handler_from_starting() -> None:
+    """The peer's handler of it may wait for just such a handler: else the two would wait for each other for ever."""
+    client, server = ends()
+    server.ask(1, bytes(3_000), "long", None, None, True)
+    carry(client, server)
+    client.hold(~server.urgent.taken, 3_000)
+    carry(client, server)
+    assert not server.stuffed
+    stored = Stored()
+    stored.commit(server)
+    second = stored.successor()
+    assert second.kept > 3_000
+    assert not second.stuffed
+    client.lose("cut")
+    second.resume(call(client), 0.0)
+    carry(client, second)
+    assert not second.stuffed

@@ -212,6 +212,8 @@ class Durability(Inbound):
             lane.offset, lane.credit = old.offset, old.credit
             lane.taken = old.sequence - 1 & U32
             lane.restore([(chunk.number, chunk.data) for chunk in chunks if chunk.lane == number], old.exceptions)
+            # Whether what is kept are answers, nobody knows any more; if not, none must wait for it: see `is_stuffed`.
+            lane.brim = lane.kept
             self._look(lane)
         self.state = State.LOST
         self.begins = True

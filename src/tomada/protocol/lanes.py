@@ -171,7 +171,7 @@ class Incoming:
 
     @property
     def consumed(self) -> int:
-        """How many bytes of those that have come are handled: not those of a message under way, which is still to be."""
+        """How many bytes of those that have come are handled: none of a message under way, which is still to be."""
         return self.received - self.held_bytes - self.unfinished
 
     @property
