@@ -328,7 +328,7 @@ def test_a_server_that_gives_no_sign_of_life_is_given_up(page: Page, server: Ser
     server.pause()
     told = page.run("""
         const begun = performance.now();
-        return [lived, await asked, await ended, performance.now() - begun < 2000];
+        return [lived, await asked, await ended, performance.now() - begun < 30_000];
     """)
 
     assert told == [True, ["ConnectionLost", SILENT], {"reason": SILENT, "wasClean": False}, True]

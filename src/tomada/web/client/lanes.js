@@ -309,9 +309,15 @@ export class Incoming {
     this.#held.delete(last);
   }
 
+  /** How many bytes of those that have come are handled: none of a message under way, which is still to be. */
+  get consumed() {
+    const unfinished = this.#open ? this.#open.bytes + HEADER_BYTES * this.#open.parts.length : 0;
+    return this.received - this.heldBytes - unfinished;
+  }
+
   /** More credit, where that is at least `part`. @param {number} part */
   grow(part) {
-    const limit = this.received - this.heldBytes + this.window;
+    const limit = this.consumed + this.window;
     if (limit - this.granted < part) return false;
     this.granted = limit;
     return true;

@@ -70,7 +70,7 @@ export class Reports {
     if (may === "no") return;
     const lane = this.normal;
     const part = this.#part(lane);
-    const isMuch = lane.received - lane.heldBytes - this.#told >= part || lane.since(this.#normalSeen) >= FRAMES;
+    const isMuch = lane.consumed - this.#told >= part || lane.since(this.#normalSeen) >= FRAMES;
     if (may === "later" || !(atOnce || isMuch || this.#hasNews)) {
       const isOld = lane.since(this.#normalSeen) > 0 || this.urgent.since(this.#urgentSeen) > 0;
       if (isOld || may === "later") this.#later();
@@ -78,7 +78,7 @@ export class Reports {
     }
     this.#hasNews = false;
     const hasGrown = [lane.grow(atOnce ? 1 : part), this.urgent.grow(atOnce ? 1 : this.#part(this.urgent))].includes(true);
-    this.#told = lane.received - lane.heldBytes;
+    this.#told = lane.consumed;
     if (hasGrown) this.tellCredit();
     if (atOnce || isMuch || hasGrown) this.acknowledge();
     else this.#later();
