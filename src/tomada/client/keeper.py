@@ -13,7 +13,7 @@ from threading import Event, Thread, current_thread, main_thread
 from typing import TYPE_CHECKING, Any, Final
 
 from tomada.client.calls import Answer, Calls
-from tomada.client.pauses import Pauses
+from tomada.client.pauses import Pauses, until_forgotten
 from tomada.client.wire import QUIET_SECONDS, Wire
 from tomada.endpoint import log
 from tomada.errors import (
@@ -208,13 +208,9 @@ class Keeper(Wire):
             is_lost = engine.state is State.LOST
             was_up, was_open = self.is_up, self._pauses is None
             if is_lost and was_up:
-                assert engine.session is not None, "only a session is kept"  # noqa: S101 - the house's own order
                 if self._pauses is None:
                     self._lost_at = now
-                    seconds = engine.session.seconds
-                    if engine.parted:  # as of the client with an event loop
-                        seconds = min(seconds, self._deadlines.drain)
-                    self._pauses = Pauses(now, seconds, again=True)
+                    self._pauses = until_forgotten(engine, self._deadlines.drain, now)
                 for ping in self.pings.values():
                     ping.set_exception(ConnectionLost(engine.reason))
                 self.is_up = False

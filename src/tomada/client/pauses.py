@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from random import uniform
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tomada.settings import FIRST_PAUSE, LONGEST_PAUSE
+
+if TYPE_CHECKING:
+    from tomada.protocol import Engine
 
 _LONGEST_AWAY: Final = 2.0
 _SHORTEST_PART: Final = 0.5
@@ -41,3 +44,10 @@ class Pauses:
         if self._again:
             pause = uniform(_SHORTEST_PART * pause, pause)  # noqa: S311 - no secret
         return min(pause, left)
+
+
+def until_forgotten(engine: Engine, drain: float, now: float) -> Pauses:
+    """To come back to a session: while the server keeps it or, where that has said goodbye, may still answer."""
+    assert engine.session is not None, "only a session goes on"  # noqa: S101 - the house's own order
+    seconds = engine.session.seconds
+    return Pauses(now, min(seconds, drain) if engine.parted else seconds, again=True)

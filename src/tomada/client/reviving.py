@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from tomada import transports
-from tomada.client.pauses import Pauses
+from tomada.client.pauses import until_forgotten
 from tomada.endpoint import log
 from tomada.errors import ProtocolError, TransportError
 from tomada.protocol import State
@@ -58,12 +58,7 @@ class Reviver:
 
     async def _go_on(self) -> None:
         link = self._link
-        session = link.engine.session
-        assert session is not None, "only a session goes on"  # noqa: S101 - the house's own order
-        seconds = session.seconds
-        if link.engine.parted:  # for the answers that were still to come, from a server that ends
-            seconds = min(seconds, link.endpoint.deadlines.drain)
-        pauses = Pauses(link.loop.time(), seconds, again=True)
+        pauses = until_forgotten(link.engine, link.endpoint.deadlines.drain, link.loop.time())
         reason = link.engine.reason
         while self._is_lost and (pause := pauses.next(link.loop.time())) is not None:
             await asyncio.sleep(pause)
