@@ -19,6 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "errors",
         "settings",
+        "diagrams",
         "driven",
         "eager",
         "event_loop",
@@ -31,7 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("address", "capacity", "message", "expression", "protocol", "watchdog"),
     ("transports", "catalogue", "connection_state", "declaration", "sessions"),
-    ("datagrams", "streams"),
+    ("datagrams", "recording", "streams"),
     ("app", "compatibility", "generation", "repertoire"),
     ("binding", "failure"),
     ("vocabulary",),
@@ -46,6 +47,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("client", "server"),
     ("sync",),
     ("",),  # the package itself: what users import
+    ("feed",),
+    ("dashboard",),
     ("cli", "testing"),
     ("__main__",),
 )
