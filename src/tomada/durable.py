@@ -87,6 +87,8 @@ class DurableLink(Link):
         if transport is not None and transport is self.transport and not transport.is_closing():
             for piece in pieces:
                 self.sent_bytes += len(piece)
+                if self.tap is not None:
+                    self.tap.sent(piece)
                 transport.write(piece)
             if pieces:
                 self.watch_progress()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from tomada.eager import Suspended
@@ -19,10 +20,10 @@ from tomada.messenger import MISSED_TURN, WRONG_REPLY
 from tomada.protocol import FailureCode, GoodbyeCode
 from tomada.protocol.state import FINAL
 from tomada.telemetry import RequestEnded
-from tomada.telemetry.spans import span
+from tomada.telemetry.spans import Rest, ended
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Coroutine
 
     from tomada.address import Address
     from tomada.connection import Connection
@@ -149,11 +150,6 @@ class Handling(Carrying):
 
     # Start.
 
-    @property
-    def running(self) -> int:
-        """How many handlers have begun and wait for something."""
-        return self._busy
-
     def handle(self, route: Route, message: Any, id_: int, origin: int) -> bool:
         """Start the handler now, or in its turn: when one of those that run has ended, and its reply can be sent.
 
@@ -233,29 +229,37 @@ class Handling(Carrying):
 
     def _start(self, route: Route, message: Any, id_: int, origin: int) -> bool:
         """Start the handler; whether it goes on in a task."""
+        begun = perf_counter() if RequestEnded.is_wanted else 0.0
         try:
             call = self._stream(route, message, id_) if route.has_stream else route.call(message, self.connection)
-            if RequestEnded.subscribers:
-                call = span(call, route.name, self.peer)
             outcome = self.endpoint.starter.start(call)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered, and told to the log
+            ended(begun, route.name, self, "raised")
             self._raised(route, id_, error)
         except asyncio.CancelledError:
+            ended(begun, route.name, self, "cancelled")
             self._refuse(id_, CANCELLED)
         else:
             if outcome.__class__ is Suspended:
-                task = self.endpoint.starter.carry(outcome, self._finish(route, id_, origin, outcome))
-                self._busy += 1
-                self.endpoint.places.take()
-                self.endpoint.tasks.add(task)
-                if id_:
-                    self._running[id_] = task, route, origin
+                self._carry_on(route, id_, origin, outcome, begun)
                 return True
+            if begun:
+                ended(begun, route.name, self)
             if id_:
                 self._reply(route, id_, outcome)
         if route.has_stream:
             self.end_parts(id_, _ENDED)
         return False
+
+    def _carry_on(self, route: Route, id_: int, origin: int, suspended: Suspended, begun: float) -> None:
+        """Let a handler that waits go on in a task."""
+        rest = Rest(suspended, begun, route.name, self) if begun else suspended
+        task = self.endpoint.starter.carry(suspended, self._finish(route, id_, origin, rest))
+        self._busy += 1
+        self.endpoint.places.take()
+        self.endpoint.tasks.add(task)
+        if id_:
+            self._running[id_] = task, route, origin
 
     def _stream(self, route: Route, message: Any, id_: int) -> Coroutine[Any, Any, Any]:
         given = (message, self.connection) if route.parts is None else (message, self.connection, self.parts(id_))
@@ -324,13 +328,9 @@ class Handling(Carrying):
         # Not at once: its task may not have begun, and would never tell the handler.
         self.loop.call_soon(task.cancel)
 
-    def is_answering(self, task: asyncio.Task[Any] | None) -> bool:
-        """Whether `task` runs the handler of a request that came over this connection."""
-        return any(running[0] is task for running in self._running.values())
-
     # End.
 
-    async def _finish(self, route: Route, id_: int, origin: int, suspended: Suspended) -> None:
+    async def _finish(self, route: Route, id_: int, origin: int, suspended: Awaitable[Any]) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
         try:
             try:

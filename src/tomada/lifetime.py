@@ -118,6 +118,11 @@ class Lifetime(Handling):
 
     # Notes of what happens.
 
+    @property
+    def running(self) -> int:
+        """How many handlers have begun and wait for something."""
+        return self._busy
+
     def look_at(self, when: float) -> None:
         """Let the wheel look then, or before."""
         self.endpoint.sweep.watch(self, when)

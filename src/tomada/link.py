@@ -19,6 +19,7 @@ from tomada.messenger import REMEMBERED_REFUSALS, Messenger
 from tomada.protocol import GoodbyeCode, Hello, Role, State, Welcome
 from tomada.protocol.outgoing import CHUNK_BYTES
 from tomada.protocol.state import FINAL
+from tomada.recording import tap as taps
 from tomada.survival import STOPS, Survival
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class Link(Survival):
         transports.shorten_queue(transport)
         self.clogged = self.paused = False
         self.endpoint.connections.add(self)
+        if taps.makers:
+            taps.begun(self)
         self.begin_to_watch()
         if self.engine.state is State.LOST:
             self.engine.hello(self.loop.time())
@@ -108,6 +111,8 @@ class Link(Survival):
         """One pass over all that has come; then one write."""
         self.flushing = True
         self.received_bytes += len(data)
+        if self.tap is not None:
+            self.tap.received(data)
         engine = self.engine
         now = self.heard_at = self.loop.time()
         # No handler starts now: what is answered are pings, and what is refused.
@@ -330,6 +335,8 @@ class Link(Survival):
                 break
             if not transport.is_closing():
                 self.sent_bytes += len(out)
+                if self.tap is not None:
+                    self.tap.sent(out)
                 transport.write(out)
             if len(out) < CHUNK_BYTES and not engine.unsent:
                 break

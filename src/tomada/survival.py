@@ -13,7 +13,9 @@ from tomada.endpoint import log
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, OutcomeUnknown, SessionLost
 from tomada.lifetime import Lifetime
 from tomada.protocol import GoodbyeCode, State
+from tomada.recording import tap as taps
 from tomada.telemetry import ConnectionInterrupted, SessionEnded, SessionResumed, emit
+from tomada.transports import own_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,7 +34,7 @@ STOPS: Final = "the server stops"
 class Survival(Lifetime):
     """Keeps a session when its connection is lost, and ends it in the end."""
 
-    __slots__ = ("back", "credentials", "ended", "is_lost", "opened", "pings", "revive", "ticket")
+    __slots__ = ("_named", "back", "credentials", "ended", "is_lost", "opened", "pings", "revive", "tap", "ticket")
 
     def __init__(self, endpoint: Endpoint, engine: Engine) -> None:
         super().__init__(endpoint, engine)
@@ -40,6 +42,9 @@ class Survival(Lifetime):
         """At the accepting end: what it was admitted with."""
         self.credentials: Credentials | None = None
         """Over a Unix socket: who the peer is. Kept, for the time after its end."""
+        self._named: tuple[Address, str] | None = None
+        self.tap: taps.Tap | None = None
+        """Who looks at what comes and goes; nobody, mostly."""
         self.is_lost = False
         """Whether the connection is lost, and not made again yet."""
         self.pings: dict[bytes, asyncio.Future[None]] | None = None
@@ -59,6 +64,16 @@ class Survival(Lifetime):
         """Wake who waits for a message."""
         raise NotImplementedError
 
+    @property
+    def types(self) -> taps.Types:
+        """What the numbers of types mean, at either end."""
+        return self.messenger
+
+    @property
+    def places(self) -> tuple[str, str]:
+        """The addresses of this end and of the other one."""
+        return "" if self.transport is None else str(own_address(self.transport)), str(self.peer)
+
     # The transport is gone.
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -75,6 +90,8 @@ class Survival(Lifetime):
 
     def _interrupted(self) -> None:
         """There is no connection; the session is kept."""
+        if self.tap is not None:
+            taps.ended(self)
         self.transport = None
         self._note_loss()
         if self.endpoint.is_closing:
@@ -113,6 +130,8 @@ class Survival(Lifetime):
             self.ticket.release()
         unsent = set() if self.lives_on else self.engine.unsent_requests()
         tags = self.engine.drop(reason)
+        if self.tap is not None:
+            taps.over(self)
         self.tell_end(is_lost=error is not None)
         self.engine.take()
         reason = self.engine.reason
@@ -163,6 +182,16 @@ class Survival(Lifetime):
             self.cut_reason = reason
             self._over(reason, None)
 
+    def is_answering(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether `task` runs the handler of a request that came over this connection."""
+        return any(running[0] is task for running in self._running.values())
+
+    def __str__(self) -> str:
+        """The peer's address, as events tell it; written once."""
+        if self._named is None or self._named[0] is not self.peer:
+            self._named = self.peer, str(self.peer)
+        return self._named[1]
+
     # Another transport is there.
 
     def admit(self) -> tuple[GoodbyeCode, str] | None:
@@ -206,6 +235,8 @@ class Survival(Lifetime):
             self.ticket.release()
         self.ticket, other.ticket = ticket, None
         self.peer, self.credentials = other.peer, other.credentials
+        if self.tap is not None or other.tap is not None:
+            taps.hand_over(other, self)
         self.received_bytes += other.received_bytes
         other.give_away()
         self.clogged = self.paused = False
@@ -234,6 +265,8 @@ class Survival(Lifetime):
         self.endpoint.sweep.forget(self)
         self.endpoint.room.forget(self)
         self.engine.drop("")
+        if self.tap is not None:
+            taps.over(self)
         self.tell_end()
         self.ended.set_result(None)
 

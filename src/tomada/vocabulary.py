@@ -158,6 +158,16 @@ class Vocabulary:
     # The peer's types.
 
     @property
+    def own_entries(self) -> list[TypeEntry]:
+        """What this end may send, in the order of its numbers."""
+        return [*self._repertoire.catalogue.entries, *self._declared]
+
+    @property
+    def peer_entries(self) -> list[TypeEntry]:
+        """What the peer may send, in the order of its numbers."""
+        return self._peer
+
+    @property
     def peer_types(self) -> dict[str, TypeEntry]:
         """The peer's catalogue, by name."""
         return dict(self._peer_types)

@@ -11,7 +11,7 @@ from tomada.errors import InvalidMessage, RemoteError, TimedOut
 from tomada.messenger import MISSED_TURN, WRONG_REPLY
 from tomada.protocol import FailureCode
 from tomada.telemetry import RequestEnded
-from tomada.telemetry.spans import measured
+from tomada.telemetry.spans import Measured
 from tomada.threads import Threads
 
 if TYPE_CHECKING:
@@ -133,9 +133,9 @@ class Calls:
         with self._lock:
             self.running += 1
         try:
-            if not RequestEnded.subscribers:
+            if not RequestEnded.is_wanted:
                 return route.call(message, self._pump.connection)
-            with measured(route.name, self._pump.connection.peer):
+            with Measured(route.name, self._pump.connection.peer):
                 return route.call(message, self._pump.connection)
         finally:
             with self._lock:

@@ -96,6 +96,11 @@ class Inbound(Continuity):
         return len(self._rest) + len(self.normal_in.body) + len(self.urgent_in.body)
 
     @property
+    def unread(self) -> bytes:
+        """What has come of a frame that is not complete."""
+        return bytes(self._rest)
+
+    @property
     def received_messages(self) -> int:
         """How many messages have come so far, as `sent_messages` counts those that have gone."""
         whole = self.normal_in.whole + self.urgent_in.whole - self._spent

@@ -202,7 +202,7 @@ class MessageService:
         starter = self._endpoint.starter
         try:
             call = asked.route.call(message, None)
-            if RequestEnded.subscribers:
+            if RequestEnded.is_wanted:
                 call = span(call, asked.route.name, self.transport.names.address(asked.name))
             with starter:
                 outcome = starter.start(call)

@@ -116,7 +116,7 @@ class HandlerService:
         return False
 
     async def _work(self, left: Iterator[bytes], peer: DatagramPeer, run: _Run) -> bool:
-        call = self._spanned if RequestEnded.subscribers else self._call
+        call = self._spanned if RequestEnded.is_wanted else self._call
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         before = copy_context()
         for datagram in left:

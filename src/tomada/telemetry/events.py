@@ -152,6 +152,15 @@ class RequestEnded(Event, frozen=True, kw_only=True):
     failure: str = ""
     """``raised`` or ``cancelled``; empty where all is well."""
 
+    is_wanted: ClassVar[bool] = False
+    """Whether handlers are timed: somebody has subscribed to this, or a meter is on."""
+    is_metered: ClassVar[bool] = False
+
+    @classmethod
+    def look(cls) -> None:
+        """Say anew whether handlers are timed."""
+        RequestEnded.is_wanted = RequestEnded.is_metered or bool(RequestEnded.subscribers)
+
 
 class LimitStruck(Event, frozen=True, kw_only=True):
     """Somebody has met a limit."""

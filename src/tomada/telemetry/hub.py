@@ -6,7 +6,7 @@ import logging
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from tomada.telemetry.events import DeadlineStruck, Event
+from tomada.telemetry.events import DeadlineStruck, Event, RequestEnded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Event)
 
 _log: Final = logging.getLogger("tomada")
-_changing: Final = Lock()
+changing: Final = Lock()
 """Held by who changes the subscribers of a class. Who tells them an event looks once, and needs none."""
 
 
@@ -34,10 +34,11 @@ class Subscription:
         A call that is under way in another thread goes on. To call it again does nothing.
         """
         self._called.is_over = True
-        with _changing:
+        with changing:
             kinds, self._kinds = self._kinds, ()
             for kind in kinds:
                 kind.subscribers = tuple(known for known in kind.subscribers if known is not self._called)
+            RequestEnded.look()
 
     def __enter__(self) -> Self:
         return self
@@ -64,10 +65,11 @@ def subscribe(function: Callable[[E], None], *kinds: type[E]) -> Subscription:
     """
     wanted = tuple(dict.fromkeys(_all_below(kinds or (Event,))))
     called = _Guarded(function)
-    with _changing:
+    with changing:
         for kind in wanted:
             # Its own: what is inherited from a base was told to that one.
             kind.subscribers = (*vars(kind).get("subscribers", ()), called)
+        RequestEnded.look()
     return Subscription(called, wanted)
 
 
