@@ -12,6 +12,7 @@
     │       └── SystemPort      a port below 1024, without the privilege it needs
     ├── ChildrenFailed          connections cannot be served in child processes
     ├── StoreFailed             the store of sessions cannot be used
+    ├── RecordingError          a file that is no recording, or cannot be read (also a ValueError)
     ├── ProtocolError           the peer broke the protocol; its connection is closed
     │   └── HandshakeFailed     the two ends could not agree to talk
     ├── ConnectionLost          the connection ended while something was still expected of it
@@ -89,6 +90,10 @@ class ChildrenFailed(TomadaError):
 
 class StoreFailed(TomadaError):
     """The store of sessions cannot be used, or not just now; the text names it, says why, and what to do."""
+
+
+class RecordingError(TomadaError, ValueError):
+    """A file that is no recording, or cannot be read as one; the text names it and says why."""
 
 
 class ProtocolError(TomadaError):
