@@ -49,6 +49,7 @@ from tomada.errors import (
 )
 from tomada.items.stream import ItemStream
 from tomada.message import DuplexRequest, Message, Request, StreamRequest, UploadRequest, key_of
+from tomada.recording import record
 from tomada.server import Server, ServerStatistics, StreamListener, listen_stream, serve
 from tomada.settings import TLS, Children, DatagramLimits, Deadlines, Limits, Multicast, Sessions
 from tomada.streams import Frames, LengthPrefix, Stream, u8, u16, u32, u64
@@ -127,6 +128,7 @@ __all__ = [
     "connect_stream",
     "key_of",
     "listen_stream",
+    "record",
     "serve",
     "subscribe",
     "sync",

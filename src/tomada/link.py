@@ -329,10 +329,7 @@ class Link(Survival):
             return
         is_last = engine.state in FINAL
         was_stuffed = engine.stuffed
-        while not self.clogged or is_last:
-            out = engine.take()
-            if not out:
-                break
+        while (not self.clogged or is_last) and (out := engine.take()):
             if not transport.is_closing():
                 self.sent_bytes += len(out)
                 if self.tap is not None:

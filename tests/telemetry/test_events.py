@@ -338,6 +338,7 @@ class Nobody:
     """Stands where a class of events does, to which nobody has subscribed."""
 
     subscribers = ()
+    is_wanted = False
 
     def __init__(self, kind: type[Event], made: list[str]) -> None:
         self._kind = kind

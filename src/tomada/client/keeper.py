@@ -27,6 +27,7 @@ from tomada.errors import (
 )
 from tomada.protocol import GoodbyeCode, State
 from tomada.protocol.state import FINAL
+from tomada.recording import tap as taps
 from tomada.telemetry import ConnectionInterrupted, SessionEnded, SessionResumed, emit, late
 from tomada.transports import readiness
 
@@ -103,6 +104,9 @@ class Keeper(Wire):
 
     def start(self) -> None:
         """Complete the handshake, then begin to keep the connection. Raises `ConnectFailed`, `HandshakeFailed`."""
+        if taps.makers:
+            with self.state:
+                taps.begun(self)
         deadline = time.monotonic() + self._deadlines.handshake
         try:
             self.flush(deadline)
@@ -213,6 +217,8 @@ class Keeper(Wire):
                     self._pauses = until_forgotten(engine, self._deadlines.drain, now)
                 for ping in self.pings.values():
                     ping.set_exception(ConnectionLost(engine.reason))
+                if self.tap is not None:
+                    taps.ended(self)
                 self.is_up = False
                 self._turn.notify_all()
         if not is_lost:
@@ -270,6 +276,8 @@ class Keeper(Wire):
             engine, connected = self.engine, self.connected
             is_parting = engine.parted and engine.state not in FINAL
             self._drop(engine.reason if is_parting else reason)
+            if self.tap is not None:
+                taps.over(self)
             if not self.opened.done():
                 # A server that is being stopped may still take a connection, and drop it, or say that it goes away.
                 is_answer = (engine.heard or refused) and engine.farewell is not GoodbyeCode.GOING_AWAY

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tomada.declaration import Items
     from tomada.errors import TomadaError
     from tomada.message import Message
+    from tomada.recording.tap import Types
     from tomada.settings import Deadlines, Limits
     from tomada.transports.blocking import Connected
 
@@ -219,6 +220,11 @@ class Pump(Keeper):
         if is_told:
             self.flush(wait=False)
 
+    @property
+    def types(self) -> Types:
+        """What the numbers of types mean, at either end."""
+        return self.messenger
+
     # The messenger calls these, under `state`.
 
     def tidy(self) -> None:
@@ -229,6 +235,8 @@ class Pump(Keeper):
     def take_in(self, data: bytes) -> None:
         """Act on what has come, or on the end, which is no bytes."""
         if data:
+            if self.tap is not None:
+                self.tap.received(data)
             now = self.lifetime.heard_at = time.monotonic()
             self.lifetime.received_bytes += len(data)
             self.messenger.receive(data, now)

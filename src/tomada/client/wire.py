@@ -16,6 +16,7 @@ from tomada.client.lifetime import Lifetime
 from tomada.endpoint import log
 from tomada.errors import HandshakeFailed
 from tomada.protocol import State
+from tomada.recording import tap as taps
 from tomada.transports import blocking, readiness
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Wire:
         "is_up",
         "lifetime",
         "state",
+        "tap",
     )
 
     def __init__(self, connected: blocking.Connected, engine: Engine, deadlines: Deadlines) -> None:
@@ -98,6 +100,8 @@ class Wire:
         """The socket, or the last one where there is none just now."""
         self.is_up = True
         """Whether there is one. It is changed under `state`."""
+        self.tap: taps.Tap | None = None
+        """Who looks at what comes and goes; nobody, mostly. Touched under `state`."""
         self.state = RLock()
         self._turn = Condition(self.state)
         self._followers = 0
@@ -108,6 +112,17 @@ class Wire:
         self._is_led = False
         """Whether a thread reads, which will tell those who wait when it stops."""
         self._active = 0.0
+
+    @property
+    def types(self) -> taps.Types:
+        """What the numbers of types mean, at either end."""
+        raise NotImplementedError
+
+    @property
+    def places(self) -> tuple[str, str]:
+        """The addresses of this end and of the other one."""
+        peer = self.lifetime.peer
+        return str(blocking.own_address(self.connected, peer)), str(peer)
 
     def take_in(self, data: bytes) -> None:
         """Act on what has come, or on the end, which is no bytes. Called under `state`."""
@@ -261,6 +276,8 @@ class Wire:
         if not self._rest:
             with self.state:
                 out = self.engine.take()
+                if self.tap is not None and out:
+                    self.tap.sent(out)
             if not out:
                 return True  # another thread has sent it
             self._rest = memoryview(out)
@@ -308,6 +325,8 @@ class Wire:
                 return
             self.connected = connected
             self.lifetime.begin(connected)
+            if taps.makers:
+                taps.begun(self)
             self.engine.hello(time.monotonic())
             self.is_up = True
         with self._turn:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from tomada.protocol.frames import HEADER, HEADER_BYTES, LANE_MASK, MESSAGE_LANES, U32, Kind, Lane, kind_name
 from tomada.protocol.lanes import is_after
@@ -59,7 +61,7 @@ class Walk:
             self._head = bytes(data[position:])
 
 
-class Frame(NamedTuple):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """A frame that went or came; or several alike of one read or write."""
 
     at: float

@@ -74,6 +74,7 @@ class Tapped(Protocol):
     def places(self) -> tuple[str, str]:
         """The addresses of this end and of the other one, as they are written."""
 
+
 makers: tuple[Callable[[Tapped], Tap], ...] = ()
 """Each is given every connection that begins, and makes its tap. To be looked at, and changed by `make` only."""
 _changing: Final = Lock()

@@ -163,3 +163,12 @@ def receive_some(source: Connected, most: int) -> bytes | None:
         return source.recv(most, AT_ONCE)
     except BlockingIOError:
         return None
+
+
+def own_address(connected: Connected, peer: Address) -> Address:
+    """Where this end is; the peer's address where this end has none: it has connected to a unix address, or is gone."""
+    try:
+        name = _carrier(connected).getsockname()
+    except OSError:
+        return peer
+    return tcp.name_address(name, peer.scheme) if isinstance(name, tuple) else peer

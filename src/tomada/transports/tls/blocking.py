@@ -86,6 +86,10 @@ class TLSSocket:
             raise HandshakeFailed(tls_errors.no_protocol(self._terms.protocols))
         self._heard = False
 
+    def getsockname(self) -> object:
+        """Of the socket below, as the system tells it."""
+        return self._socket.getsockname()
+
     def _step(self) -> bool:
         done = True
         try:
