@@ -98,12 +98,14 @@ def ends_of(wires: Wires) -> dict[int, End]:
     """The ends in a recording, by the identity of each of their wires."""
     ends: dict[int, End] = {}
     sessions: dict[tuple[int, str, Role], End] = {}
+    count = 0
     for (pid, _), wire in sorted(wires.wires.items(), key=lambda entry: (entry[1].begun, entry[0])):
         key = pid, wire.session, wire.role
         end = sessions.get(key) if wire.session else None
         if end is None:
             program = wires.processes.get(pid, "")
-            end = End(len({id(known) for known in ends.values()}) + 1, wire, f"{program or 'process'} ({pid})")
+            count += 1
+            end = End(count, wire, f"{program or 'process'} ({pid})")
             if wire.session:
                 sessions[key] = end
         else:
@@ -112,9 +114,15 @@ def ends_of(wires: Wires) -> dict[int, End]:
     for at, wire, frame in moments(wires):
         if frame is not None:
             ends[id(wire)].saw(at, frame)
-        elif wire.gone is not None and ends[id(wire)].wires[-1] is wire:
+            frame.state = ends[id(wire)].state.value
+        elif wire.gone is not None:
             ends[id(wire)].lost(at, wire.gone.state)
     return ends
+
+
+def in_order(ends: dict[int, End]) -> list[End]:
+    """Each of them once, by their numbers."""
+    return sorted({id(end): end for end in ends.values()}.values(), key=lambda end: end.number)
 
 
 def moments(wires: Wires) -> list[tuple[int, Wire, Frame | None]]:
@@ -165,18 +173,17 @@ def diagram_of(end: End) -> StateDiagram:
 def timeline_of(title: str, wires: Wires, ends: dict[int, End], notes: tuple[str, ...]) -> Timeline:
     """All ends, one below the other."""
     begun = wires.begun or 0
-    rows = []
-    for end in sorted({id(end): end for end in ends.values()}.values(), key=lambda end: end.number):
-        rows.append(
-            Row(
-                group=end.process,
-                title=end.title,
-                spans=tuple(_spans(end, begun)),
-                marks=tuple(_marks(end, begun)),
-                sent=sum(wire.ways[0].bytes for wire in end.wires),
-                received=sum(wire.ways[1].bytes for wire in end.wires),
-            )
+    rows = [
+        Row(
+            group=end.process,
+            title=end.title,
+            spans=tuple(_spans(end, begun)),
+            marks=tuple(_marks(end, begun)),
+            sent=sum(wire.ways[0].bytes for wire in end.wires),
+            received=sum(wire.ways[1].bytes for wire in end.wires),
         )
+        for end in in_order(ends)
+    ]
     return Timeline(title=title, ended=(wires.ended - begun) * NANO, rows=tuple(rows), notes=notes)
 
 

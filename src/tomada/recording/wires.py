@@ -8,7 +8,7 @@ from __future__ import annotations
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections import deque
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -16,102 +16,21 @@ from tomada.errors import UNREADABLE, ProtocolError
 from tomada.protocol.frames import HEADER, HEADER_BYTES, LANE_MASK, MESSAGE_LANES, MORE, Kind
 from tomada.protocol.handshake import TypeEntry, decode_declaration, decode_hello, decode_welcome
 from tomada.protocol.lanes import is_after
-from tomada.protocol.state import Role
-from tomada.recording.shortening import MOST_KEPT, kept_of
+from tomada.recording.lines import LINES, EventLine, FramesLine, GoneLine, ProcessLine, TypesLine, WireLine
+from tomada.recording.shortening import kept_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from tomada.protocol.state import Role
     from tomada.recording.file import Record
+    from tomada.recording.lines import Sequences
 
 MOST_FRAMES: Final = 200_000
 """Of a recording that has more, the first half of so many are read, and the last."""
 MOST_WIRES: Final = 100_000
-KINDS: Final = frozenset({"tomada", "wire", "types", "frames", "gone", "event"})
-"""Of the records that tell of tomada's own connections."""
 
 _GREETINGS: Final = frozenset({Kind.HELLO, Kind.WELCOME, Kind.DECLARE})
-_U64 = Annotated[int, msgspec.Meta(ge=0, lt=1 << 63)]
-_U32 = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
-_Sequences = tuple[_U32, _U32]
-_Text = Annotated[str, msgspec.Meta(max_length=1_000)]
-
-
-class _Line(msgspec.Struct, frozen=True, kw_only=True):
-    pid: _U64
-    at: _U64
-
-
-class ProcessLine(_Line, frozen=True, kw_only=True):
-    """A process that records."""
-
-    program: _Text = ""
-
-
-class WireLine(_Line, frozen=True, kw_only=True):
-    """A wire, as it is when it begins, when a session takes it over, or when a new segment of the file begins."""
-
-    wire: _U64
-    role: Role
-    here: _Text
-    there: _Text
-    keep: Annotated[int, msgspec.Meta(ge=0, le=MOST_KEPT)]
-    begins: bool
-    state: _Text = ""
-    session: _Text = ""
-    generation: _U64 = 0
-    sent: _Sequences | None = None
-    """The last sequences of the session that went before, in the normal and the urgent lane,"""
-    received: _Sequences | None = None
-    """and that came."""
-    own: str = ""
-    theirs: str = ""
-
-
-class TypesLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A catalogue, of which a wire gives the name: name, kind and fields of each type."""
-
-    pid: _U64
-    id: str
-    types: list[tuple[str, str, list[str]]]
-
-
-class FramesLine(_Line, frozen=True, kw_only=True):
-    """One read or write."""
-
-    wire: _U64
-    way: Literal["in", "out"]
-    offset: _U64
-    length: _U64
-    data: str
-    old: _U64 = 0
-    old_kept: _U64 = 0
-    foreign: bool = False
-
-
-class GoneLine(_Line, frozen=True, kw_only=True):
-    """The end of a wire."""
-
-    wire: _U64
-    state: _Text = ""
-    reason: str = ""
-
-
-class EventLine(_Line, frozen=True, kw_only=True):
-    """What happened otherwise: an event of `tomada.telemetry`."""
-
-    name: _Text
-    fields: dict[str, Any]
-
-
-_LINES: Final[dict[str, Any]] = {
-    "tomada": ProcessLine,
-    "wire": WireLine,
-    "types": TypesLine,
-    "frames": FramesLine,
-    "gone": GoneLine,
-    "event": EventLine,
-}
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -143,6 +62,8 @@ class Frame(msgspec.Struct, gc=False):
     """When the last of it went or came; None: it is not whole."""
     is_repeated: bool = False
     """Whether the session has had a frame with this sequence before."""
+    state: str = ""
+    """Where in its life its end was then, as `lives.ends_of` finds out."""
     ordinal: int = 0
     """Which it is of its kind, in its direction of this wire."""
 
@@ -326,7 +247,7 @@ class Wires:
     def read(self, records: Iterable[Record]) -> None:
         """Take in more records; those that are about something else are left alone."""
         for record in records:
-            kind = _LINES.get(record["kind"])
+            kind = LINES.get(record["kind"])
             if kind is None:
                 continue
             try:
@@ -376,7 +297,7 @@ class Wires:
             self._note(wire, line.sent, is_received=False)
             self._note(wire, line.received, is_received=True)
 
-    def _note(self, wire: Wire, sequences: _Sequences | None, *, is_received: bool) -> None:
+    def _note(self, wire: Wire, sequences: Sequences | None, *, is_received: bool) -> None:
         """So far the session had got before."""
         for lane, sequence in zip((2, 1), sequences or (), strict=False):
             self._latest.setdefault((wire.session, wire.role, is_received, lane), sequence)
