@@ -19,7 +19,7 @@ from tomada.items.pouring import WrongItem, pour
 from tomada.messenger import MISSED_TURN, WRONG_REPLY
 from tomada.protocol import FailureCode, GoodbyeCode
 from tomada.protocol.state import FINAL
-from tomada.telemetry import RequestEnded
+from tomada.telemetry import tally as tallies
 from tomada.telemetry.spans import Rest, ended
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Handling(Carrying):
         "greeter",
         "in_line",
         "is_refused",
+        "name",
         "peer",
     )
 
@@ -85,6 +86,8 @@ class Handling(Carrying):
         """Whether ``on_connect`` raised."""
         self.in_line = False
         """Whether it waits for a place that all connections share."""
+        self.name = ""
+        """What the peer is called, once somebody has asked: see `__str__`."""
         self._cap = endpoint.limits.handlers
         """How many handlers may run just now."""
         self._busy = 0
@@ -229,22 +232,24 @@ class Handling(Carrying):
 
     def _start(self, route: Route, message: Any, id_: int, origin: int) -> bool:
         """Start the handler; whether it goes on in a task."""
-        begun = perf_counter() if RequestEnded.is_wanted else 0.0
+        begun = 0.0
+        if tallies.is_wanted:
+            begun = perf_counter() if tallies.subscribers else route.tally.start()
         try:
             call = self._stream(route, message, id_) if route.has_stream else route.call(message, self.connection)
             outcome = self.endpoint.starter.start(call)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered, and told to the log
-            ended(begun, route.name, self, "raised")
+            self._tell(route, begun, "raised")
             self._raised(route, id_, error)
         except asyncio.CancelledError:
-            ended(begun, route.name, self, "cancelled")
+            self._tell(route, begun, "cancelled")
             self._refuse(id_, CANCELLED)
         else:
             if outcome.__class__ is Suspended:
                 self._carry_on(route, id_, origin, outcome, begun)
                 return True
             if begun:
-                ended(begun, route.name, self)
+                ended(begun, route.tally, self.name or str(self))
             if id_:
                 self._reply(route, id_, outcome)
         if route.has_stream:
@@ -253,13 +258,17 @@ class Handling(Carrying):
 
     def _carry_on(self, route: Route, id_: int, origin: int, suspended: Suspended, begun: float) -> None:
         """Let a handler that waits go on in a task."""
-        rest = Rest(suspended, begun, route.name, self) if begun else suspended
+        rest = Rest(suspended, begun, route.tally, self) if tallies.is_wanted else suspended
         task = self.endpoint.starter.carry(suspended, self._finish(route, id_, origin, rest))
         self._busy += 1
         self.endpoint.places.take()
         self.endpoint.tasks.add(task)
         if id_:
             self._running[id_] = task, route, origin
+
+    def _tell(self, route: Route, begun: float, failure: str) -> None:
+        route.tally.failed += tallies.is_wanted
+        ended(begun, route.tally, str(self), failure)
 
     def _stream(self, route: Route, message: Any, id_: int) -> Coroutine[Any, Any, Any]:
         given = (message, self.connection) if route.parts is None else (message, self.connection, self.parts(id_))
@@ -312,16 +321,6 @@ class Handling(Carrying):
     def _refuse(self, id_: int, why: Failing) -> None:
         code, text = why
         self.engine.refuse(id_, code, "", text)
-
-    def cancel_all(self) -> None:
-        """The connection has ended: nobody waits for the answers any more. One-way messages are handled to the end."""
-        for id_, (task, route, _) in tuple(self._running.items()):
-            if not isinstance(route, tuple):
-                self._cancel(id_, task, CANCELLED)
-        for line in (self._waiting or _NONE, self._urgent):
-            for key in [key for key in line if key > 0]:
-                del line[key]
-        self._start_soon()
 
     def _cancel(self, id_: int, task: asyncio.Task[None], why: Failing) -> None:
         self._running[id_] = task, why, self._running[id_][2]

@@ -87,7 +87,7 @@ class Link(Survival):
             transport.close()  # the session was given up while this connection was being made
             return
         self.transport = cast("asyncio.Transport", transport)
-        self.peer = transports.peer_address(transport)
+        self.peer, self.name = transports.peer_address(transport), ""
         if self.peer.scheme == "unix":
             self.credentials = transports.credentials(transport)
         # So it tells at once when the kernel takes no more, and what waits is held in one place: the engine. And

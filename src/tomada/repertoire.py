@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from tomada.catalogue import Catalogue
+from tomada.telemetry.tally import tally_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,6 +102,7 @@ class Route:
         "name",
         "parts",
         "replies",
+        "tally",
     )
 
     def __init__(self, handler: Handler, call: Callable[..., Any], entries: Mapping[str, TypeEntry]) -> None:
@@ -109,6 +111,7 @@ class Route:
         """Takes the message, the connection and, where there are any, the parts; returns a coroutine, or the items."""
         self.kind = handler.kind
         self.name = handler.kind.__name__
+        self.tally = tally_of(self.name)
         self.decode = msgspec.msgpack.Decoder(handler.kind).decode
         self.is_request = handler.is_request
         self.replies = handler.replies

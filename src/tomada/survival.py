@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from tomada.endpoint import log
 from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, OutcomeUnknown, SessionLost
+from tomada.handling import CANCELLED
 from tomada.lifetime import Lifetime
 from tomada.protocol import GoodbyeCode, State
 from tomada.recording import tap as taps
@@ -34,7 +35,7 @@ STOPS: Final = "the server stops"
 class Survival(Lifetime):
     """Keeps a session when its connection is lost, and ends it in the end."""
 
-    __slots__ = ("_named", "back", "credentials", "ended", "is_lost", "opened", "pings", "revive", "tap", "ticket")
+    __slots__ = ("back", "credentials", "ended", "is_lost", "opened", "pings", "revive", "tap", "ticket")
 
     def __init__(self, endpoint: Endpoint, engine: Engine) -> None:
         super().__init__(endpoint, engine)
@@ -42,7 +43,6 @@ class Survival(Lifetime):
         """At the accepting end: what it was admitted with."""
         self.credentials: Credentials | None = None
         """Over a Unix socket: who the peer is. Kept, for the time after its end."""
-        self._named: tuple[Address, str] | None = None
         self.tap: taps.Tap | None = None
         """Who looks at what comes and goes; nobody, mostly."""
         self.is_lost = False
@@ -157,6 +157,17 @@ class Survival(Lifetime):
         self.wake_receiver()
         self.ended.set_result(None)
 
+    def cancel_all(self) -> None:
+        """The connection has ended: nobody waits for the answers any more. One-way messages are handled to the end."""
+        for id_, (task, route, _) in tuple(self._running.items()):
+            if not isinstance(route, tuple):
+                self._cancel(id_, task, CANCELLED)
+        lines: tuple[dict[int, Any], ...] = (self._waiting or {}, self._urgent)
+        for line in lines:
+            for key in [key for key in line if key > 0]:
+                del line[key]
+        self._start_soon()
+
     def _fail(self, error: ConnectionLost, answers: Iterable[asyncio.Future[Any]]) -> None:
         for answer in tuple(answers):
             if not answer.done():
@@ -188,9 +199,8 @@ class Survival(Lifetime):
 
     def __str__(self) -> str:
         """The peer's address, as events tell it; written once."""
-        if self._named is None or self._named[0] is not self.peer:
-            self._named = self.peer, str(self.peer)
-        return self._named[1]
+        self.name = self.name or str(self.peer)
+        return self.name
 
     # Another transport is there.
 
@@ -234,7 +244,7 @@ class Survival(Lifetime):
         if self.ticket is not None:
             self.ticket.release()
         self.ticket, other.ticket = ticket, None
-        self.peer, self.credentials = other.peer, other.credentials
+        self.peer, self.credentials, self.name = other.peer, other.credentials, ""
         if self.tap is not None or other.tap is not None:
             taps.hand_over(other, self)
         self.received_bytes += other.received_bytes

@@ -338,7 +338,6 @@ class Nobody:
     """Stands where a class of events does, to which nobody has subscribed."""
 
     subscribers = ()
-    is_wanted = False
 
     def __init__(self, kind: type[Event], made: list[str]) -> None:
         self._kind = kind

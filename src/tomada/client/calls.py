@@ -10,8 +10,8 @@ from tomada.endpoint import log
 from tomada.errors import InvalidMessage, RemoteError, TimedOut
 from tomada.messenger import MISSED_TURN, WRONG_REPLY
 from tomada.protocol import FailureCode
-from tomada.telemetry import RequestEnded
-from tomada.telemetry.spans import Measured
+from tomada.telemetry import tally as tallies
+from tomada.telemetry.spans import measured
 from tomada.threads import Threads
 
 if TYPE_CHECKING:
@@ -133,9 +133,9 @@ class Calls:
         with self._lock:
             self.running += 1
         try:
-            if not RequestEnded.is_wanted:
+            if not tallies.is_wanted:
                 return route.call(message, self._pump.connection)
-            with Measured(route.name, self._pump.connection.peer):
+            with measured(route.name, self._pump.connection.peer):
                 return route.call(message, self._pump.connection)
         finally:
             with self._lock:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final
-
-import msgspec
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tomada.protocol.frames import HEADER, HEADER_BYTES, LANE_MASK, MESSAGE_LANES, U32, Kind, Lane, kind_name
 from tomada.protocol.lanes import is_after
@@ -61,7 +59,7 @@ class Walk:
             self._head = bytes(data[position:])
 
 
-class Frame(msgspec.Struct, frozen=True, gc=False):
+class Frame(NamedTuple):
     """A frame that went or came; or several alike of one read or write."""
 
     at: float
@@ -76,7 +74,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     sequence: int
     size: int
     """In bytes, with the header; of all of them."""
-    count: int
+    count: int  # type: ignore[assignment] # of frames, not of what a tuple counts
     is_repeated: bool
     """Whether it has gone, or come, before, over a connection that was lost."""
 

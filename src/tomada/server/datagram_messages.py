@@ -18,7 +18,7 @@ from tomada.protocol.datagram import UNTOLD, DatagramKind, Parcel, Tokens, decod
 from tomada.protocol.duplicates import Duplicates, Entry
 from tomada.protocol.handshake import encode_failure
 from tomada.settings import DatagramLimits
-from tomada.telemetry import RequestEnded
+from tomada.telemetry import tally as tallies
 from tomada.telemetry.spans import span
 from tomada.transports.datagrams.opening import adopt_datagrams, open_datagrams
 from tomada.transports.datagrams.transport import DatagramOptions
@@ -202,7 +202,7 @@ class MessageService:
         starter = self._endpoint.starter
         try:
             call = asked.route.call(message, None)
-            if RequestEnded.is_wanted:
+            if tallies.is_wanted:
                 call = span(call, asked.route.name, self.transport.names.address(asked.name))
             with starter:
                 outcome = starter.start(call)

@@ -15,7 +15,7 @@ from tomada.datagrams.peer import AMPLIFICATION, DatagramPeer
 from tomada.eager import Suspended
 from tomada.endpoint import log
 from tomada.server.datagram_messages import MessageService, limits_of
-from tomada.telemetry import RequestEnded
+from tomada.telemetry import tally as tallies
 from tomada.telemetry.spans import span
 from tomada.transports.datagrams.names import Names
 from tomada.transports.datagrams.opening import SCHEMES, adopt_datagrams, open_datagrams
@@ -116,7 +116,7 @@ class HandlerService:
         return False
 
     async def _work(self, left: Iterator[bytes], peer: DatagramPeer, run: _Run) -> bool:
-        call = self._spanned if RequestEnded.is_wanted else self._call
+        call = self._spanned if tallies.is_wanted else self._call
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         before = copy_context()
         for datagram in left:

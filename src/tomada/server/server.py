@@ -252,7 +252,7 @@ class _Arrival(asyncio.Protocol):
         link.ticket = self.ticket
         cast("asyncio.Transport", transport).set_protocol(link)
         link.connection_made(transport)
-        link.peer = self._peer
+        link.peer, link.name = self._peer, ""
         link.data_received(self._heard)
 
 

@@ -141,7 +141,7 @@ class ConnectionEnded(Event, frozen=True, kw_only=True):
     sent_messages: int = 0
 
 
-class RequestEnded(Event, frozen=True, kw_only=True):
+class RequestEnded(Event, frozen=True, kw_only=True, gc=False):
     """A handler has ended: of a request, of a one-way message, or of a datagram."""
 
     peer: str
@@ -151,15 +151,6 @@ class RequestEnded(Event, frozen=True, kw_only=True):
     """From the moment its handler began, or began to wait for a thread."""
     failure: str = ""
     """``raised`` or ``cancelled``; empty where all is well."""
-
-    is_wanted: ClassVar[bool] = False
-    """Whether handlers are timed: somebody has subscribed to this, or a meter is on."""
-    is_metered: ClassVar[bool] = False
-
-    @classmethod
-    def look(cls) -> None:
-        """Say anew whether handlers are timed."""
-        RequestEnded.is_wanted = RequestEnded.is_metered or bool(RequestEnded.subscribers)
 
 
 class LimitStruck(Event, frozen=True, kw_only=True):

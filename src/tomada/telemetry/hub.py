@@ -6,6 +6,7 @@ import logging
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from tomada.telemetry import tally
 from tomada.telemetry.events import DeadlineStruck, Event, RequestEnded
 
 if TYPE_CHECKING:
@@ -15,17 +16,20 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Event)
 
 _log: Final = logging.getLogger("tomada")
-changing: Final = Lock()
+_changing: Final = Lock()
 """Held by who changes the subscribers of a class. Who tells them an event looks once, and needs none."""
 
 
 class Subscription:
     """What `subscribe` returns: `end` it, or use it in a ``with``."""
 
-    __slots__ = ("_called", "_kinds")
+    __slots__ = ("_called", "_end", "_kinds")
 
-    def __init__(self, called: _Guarded, kinds: tuple[type[Event], ...]) -> None:
+    def __init__(
+        self, called: Callable[[Event], None], end: Callable[[], None], kinds: tuple[type[Event], ...]
+    ) -> None:
         self._called = called
+        self._end = end
         self._kinds = kinds
 
     def end(self) -> None:
@@ -33,12 +37,12 @@ class Subscription:
 
         A call that is under way in another thread goes on. To call it again does nothing.
         """
-        self._called.is_over = True
-        with changing:
+        self._end()
+        with _changing:
             kinds, self._kinds = self._kinds, ()
             for kind in kinds:
                 kind.subscribers = tuple(known for known in kind.subscribers if known is not self._called)
-            RequestEnded.look()
+            _look()
 
     def __enter__(self) -> Self:
         return self
@@ -64,13 +68,23 @@ def subscribe(function: Callable[[E], None], *kinds: type[E]) -> Subscription:
         kinds: Classes of events; a base class stands for all below it, and none at all for every event.
     """
     wanted = tuple(dict.fromkeys(_all_below(kinds or (Event,))))
-    called = _Guarded(function)
-    with changing:
+    called, end = _guarded(function)
+    with _changing:
         for kind in wanted:
             # Its own: what is inherited from a base was told to that one.
             kind.subscribers = (*vars(kind).get("subscribers", ()), called)
-        RequestEnded.look()
-    return Subscription(called, wanted)
+        _look()
+    return Subscription(called, end, wanted)
+
+
+def _look() -> None:
+    tally.wanted_by(RequestEnded.subscribers, is_metered=tally.is_metered)
+
+
+def meter(*, is_on: bool) -> None:
+    """Count handlers from now on, or no more."""
+    with _changing:
+        tally.wanted_by(tally.subscribers, is_metered=is_on)
 
 
 def emit(event: Event) -> None:
@@ -85,22 +99,26 @@ def late(deadline: str, seconds: float, peer: object) -> None:
         emit(DeadlineStruck(deadline=deadline, seconds=seconds, peer=str(peer)))
 
 
-class _Guarded:
-    """A subscriber whose failures stay its own."""
+def _guarded(function: Callable[[Any], None]) -> tuple[Callable[[Event], None], Callable[[], None]]:
+    """A subscriber whose failures stay its own; and what ends it.
 
-    __slots__ = ("_function", "is_over")
+    A function, and no object that can be called: it may be called for every message.
+    """
+    is_over = False
 
-    def __init__(self, function: Callable[[Any], None]) -> None:
-        self._function = function
-        self.is_over = False
-
-    def __call__(self, event: Event) -> None:
-        if self.is_over:
+    def called(event: Event) -> None:
+        if is_over:
             return
         try:
-            self._function(event)
+            function(event)
         except Exception:  # noqa: BLE001 - told to the log
             _log.exception("a subscriber to %s raised", type(event).__name__)
+
+    def end() -> None:
+        nonlocal is_over
+        is_over = True
+
+    return called, end
 
 
 def _all_below(kinds: tuple[type[Event], ...]) -> Iterator[type[Event]]:

@@ -1,66 +1,52 @@
 """How long handlers take, where somebody wants to know: those who subscribe to `RequestEnded`, and meters.
 
-Who runs a handler looks once at `RequestEnded.is_wanted`; where that is so it notes the time, and tells the end with
-`ended`.
+Who starts a handler looks once at `tally.is_wanted`; where that is so it calls `start`, and in the end `ended`.
 """
 
 from __future__ import annotations
 
 from asyncio import CancelledError
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from tomada.telemetry import tally as tallies
 from tomada.telemetry.events import RequestEnded
-from tomada.telemetry.hub import changing, emit
+from tomada.telemetry.tally import Tally, tally_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Generator
     from types import TracebackType
 
 T = TypeVar("T")
 
 
-class Counting(Protocol):
-    """What counts the handlers of one type: `tomada.telemetry.meter.Tally`."""
-
-    def ended(self, begun: float, *, failed: bool) -> None:
-        """A handler has ended."""
+def start(tally: Tally) -> float:
+    """A handler starts while `tallies.is_wanted`: when, of `perf_counter`, should its end be told, else 0."""
+    return perf_counter() if tallies.subscribers else tally.start()
 
 
-tallies: dict[str, Any] | None = None
-"""What is counted of each type, while a meter is on."""
-_make: Callable[[], Any]
-
-
-def meter(counts: dict[str, Any] | None, make: Callable[[], Counting]) -> None:
-    """Count from now on what handlers do, in `counts`; with None, no more."""
-    global tallies, _make  # noqa: PLW0603 - what all handlers look at
-    _make = make
-    tallies = counts
-    with changing:
-        RequestEnded.is_metered = counts is not None
-        RequestEnded.look()
-
-
-def ended(begun: float, name: str, peer: object, failure: str = "") -> None:
-    """A handler has ended that began at `begun`, of `perf_counter`, where that is not 0.
+def ended(begun: float, tally: Tally, peer: str, failure: str = "") -> None:
+    """A handler has ended that began at `begun`; nothing is told where that is 0.
 
     Args:
-        begun: When.
-        name: Of the type.
-        peer: Who asked; it is written where somebody reads it.
+        begun: As `start` gave it.
+        tally: Of its type.
+        peer: Who asked.
         failure: As of `RequestEnded`.
     """
     if not begun:
         return
-    counts = tallies
-    if counts is not None:
-        tally = counts.get(name)
-        if tally is None:
-            tally = counts.setdefault(name, _make())
-        tally.ended(begun, failed=bool(failure))
-    if RequestEnded.subscribers:
-        emit(RequestEnded(peer=str(peer), name=name, seconds=perf_counter() - begun, failure=failure))
+    seconds = perf_counter() - begun
+    subscribers = tallies.subscribers
+    if tallies.is_metered:
+        if subscribers:
+            tally.all_ended(seconds)
+        else:
+            tally.note(seconds)
+    if subscribers:
+        event = RequestEnded(peer=peer, name=tally.name, seconds=seconds, failure=failure)
+        for subscriber in subscribers:
+            subscriber(event)
 
 
 class Rest(Generic[T]):
@@ -69,44 +55,38 @@ class Rest(Generic[T]):
     Args:
         work: What is left.
         begun: When it began.
-        name: Of the type.
+        tally: Of its type.
         peer: Who asked.
     """
 
-    __slots__ = ("_begun", "_name", "_peer", "_work")
+    __slots__ = ("_begun", "_peer", "_tally", "_work")
 
-    def __init__(self, work: Awaitable[T], begun: float, name: str, peer: object) -> None:
+    def __init__(self, work: Awaitable[T], begun: float, tally: Tally, peer: object) -> None:
         self._work = work
         self._begun = begun
-        self._name = name
+        self._tally = tally
         self._peer = peer
 
     def __await__(self) -> Generator[Any, Any, T]:
-        with Measured(self._name, self._peer, self._begun):
+        with _Ending(self._begun, self._tally, self._peer):
             return (yield from self._work.__await__())
 
 
 async def span(work: Awaitable[T], name: str, peer: object) -> T:
     """What `work`, a handler, gives; its end is told."""
-    with Measured(name, peer):
+    with measured(name, peer):
         return await work
 
 
-class Measured:
-    """A context whose body is a handler's: its end is told.
+class _Ending:
+    """A context whose body is what is left of a handler: its end is told."""
 
-    Args:
-        name: Of the type.
-        peer: Who asked.
-        begun: When it began, of `perf_counter`; by default now.
-    """
+    __slots__ = ("_begun", "_peer", "_tally")
 
-    __slots__ = ("_begun", "_name", "_peer")
-
-    def __init__(self, name: str, peer: object, begun: float = 0.0) -> None:
-        self._name = name
+    def __init__(self, begun: float, tally: Tally, peer: object) -> None:
+        self._begun = begun
+        self._tally = tally
         self._peer = peer
-        self._begun = begun or perf_counter()
 
     def __enter__(self) -> None:
         pass
@@ -115,4 +95,12 @@ class Measured:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         failure = "" if kind is None else "cancelled" if issubclass(kind, CancelledError) else "raised"
-        ended(self._begun, self._name, self._peer, failure)
+        if failure:
+            self._tally.failed += 1
+        ended(self._begun, self._tally, str(self._peer), failure)
+
+
+def measured(name: str, peer: object) -> _Ending:
+    """A context whose body is a handler's, of that type: its end is told."""
+    tally = tally_of(name)
+    return _Ending(start(tally), tally, peer)
