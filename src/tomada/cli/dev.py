@@ -18,6 +18,7 @@ from tomada.cli.certificates import Authority, Certificate, Development, Key, se
 from tomada.cli.groups import grouped
 from tomada.cli.job import Job, be_quiet_at_a_terminal, check_system, log_to_standard_error
 from tomada.cli.output import Json, UsageError, errors_told
+from tomada.cli.recording_options import RecordingOptions
 from tomada.cli.serve_options import (
     AccessOptions,
     ChildOptions,
@@ -63,6 +64,7 @@ def dev(
     deadlines: DeadlineOptions,
     limits: LimitOptions,
     access: AccessOptions,
+    recorded: RecordingOptions,
     as_json: Json = False,
 ) -> None:
     """Serve an application, and load it anew whenever a Python file in its folder changes.
@@ -90,7 +92,9 @@ def dev(
             isolation=isolation.value,
             children=children,
             access=access,
+            recorded=recorded,
         )
+        recorded.begin(as_json=as_json)
         shown = Shown(as_json=as_json, option=" --tls-dev" if development else "", develops=True)
         folder = watched_folder(target)
         with Changes(folder) as changes:

@@ -11,6 +11,7 @@ import msgspec
 import tomada
 from tomada.address import Address
 from tomada.cli.output import UsageError
+from tomada.cli.recording_options import Recorded
 from tomada.cli.serve_options import Access, Keeping
 from tomada.errors import TomadaError
 from tomada.server.activation import Activation
@@ -39,6 +40,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         children: The processes of connections, where they have some.
         access: Who may connect.
         keeping: Whether sessions are kept, and where.
+        recorded: What each process records.
     """
 
     target: str
@@ -52,6 +54,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     children: Children | None = None
     access: Access = Access()
     keeping: Keeping = Keeping()
+    recorded: Recorded = Recorded()
 
     def serving(self, app: App) -> Serving:
         """The server, not running yet.

@@ -14,6 +14,7 @@ from tomada.cli.job import Job, be_quiet_at_a_terminal, check_system, log_to_sta
 from tomada.cli.listening import about, tell_listening
 from tomada.cli.loading import load_app, print_own, summary
 from tomada.cli.output import ExitCode, Json, errors_told, print_json
+from tomada.cli.recording_options import RecordingOptions
 from tomada.cli.serve_options import (
     AccessOptions,
     ChildOptions,
@@ -46,6 +47,8 @@ EXAMPLES = """
   tomada serve bank.py --workers 4 --drain 30 --idle-timeout off --message-bytes 64M
 
   tomada serve bank.py --workers 4 --store sqlite:///var/lib/bank/sessions --keep 600
+
+  tomada serve bank.py --record bank.recording
 """
 
 
@@ -66,6 +69,7 @@ def serve(
     limits: LimitOptions,
     sessions: SessionOptions,
     access: AccessOptions,
+    recorded: RecordingOptions,
     as_json: Json = False,
 ) -> None:
     """Serve an application until Ctrl-C, which lets it end what is under way; a second one ends it at once."""
@@ -83,10 +87,12 @@ def serve(
             children=children,
             access=access,
             keeping=sessions,
+            recorded=recorded,
         )
         option = " --tls-dev" if development else ""
         if development:
             certificates.warn()
+        recorded.begin(as_json=as_json)
         if workers.workers is None:
             serve_here(job, option, as_json=as_json)
             return
@@ -119,7 +125,8 @@ def serve_here(job: Job, option: str, *, as_json: bool) -> None:
         be_quiet_at_a_terminal()
         serving = job.serving(app)
         take_over(given, serving)
-        serving.run(ready=ready)
+        with job.recorded.recording():
+            serving.run(ready=ready)
     except TomadaError:
         raise
     except Exception as error:  # whatever it raises is the application's own fault: its author sees where

@@ -46,7 +46,8 @@ def _serve(member: Member, job: Job) -> None:
     be_quiet_at_a_terminal()
     serving = job.serving(app)
     member.inherit(serving)
-    member.serve(serving, msgspec.msgpack.encode(about(app)))
+    with job.recorded.recording():
+        member.serve(serving, msgspec.msgpack.encode(about(app)))
 
 
 if __name__ == "__main__":
