@@ -6,13 +6,12 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tomada.protocol.frames import HEADER, HEADER_BYTES, LANE_MASK, MESSAGE_LANES, U32, Kind, Lane, kind_name
+from tomada.protocol.frames import HEADER, HEADER_BYTES, LANE_MASK, MESSAGE_LANES, U32, Lane, kind_name
 from tomada.protocol.lanes import is_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from tomada.protocol import TypeEntry
     from tomada.recording.tap import Tapped
 
 _unpack: Final = HEADER.unpack_from
@@ -89,16 +88,15 @@ class Watching:
 
     is_of_transport = False
 
-    __slots__ = ("_frames", "_kept", "_link", "_names", "_seen", "_walks")
+    __slots__ = ("_frames", "_kept", "_link", "_seen", "_walks")
 
     def __init__(self, link: Tapped, most: int = MOST_ROWS) -> None:
         engine = link.engine
         self._link = link
-        self._frames: deque[Frame] = deque(maxlen=most)
+        self._frames: deque[_Row] = deque(maxlen=most)
         self._kept = 0
         """How many there were since the last look."""
         self._walks = Walk(), Walk(engine.unread)
-        self._names: dict[tuple[bool, int], str] = {}
         self._seen = {
             (False, int(Lane.NORMAL)): engine.normal.handed,
             (False, int(Lane.URGENT)): engine.urgent.handed,
@@ -109,10 +107,12 @@ class Watching:
 
     def take(self) -> tuple[list[Frame], int]:
         """What went and came since the last call, the oldest first; and how many more frames there were before."""
-        frames, kept = list(self._frames), self._kept
+        rows, kept = list(self._frames), self._kept
         self._frames.clear()
         self._kept = 0
-        return frames, kept - sum(frame.count for frame in frames)
+        types = self._link.types
+        names = [entry.name for entry in types.own_entries], [entry.name for entry in types.peer_entries]
+        return [_frame(row, names[row[1]]) for row in rows], kept - sum(row[8] for row in rows)
 
     def received(self, data: bytes) -> None:
         """As of `Tap`."""
@@ -139,18 +139,11 @@ class Watching:
             size, count = HEADER_BYTES + length, 1
             if alike == before:
                 last = self._frames.pop()
-                size, count = size + last.size, last.count + 1
+                size, count = size + last[7], last[8] + 1
             before = alike
-            name = self._name(is_received, type_)
-            self._frames.append(
-                Frame(
-                    now, is_received, kind_name(kind), name, id_, lane_name(flags), sequence, size, count, is_repeated
-                )
-            )
-            if kind in (Kind.HELLO, Kind.WELCOME, Kind.DECLARE):
-                self._names.clear()
+            self._frames.append((now, is_received, kind, type_, id_, flags, sequence, size, count, is_repeated))
 
-    def _is_repeated(self, is_received: bool, lane: int, sequence: int) -> bool:  # noqa: FBT001 - as below
+    def _is_repeated(self, is_received: bool, lane: int, sequence: int) -> bool:  # noqa: FBT001 - for every frame
         if lane not in MESSAGE_LANES:
             return False
         seen = self._seen[is_received, lane]
@@ -159,18 +152,12 @@ class Watching:
             return False
         return True
 
-    def _name(self, is_received: bool, type_: int) -> str:  # noqa: FBT001 - for every frame
-        if not type_:
-            return ""
-        name = self._names.get((is_received, type_))
-        if name is None:
-            types = self._link.types
-            name = name_of(types.peer_entries if is_received else types.own_entries, type_)
-            if name:
-                self._names[is_received, type_] = name
-        return name
+
+_Row = tuple[float, bool, int, int, int, int, int, int, int, bool]
+"""As `Frame`, with numbers in place of names: the kind, the type, and the flags for the lane."""
 
 
-def name_of(entries: Sequence[TypeEntry], type_: int) -> str:
-    """The name of the type with a number, in its sender's catalogue; empty where there is none."""
-    return entries[type_ - 1].name if 0 < type_ <= len(entries) else ""
+def _frame(row: _Row, names: list[str]) -> Frame:
+    at, is_received, kind, type_, id_, flags, sequence, size, count, is_repeated = row
+    name = names[type_ - 1] if 0 < type_ <= len(names) else ""
+    return Frame(at, is_received, kind_name(kind), name, id_, lane_name(flags), sequence, size, count, is_repeated)

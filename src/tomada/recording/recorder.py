@@ -119,22 +119,21 @@ class Recording:
             if self._writer is not None:
                 self._writer.write(line)
 
-    def types(self, entries: Sequence[TypeEntry]) -> str:
-        """By which name the lines of this segment know a catalogue."""
+    def types(self, entries: Sequence[TypeEntry]) -> tuple[str, bytes]:
+        """By which name lines know a catalogue, and the line that says what it is."""
         shown = [(entry.name, entry.kind.value, [field.name for field in entry.fields]) for entry in entries]
         encoded = _encode(shown)
         while len(encoded) > _TYPES_BYTES:  # hardly ever: thousands of types
             shown = shown[: len(shown) // 2]
             encoded = _encode(shown)
         name = sha256(encoded).hexdigest()[:16]
-        if name not in self._known:
-            self.write(b'{"kind":"types","pid":%d,"id":"%b","types":%b}\n' % (self.pid, name.encode(), encoded))
-            self._known.add(name)
-        return name
+        return name, b'{"kind":"types","pid":%d,"id":"%b","types":%b}\n' % (self.pid, name.encode(), encoded)
 
-    def has(self, name: str) -> bool:
-        """Whether this segment has a catalogue."""
-        return name in self._known
+    def is_new(self, name: str) -> bool:
+        """Whether this segment has no catalogue of that name; it has now."""
+        is_new = name not in self._known
+        self._known.add(name)
+        return is_new
 
     def gone(self, wire: _Wire) -> None:
         """Nothing more comes of it."""
@@ -158,7 +157,7 @@ class Recording:
         self._known.clear()
         yield self._process()
         if self._just_now is not None:
-            yield self._just_now.introduction()
+            yield from self._just_now.introduction()
 
     def _process(self) -> bytes:
         record = {
@@ -202,8 +201,8 @@ class _Wire:
         """The last sequences that went, and came, before this transport."""
         self.is_beginning = True
         self._segment = 0
-        self._known: dict[bool, tuple[int, str]] = {}
-        """The name of the catalogue of either end, and of how many types."""
+        self._known: dict[str, tuple[int, str]] = {}
+        """Of either end: how many types its catalogue has, and its name."""
         keep = recording.keep
         self._ways = Shortener(keep, is_beginning=True), Shortener(keep, is_beginning=True)
         self._heads = tuple(
@@ -249,7 +248,7 @@ class _Wire:
         """The recording is closed, and the connection goes on."""
         tap.detach(self._link, self)
 
-    def introduction(self) -> bytes:
+    def introduction(self) -> list[bytes]:
         """Who it is: everything that a reader needs who knows nothing of it."""
         engine = self._link.engine
         here, there = self._link.places
@@ -264,14 +263,26 @@ class _Wire:
             "there": there,
             "keep": self._recording.keep,
             "state": engine.state.value,
+            "begins": self.is_beginning,
         }
         if session is not None:
             record |= {"session": session.id.hex(), "epoch": engine.epoch, "generation": engine.generation}
             record["sent"], record["received"] = self._before
-        if not self.is_beginning:
-            record |= {name: self._known[is_peer][1] for is_peer, name in _CATALOGUES if is_peer in self._known}
-        record["begins"] = self.is_beginning
-        return _encode(record) + b"\n"
+        lines = []
+        if not self.is_beginning and engine.state is not State.STARTING:
+            types = self._link.types
+            for name, entries in (("own", types.own_entries), ("theirs", types.peer_entries)):
+                record[name] = self._catalogue(name, entries)
+                if self._recording.is_new(record[name]):
+                    lines.append(self._recording.types(entries)[1])
+        return [*lines, _encode(record) + b"\n"]
+
+    def _catalogue(self, whose: str, entries: Sequence[TypeEntry]) -> str:
+        count, name = self._known.get(whose, (-1, ""))
+        if count != len(entries):
+            name, _ = self._recording.types(entries)
+            self._known[whose] = len(entries), name
+        return name
 
     def _write(self, head: bytes, piece: Piece) -> None:
         if self._segment != self._recording.segment:
@@ -285,14 +296,9 @@ class _Wire:
         self._recording.write(line, self)
 
     def _introduce(self) -> None:
-        if not self.is_beginning and self._link.engine.state is not State.STARTING:
-            types = self._link.types
-            for is_peer, entries in ((False, types.own_entries), (True, types.peer_entries)):
-                count, name = self._known.get(is_peer, (-1, ""))
-                if count != len(entries) or not self._recording.has(name):
-                    self._known[is_peer] = len(entries), self._recording.types(entries)
         self._segment = self._recording.segment
-        self._recording.write(self.introduction())
+        for line in self.introduction():
+            self._recording.write(line, self)
 
     def _line(self, record: dict[str, Any]) -> None:
         self._recording.write(_encode(record) + b"\n")
@@ -304,7 +310,6 @@ def _sequences(link: Tapped) -> tuple[tuple[int, int], tuple[int, int]]:
     return went, (engine.normal_in.expected - 1 & U32, engine.urgent_in.expected - 1 & U32)
 
 
-_CATALOGUES: Final = ((False, "own"), (True, "theirs"))
 _all: Final[WeakSet[Recording]] = WeakSet()
 
 

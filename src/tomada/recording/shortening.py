@@ -134,7 +134,7 @@ class Shortener:
         (length,), kind = _length(data), data[_KIND]
         stop = HEADER_BYTES + length
         if kind not in _FIRST or length > _LONGEST_GREETING:
-            self._is_foreign = True
+            self._is_foreign, self._is_beginning = True, False
         elif stop > len(data):
             self._hold(data, stop)
         else:
