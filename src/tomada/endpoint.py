@@ -77,6 +77,7 @@ class Endpoint:
         "flows",
         "is_closing",
         "is_cut",
+        "is_hidden",
         "limits",
         "loop",
         "places",
@@ -121,6 +122,8 @@ class Endpoint:
         """Whether new connections are refused."""
         self.is_cut = False
         """Whether what waits for its handler is given up."""
+        self.is_hidden = False
+        """Whether nobody is to look at its connections, which are none of the application's."""
         self.exhausted: Callable[[], object] | None = None
         """Called where memory has run out, in a process that can be spared."""
         self.repertoire = Repertoire()

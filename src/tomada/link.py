@@ -96,7 +96,7 @@ class Link(Survival):
         transports.shorten_queue(transport)
         self.clogged = self.paused = False
         self.endpoint.connections.add(self)
-        if taps.makers:
+        if taps.makers and not self.endpoint.is_hidden:
             taps.begun(self)
         self.begin_to_watch()
         if self.engine.state is State.LOST:

@@ -16,11 +16,12 @@ connections that are looked at.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tomada.protocol import Engine, TypeEntry
 
@@ -145,6 +146,17 @@ def make(maker: Callable[[Tapped], Tap]) -> Callable[[], None]:
             makers = tuple(known for known in makers if known is not maker)
 
     return end
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """While nothing but a rehearsal goes on in the process: nobody sees its connections."""
+    global makers  # noqa: PLW0603 - as above
+    kept, makers = makers, ()
+    try:
+        yield
+    finally:
+        makers = kept
 
 
 # The connections call these.

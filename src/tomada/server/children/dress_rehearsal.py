@@ -10,6 +10,7 @@ import socket
 from typing import Final
 
 from tomada.address import Address
+from tomada.recording import tap
 from tomada.server.children import limits
 from tomada.server.children.channel import Channel, Plan, Serve, decode_from_child, decode_to_child, pair
 from tomada.server.children.child import Child
@@ -32,7 +33,7 @@ def rehearse_children() -> None:
         children=Children(),
     )
     seed = Seed(app, plan, -1, limits.bounds_of(plan.children))
-    with silence():
+    with silence(), tap.nobody():
         for _ in range(_OFTEN):
             loop = asyncio.new_event_loop()
             try:

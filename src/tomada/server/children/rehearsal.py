@@ -25,7 +25,7 @@ from tomada.protocol.frames import CONTROL, HEADER, NORMAL
 from tomada.protocol.handshake import encode_goodbye
 from tomada.server.children.noting import NotingLink
 from tomada.settings import Deadlines, Limits
-from tomada.telemetry import Event
+from tomada.telemetry import Event, tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +63,7 @@ async def rehearse() -> None:
     """Serve the connection, without any of the application's own code, and without a word to subscribers."""
     with silence():
         endpoint = Endpoint(Role.ACCEPTING, app, Limits(), Deadlines(), Connection)
+        endpoint.is_hidden = True
         await endpoint.start()
         client, accepted = socket.socketpair()
         with client:
@@ -76,8 +77,10 @@ async def rehearse() -> None:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Nobody is told of events."""
+    """Nobody is told of events, and nothing is counted."""
     silenced = [(kind, kind.subscribers) for kind in _kinds(Event)]
+    who, is_metered = tally.subscribers, tally.is_metered
+    tally.wanted_by((), is_metered=False)
     for kind, _ in silenced:
         kind.subscribers = ()
     try:
@@ -85,6 +88,7 @@ def silence() -> Iterator[None]:
     finally:
         for kind, subscribers in silenced:
             kind.subscribers = subscribers
+        tally.wanted_by(who, is_metered=is_metered)
 
 
 def _kinds(kind: type[Event]) -> Iterator[type[Event]]:
