@@ -103,7 +103,7 @@ class Outcomes:
         limit = kwargs.get("nbytes", args[1] if len(args) > 1 else 0)
         flags = kwargs.get("flags", args[2] if len(args) > 2 else 0)  # noqa: PLR2004 - buffer, size, flags
         words = ["%d bytes" % (limit or _length(args[0] if args else kwargs.get("buffer", b"")))]
-        return ", ".join(words + [self.constants.flags(flags)] if flags else words)
+        return ", ".join([*words, self.constants.flags(flags)] if flags else words)
 
     def buffers(self, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> str:
         """As of ``recvmsg_into``."""

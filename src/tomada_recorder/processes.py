@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 def watch(recorder: Recorder) -> None:
     """Go on recording in forked children, and tell where the process ends by itself."""
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=recorder.forked)
+        os.register_at_fork(before=recorder.about_to_fork, after_in_child=recorder.forked)
     atexit.register(recorder.ends, "")
-    leave = os._exit  # noqa: SLF001 - it is public
+    leave = os._exit
 
     def _exit(status: int) -> NoReturn:
         """Exit to the system with specified status, without normal exit processing."""
         recorder.ends("os._exit(%r)" % (status,))
         leave(status)
 
-    os._exit = _exit  # type: ignore[assignment] # noqa: SLF001 - the same
+    os._exit = _exit  # type: ignore[assignment]

@@ -91,12 +91,14 @@ class Recorder:
         self.numbers = count(1)
         self.sockets = Sockets(self)
         self._failures: set[str] = set()
+        self._forked_at = 0
         self._notes: list[str] = []
         self._describe(is_fork=False)
         self.writer = Writer(path, most_bytes, self._repeated)
 
     def _describe(self, *, is_fork: bool) -> None:
         self.pid = os.getpid()
+        at = self._forked_at if is_fork else now()
         self._main = get_ident()
         command = ",".join(quoted(word[:1000]) for word in getattr(sys, "orig_argv", sys.argv)[:50])
         self._process = (
@@ -142,6 +144,10 @@ class Recorder:
         if text not in self._failures and len(self._failures) < 10:  # noqa: PLR2004
             self._failures.add(text)
             self.note("the recorder could not record a call: " + text)
+
+    def about_to_fork(self) -> None:
+        """Note when: the child gets the sockets as they are now."""
+        self._forked_at = now()
 
     def forked(self) -> None:
         """Go on in the child process after a fork."""

@@ -168,7 +168,7 @@ class Writer:
         self._look_at = 0
 
     def close(self) -> None:
-        """Write no more. Not while another thread may be writing: the system gives the descriptor's number to others."""
+        """Write no more. Not while another thread may be writing: others get the descriptor's number."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             _close(descriptor)
@@ -187,7 +187,7 @@ class Writer:
 
     def _look(self) -> None:
         """Look whether the segment is too long, or another one has begun."""
-        if self._lock.acquire(False):  # else another thread does it
+        if self._lock.acquire(blocking=False):  # else another thread does it
             try:
                 self._guarded(self._look_closely)
             finally:

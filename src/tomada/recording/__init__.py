@@ -4,3 +4,7 @@ A recording is one file of JSON lines, to which several processes append; so wha
 up to that moment. May import the protocol, the diagrams that it makes, and ``tomada_recorder``, which writes the lines
 of calls. Read ``file.py`` first.
 """
+
+from tomada.recording.load import Recording, load
+
+__all__ = ["Recording", "load"]
