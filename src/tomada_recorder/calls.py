@@ -44,7 +44,7 @@ class Method:
         self,
         name: str,
         arguments: Callable[[Outcomes, tuple[Any, ...], dict[str, Any]], str],
-        outcome: Callable[[Outcomes, Known, Any, tuple[Any, ...], Any], str],
+        outcome: Callable[..., str],
         waits: int = 0,
     ) -> None:
         self.name = name

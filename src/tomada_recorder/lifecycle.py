@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tomada_recorder.calls import failed
 from tomada_recorder.recorder import Call
-from tomada_recorder.text import quoted
+from tomada_recorder.text import address_text, shortened, text_field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from tomada_recorder.calls import Outcomes
     from tomada_recorder.recorder import Recorder
     from tomada_recorder.sockets import Known
+
+_ADDRESS_INFO = 5
+"""Family, type, protocol, canonical name, address."""
 
 
 def wrap_beginning(recorder: Recorder, kind: Any) -> None:
@@ -192,9 +195,16 @@ def _asking(recorder: Recorder, name: str, original: Callable[..., Any]) -> Call
             raise
         finally:
             local.is_within = False
-        call.ended(',"value":%s' % quoted(repr(result)[:400].encode("utf-8", "replace").decode()))
+        call.ended(text_field("value", _answer(result)))
         return result
 
     asking.__name__ = asking.__qualname__ = name
     asking.__doc__ = original.__doc__
     return asking
+
+
+def _answer(result: Any) -> str:
+    """The addresses that ``getaddrinfo`` gives, each once; else what came back."""
+    if isinstance(result, list) and all(isinstance(found, tuple) and len(found) == _ADDRESS_INFO for found in result):
+        return shortened(", ".join(dict.fromkeys(address_text(found[-1]) for found in result)))[1:-1]
+    return shortened(result)

@@ -24,4 +24,4 @@ def watch(recorder: Recorder) -> None:
         recorder.ends("os._exit(%r)" % (status,))
         leave(status)
 
-    os._exit = _exit  # type: ignore[assignment]
+    os._exit = _exit

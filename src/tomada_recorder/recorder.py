@@ -13,7 +13,7 @@ from itertools import count
 from time import monotonic_ns as now
 
 from tomada_recorder.sockets import Sockets
-from tomada_recorder.text import quoted, text_field
+from tomada_recorder.text import quoted, tellable, text_field
 from tomada_recorder.writer import Writer
 
 TYPE_CHECKING = False
@@ -100,13 +100,13 @@ class Recorder:
         self.pid = os.getpid()
         at = self._forked_at if is_fork else now()
         self._main = get_ident()
-        command = ",".join(quoted(word[:1000]) for word in getattr(sys, "orig_argv", sys.argv)[:50])
+        command = ",".join(quoted(tellable(word[:1000])) for word in getattr(sys, "orig_argv", sys.argv)[:50])
         self._process = (
             '{"kind":"process","pid":%d,"parent":%d,"at":%d,"forked":%s,"python":"%s","command":[%s]%s}\n'
             % (
                 self.pid,
                 os.getppid(),
-                now(),
+                at,
                 "true" if is_fork else "false",
                 "%d.%d.%d" % sys.version_info[:3],
                 command,

@@ -7,14 +7,14 @@ import os
 try:
     from _json import encode_basestring_ascii as quoted
 except ImportError:  # another Python than CPython
-    from json.encoder import encode_basestring_ascii as quoted  # type: ignore[assignment]
+    from json.encoder import encode_basestring_ascii as quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-__all__ = ["Constants", "address_text", "data_field", "error_fields", "quoted", "shortened", "text_field"]
+__all__ = ["Constants", "address_text", "data_field", "error_fields", "quoted", "shortened", "tellable", "text_field"]
 
 _MOST_TEXT = 200
 
@@ -39,11 +39,11 @@ def address_text(address: Any) -> str:
 
 def text_field(name: str, value: str) -> str:
     """A field of a record, with the comma before it; nothing for an empty text."""
-    return ',"%s":%s' % (name, quoted(_tellable(value))) if value else ""
+    return ',"%s":%s' % (name, quoted(tellable(value))) if value else ""
 
 
-def _tellable(text: str) -> str:
-    """Without halves of surrogate pairs, as names of files may have them, and JSON not."""
+def tellable(text: str) -> str:
+    """Text without halves of surrogate pairs, as names of files may have them, and JSON not."""
     if text.isascii():
         return text
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

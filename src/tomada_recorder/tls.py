@@ -1,10 +1,12 @@
 """The methods of `ssl.SSLSocket` and `ssl.SSLObject`: what the program says in clear text, and the handshake.
 
 What OpenSSL itself writes to the socket of an `SSLSocket`, and reads from it, goes past Python and is not seen. An
-`SSLObject`, which asyncio uses, has no socket: it gets a number of its own.
+`SSLObject` has no socket: it gets a number of its own, but asyncio's are found to belong to one.
 """
 
 from __future__ import annotations
+
+import sys
 
 from tomada_recorder.calls import Method, Outcomes, failed
 from tomada_recorder.recorder import Call, now
@@ -106,8 +108,12 @@ def _wrap_object(
     original = getattr(kind, method.name)
 
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        known = _object(recorder, self)
-        call = Call(recorder, method.name, method.arguments(outcomes, args, kwargs), known)
+        try:
+            known = _object(recorder, self)
+            call = Call(recorder, method.name, method.arguments(outcomes, args, kwargs), known)
+        except Exception as error:  # noqa: BLE001 - what is wrong with the arguments the method itself will say
+            recorder.has_failed(error)
+            return original(self, *args, **kwargs)
         try:
             result = original(self, *args, **kwargs)
         except normal:  # it needs more bytes from the network, or has some for it: nothing has happened yet
@@ -138,15 +144,29 @@ def _ended(call: Call, known: Known, how: tuple[_Clear, Method], what: tuple[Any
 
 def _object(recorder: Recorder, sslobject: Any) -> Known:
     known: Known | None = vars(sslobject).get("_tomada_known")
-    if known is None or known.inode != recorder.pid:
-        known = Known(recorder.sockets.next_number(), -1, recorder.pid)
-        known.family, known.type, known.origin = "TLS", "SOCK_STREAM", "in memory"
+    if known is not None and known.inode == recorder.pid:
+        return known
+    below = _socket_below(recorder)
+    known = Known(recorder.sockets.next_number() if below is None else below.number, -1, recorder.pid)
+    known.type = "SOCK_STREAM"
+    if below is None:
+        known.family, known.origin = "TLS", "in memory"
         known.at = now()
         known.local = "server" if sslobject.server_side else "client"
         known.peer = sslobject.server_hostname or ""
-        sslobject._tomada_known = known  # noqa: SLF001 - it lives as long as the object
         recorder.write(known.line(recorder.pid))
+    sslobject._tomada_known = known  # noqa: SLF001 - it lives as long as the object
     return known
+
+
+def _socket_below(recorder: Recorder) -> Known | None:
+    """The socket that carries it, where asyncio made it: nothing but its caller knows."""
+    owner = sys._getframe(3).f_locals.get("self")  # noqa: SLF001 - the only way to it
+    transport = getattr(owner, "_transport", None)
+    if transport is None or not hasattr(transport, "get_extra_info"):
+        return None
+    socket = transport.get_extra_info("socket")
+    return None if socket is None else recorder.sockets.by_descriptor(socket.fileno())
 
 
 def _install(kind: Any, name: str, original: Any, function: Any) -> None:

@@ -35,19 +35,23 @@ def text_of(call: Call) -> str:
 def result_of(event: Event, story: Story) -> str:
     """What came of it, in a few words."""
     call = event.call
-    if call.took is None:
-        return "has not returned"
-    if call.error:
-        return "would block" if call.error in WOULD_BLOCK else f"{call.error}: {call.message}".rstrip(": ")
+    if call.took is None or call.error:
+        return _failure(call)
     if call.call == "accept":
         return f"from {call.address}" if call.address else "a connection"
-    if call.ready or call.call in {"select"} or call.call.endswith(".select"):
+    if call.ready or call.call == "select" or call.call.endswith(".select"):
         return _ready(event, story)
     if call.call in RECEIVES or call.call in SENDS:
         return _moved(call)
     if call.call == "close":
         return "later: a file of it is open" if call.deferred else f"by {call.by}" if call.by else ""
     return call.value
+
+
+def _failure(call: Call) -> str:
+    if call.took is None:
+        return "has not returned"
+    return "would block" if call.error in WOULD_BLOCK else f"{call.error}: {call.message}".rstrip(": ")
 
 
 def _moved(call: Call) -> str:
@@ -96,7 +100,7 @@ def tone_of(call: Call) -> Tone:
 def title_of(lane: Lane) -> str:
     """As ``TCP 127.0.0.1:4477``."""
     record = lane.record
-    kind = _KINDS.get((record.family, record.type)) or " ".join((record.family, record.type)).strip() or "socket"
+    kind = _KINDS.get((record.family, record.type)) or f"{record.family} {record.type}".strip() or "socket"
     return f"{kind} {lane.end.local}".rstrip()
 
 

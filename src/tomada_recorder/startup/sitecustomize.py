@@ -21,7 +21,7 @@ def _hand_over() -> None:
     sys.path[:] = [place for place in sys.path if os.path.abspath(place or ".") != _HERE]
     mine = sys.modules.pop("sitecustomize", None)
     try:
-        import sitecustomize  # noqa: F401 - it is there to be run
+        import sitecustomize  # type: ignore[import-not-found] # noqa: F401 - it is there to be run
     except ModuleNotFoundError as error:
         if error.name != "sitecustomize":
             raise
