@@ -236,7 +236,9 @@ class TestHostile:
         with pytest.raises(RecordingError, match="cannot be read: No such file"):
             Reader(path)
 
-    @pytest.mark.parametrize("content", [b"", b"hello\n", b"[]\n", b"{" * 100_000, b'{"kind":"recording"}\n', b"\xff\n"])
+    @pytest.mark.parametrize(
+        "content", [b"", b"hello\n", b"[]\n", b"{" * 100_000, b'{"kind":"recording"}\n', b"\xff\n"]
+    )
     def test_no_recording(self, path: Path, content: bytes) -> None:
         path.write_bytes(content)
 

@@ -221,5 +221,3 @@ def end(rig: Rig, server: subprocess.Popen[str]) -> None:
     child = next(record["pid"] for record in rig.records() if record["kind"] == "process")
     os.kill(child, 2)
     server.communicate(timeout=30)
-
-
