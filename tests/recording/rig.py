@@ -14,8 +14,9 @@ from pathlib import Path
 
 from tomada.cli.tracing import environment
 from tomada.diagrams import Arrow, Sequence, Step
-from tomada.recording import Recording, load
+from tomada.recording import load
 from tomada.recording.file import Reader, Record
+from tomada.recording.reading import Recording
 from tomada_recorder.writer import MOST_BYTES, begin
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "trace"

@@ -26,7 +26,8 @@ SYSTEM_CALLS = {
 }
 """What the C library calls it, where it is not the method's own name."""
 NETWORK = frozenset(
-    "socket socketpair bind listen accept connect sendto sendmsg recvfrom recvmsg shutdown setsockopt".split()
+    {"socket", "socketpair", "bind", "listen", "accept", "connect", "shutdown", "setsockopt"}
+    | {"sendto", "sendmsg", "recvfrom", "recvmsg"}
 )
 _LINE = re.compile(r"^(\d+)\s+(\w+)\((\d+|AF_\w+)?(.*)$")
 _INTERRUPTED = re.compile(r"^\d+\s+(?:<\.\.\. )?(\w+)")

@@ -94,8 +94,7 @@ def test_every_byte_goes_from_the_send_it_was_in_to_the_receive_it_came_in(sends
         made.call(caller, "sendall", size)
     expected: dict[tuple[int, int], int] = {}
     position = 0
-    receives = 0
-    for size in pieces:
+    for receives, size in enumerate(pieces):
         taken = owners[position : position + size]
         if not taken:
             break
@@ -103,7 +102,6 @@ def test_every_byte_goes_from_the_send_it_was_in_to_the_receive_it_came_in(sends
         for owner in taken:
             expected[owner, receives] = expected.get((owner, receives), 0) + 1
         position += len(taken)
-        receives += 1
 
     events = made.traced.events()
     first_send = next((place for place, event in enumerate(events) if event.call.call == "sendall"), 0)

@@ -210,7 +210,8 @@ class TestSeen:
                 "giver.py",
                 "import socket, subprocess, sys\n"
                 "a, b = socket.socketpair()\n"
-                "taker = 'import socket, sys; s = socket.socket(fileno=int(sys.argv[1])); s.sendall(s.recv(9).upper())'\n"
+                "taker = 'import socket, sys; s = socket.socket(fileno=int(sys.argv[1])); '\n"
+                "taker += 's.sendall(s.recv(9).upper())'\n"
                 "child = subprocess.Popen([sys.executable, '-c', taker, str(b.fileno())], pass_fds=[b.fileno()])\n"
                 "b.close(); a.sendall(b'inherit'); print(a.recv(9)); child.wait()\n",
             )
@@ -256,17 +257,14 @@ class TestSeen:
 
     def test_a_non_blocking_connect(self, traced: Rig) -> None:
         port = free_port()
-        told = traced.serve(
-            ["tcp_server.py", str(port)],
-            [
-                "-c",
-                "import asyncio\n"
-                "async def main():\n"
-                f"    reader, writer = await asyncio.open_connection('127.0.0.1', {port})\n"
-                "    writer.write(b'hello'); print(await reader.read(99)); writer.close()\n"
-                "asyncio.run(main())\n",
-            ],
+        client = (
+            "import asyncio\n"
+            "async def main():\n"
+            f"    reader, writer = await asyncio.open_connection('127.0.0.1', {port})\n"
+            "    writer.write(b'hello'); print(await reader.read(99)); writer.close()\n"
+            "asyncio.run(main())\n"
         )
+        told = traced.serve(["tcp_server.py", str(port)], ["-c", client])
 
         assert ("-c import asyncio connect", "tcp_server.py accept", 0) in told.arrows()
         assert ("-c import asyncio send", "tcp_server.py recv", 5) in told.arrows()

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from tests.recording.rig import Rig, free_port
 from tomada.errors import RecordingError
-from tomada.recording import Recording, load
+from tomada.recording import load
 from tomada.recording.calls import KINDS
+from tomada.recording.reading import Recording
 from tomada.recording.socket_state import DATAGRAM, MEANINGS, STREAM, SocketState
 from tomada.recording.story import program_name
 from tomada.recording.traced import Traced

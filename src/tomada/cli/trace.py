@@ -67,6 +67,7 @@ class Wanted(NamedTuple):
     data_bytes: int
     is_live: bool
     as_json: bool
+    is_quiet: bool
 
 
 Module = Annotated[str, typer.Option("--module", "-m", metavar="MODULE", help="Run a module, as python -m does.")]
@@ -79,7 +80,10 @@ With = Annotated[
     ),
 ]
 WaitForListener = Annotated[
-    float, typer.Option("--wait", min=0, help="Seconds after which the others start though nobody listens.")
+    float,
+    typer.Option(
+        "--wait", min=0, metavar="SECONDS", help="Seconds after which the others start though nobody listens."
+    ),
 ]
 Stop = Annotated[bool, typer.Option("--stop", help="Interrupt PROGRAM when all others have ended.")]
 Outputs = Annotated[
@@ -96,11 +100,10 @@ Most = Annotated[
 ]
 Data = Annotated[int, typer.Option("--data", min=0, max=4096, help="How many of the first bytes of each are recorded.")]
 NoData = Annotated[bool, typer.Option("--no-data", help="Record no bytes, only how many they were.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no diagram: only record, or draw into files.")]
 LiveOption = Annotated[bool, typer.Option("--live", help="Show each call as it happens, on standard error.")]
 Python = Annotated[str, typer.Option("--python", metavar="PATH", help="The interpreter, if not that of tomada.")]
-Words = Annotated[
-    list[str] | None, typer.Argument(metavar="PROGRAM [ARGUMENTS]...", help="A Python file, and what it is given.")
-]
+Words = Annotated[list[str] | None, typer.Argument(metavar="PROGRAM", help="A Python file, and its own arguments.")]
 
 
 def trace(
@@ -117,6 +120,7 @@ def trace(
     data: Data = _DATA,
     no_data: NoData = False,
     live: LiveOption = False,
+    quiet: Quiet = False,
     python: Python = "",
     as_json: Json = False,
 ) -> None:
@@ -127,7 +131,7 @@ def trace(
     with errors_told(as_json=as_json):
         from tomada.cli.tracing import command_of, split
 
-        wanted = Wanted(output or [], kind.value, record, most, 0 if no_data else data, live, as_json)
+        wanted = Wanted(output or [], kind.value, record, most, 0 if no_data else data, live, as_json, quiet)
         _check(wanted)
         given = (["-m", module] if module else []) + (words or [])
         if not given:
@@ -210,7 +214,7 @@ def _look(reader: Any, programs: Programs, live: Live | None) -> None:
 
 def _show(path: Path, wanted: Wanted) -> None:
     from tomada.cli import trace_output
-    from tomada.recording import Recording
+    from tomada.recording.reading import Recording
 
     with Recording(path) as recording:
         recording.read(_progress if sys.stderr.isatty() else None)
@@ -218,11 +222,11 @@ def _show(path: Path, wanted: Wanted) -> None:
             trace_output.draw(trace_output.drawing_of(recording, wanted.kind), wanted.outputs)
         if wanted.as_json and not wanted.is_live:
             trace_output.print_calls(recording)
-        elif not (wanted.outputs or wanted.is_live or wanted.as_json):
+        elif not (wanted.outputs or wanted.is_live or wanted.as_json or wanted.is_quiet):
             trace_output.show(trace_output.drawing_of(recording, wanted.kind), wanted.kind)
         else:
             trace_output.tell_notes(recording)
-    if wanted.record is not None:
+    if wanted.record is not None and not wanted.is_quiet:
         typer.echo(f"recorded: {wanted.record}", err=True)
 
 

@@ -19,9 +19,9 @@ from tomada.recording.traced import Traced
 
 if TYPE_CHECKING:
     from tomada.diagrams import Sequence, StateDiagram, Step, Timeline
-    from tomada.recording import Recording
     from tomada.recording.calls import Call
     from tomada.recording.file import Record
+    from tomada.recording.reading import Recording
     from tomada.recording.story import Event
 
 _SECOND: Final = 1_000_000_000

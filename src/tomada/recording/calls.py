@@ -39,7 +39,7 @@ class Socket(msgspec.Struct, frozen=True, kw_only=True):
     family: Text = ""
     type: Text = ""
     origin: Text = ""
-    """``created``, ``accepted``, ``socketpair``, ``dup``, ``forked``, ``inherited``; ``in memory``: an `ssl.SSLObject`."""
+    """``created``, ``accepted``, ``socketpair``, ``dup``, ``forked``, ``inherited``; ``in memory``: of no socket."""
     source: Number = 0
     """Of which socket of the process it was accepted, or is a duplicate."""
     local: Text = ""

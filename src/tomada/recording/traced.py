@@ -170,7 +170,7 @@ def _drawn(running: Running, lane: Lane | None) -> DrawnLane:
 
 def _title(lanes: list[tuple[Running, Lane | None]]) -> str:
     names = dict.fromkeys(running.name.rpartition(" (")[0] for running, _ in lanes)
-    return "socket calls of " + " and ".join(names) if names else "no socket calls"
+    return "sockets of " + " and ".join(names) if names else "no sockets"
 
 
 def _arrow(link: Link, source: int, target: int) -> Arrow:
@@ -198,7 +198,12 @@ def _timeline(story: Story, events: list[Event], notes: tuple[str, ...]) -> Time
         for lane in story.lanes
         if not lane.is_own_of_asyncio
     )
-    return Timeline(title="sockets", ended=(ended - origin) * _SECONDS, rows=rows, notes=notes)
+    return Timeline(
+        title=_title([(lane.running, lane) for lane in story.lanes]),
+        ended=(ended - origin) * _SECONDS,
+        rows=rows,
+        notes=notes,
+    )
 
 
 def _spans(lane: Lane, origin: int) -> tuple[Span, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -42,8 +44,41 @@ class Part(Protocol):
         """The life of one socket or session."""
 
 
-PARTS: tuple[Callable[[], Part], ...] = (Traced,)
-"""Who may understand the records of a recording; it is whoever understands its first."""
+class _Spoken:
+    """tomada's own messages, in a recording of them."""
+
+    KINDS: Final = frozenset({"tomada", "types", "wire", "frames", "gone", "event"})
+    passed_over = 0
+    notes = ()
+
+    def __init__(self) -> None:
+        self._messages: Any = import_module("tomada.recording.messages").Messages(())
+
+    def add(self, record: Record) -> bool:
+        """Take the next record; False if it is of another kind."""
+        if record["kind"] not in self.KINDS:
+            return False
+        self._messages.read((record,))
+        return True
+
+    def sequence(self) -> Sequence:
+        """Who said what to whom."""
+        drawing: Sequence = self._messages.sequence()
+        return drawing
+
+    def timeline(self) -> Timeline:
+        """Connections over time."""
+        drawing: Timeline = self._messages.timeline()
+        return drawing
+
+    def states(self, socket: int | None = None) -> StateDiagram:
+        """The life of one end."""
+        drawing: StateDiagram = self._messages.states(socket)
+        return drawing
+
+
+def _can_speak() -> bool:
+    return find_spec("tomada.recording.messages") is not None
 
 
 class Recording:
@@ -55,8 +90,7 @@ class Recording:
     def __init__(self, path: str | PathLike[str]) -> None:
         self._reader = Reader(path)
         self._path = path
-        self._parts = [part() for part in PARTS]
-        self.part: Part = self._parts[0]
+        self.part: Part = Traced()
         """Who understands the records."""
         self._unknown = 0
         self.size = 0
@@ -77,18 +111,12 @@ class Recording:
         before = self.size
         for record in self._reader.records():
             self.size += 1
-            if not self.part.add(record) and not self._ask_others(record):
-                self._unknown += 1
+            if record["kind"] in _Spoken.KINDS and not isinstance(self.part, _Spoken) and _can_speak():
+                self.part = _Spoken()
+            self._unknown += not self.part.add(record)
             if told is not None and not self.size % 10_000:
                 told(self.size)
         return self.size - before
-
-    def _ask_others(self, record: Record) -> bool:
-        for part in self._parts:
-            if part is not self.part and part.add(record):
-                self.part = part
-                return True
-        return False
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -121,17 +149,6 @@ class Recording:
             RecordingError: There is none of that number.
         """
         return _with(self.part.states(socket), self.notes)
-
-
-def load(path: str | PathLike[str]) -> Recording:
-    """The recording in a file, as far as it is written; whatever else of it remains open is closed.
-
-    Raises:
-        RecordingError: There is no such file, or it is no recording.
-    """
-    with Recording(path) as recording:
-        recording.read()
-    return recording
 
 
 def _with(drawing: Drawing, notes: tuple[str, ...]) -> Drawing:
