@@ -52,6 +52,13 @@ class Method:
         self.outcome = outcome
         self.waits = waits
 
+    def described(self, outcomes: Outcomes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """What is shown of its arguments, also where they are wrong, which the method itself will say."""
+        try:
+            return self.arguments(outcomes, args, kwargs)
+        except Exception:  # noqa: BLE001 - whatever they are
+            return outcomes.plain(args, kwargs)
+
     def announce(self, call: Call, known: Known, socket: Any, args: tuple[Any, ...]) -> None:
         """Tell of a call that has to wait, or may have to, before it is made."""
         if not self.waits or socket.gettimeout() == 0:
@@ -60,7 +67,7 @@ class Method:
             call.begun(is_sure=False)
         elif not known.is_ready(self.waits):
             call.begun()
-        elif self.name == "sendall" and _length(args[0]) >= _LARGE:
+        elif self.name == "sendall" and _is_large(args[0]):
             call.begun(is_sure=False)
 
 
@@ -229,6 +236,10 @@ class Outcomes:
         return fields if known.local else fields + self.moved(known, socket, (), None)
 
 
+def _is_large(content: Any) -> bool:
+    return isinstance(content, (bytes, bytearray, memoryview)) and _length(content) >= _LARGE
+
+
 def _length(content: Any) -> int:
     return len(content) if isinstance(content, (bytes, bytearray)) else memoryview(content).nbytes
 
@@ -303,9 +314,9 @@ def wrap(recorder: Recorder, kind: Any, method: Method, outcomes: Outcomes) -> N
             known = recorder.sockets.find(socket)
             if known is None:
                 return None
-            call = Call(recorder, method.name, method.arguments(outcomes, args, kwargs), known)
+            call = Call(recorder, method.name, method.described(outcomes, args, kwargs), known)
             method.announce(call, known, socket, args)
-        except Exception as error:  # noqa: BLE001 - what is wrong with the arguments the method itself will say
+        except Exception as error:  # noqa: BLE001 - the program must not notice
             recorder.has_failed(error)
             return None
         return call, known

@@ -73,10 +73,10 @@ def _wrap(recorder: Recorder, kind: Any, method: Method, outcomes: _Clear) -> No
             known = recorder.sockets.find(socket)
             if known is None:
                 return None
-            call = Call(recorder, method.name, method.arguments(outcomes, args, kwargs), known)
+            call = Call(recorder, method.name, method.described(outcomes, args, kwargs), known)
             if not socket.pending():
                 method.announce(call, known, socket, args)
-        except Exception as error:  # noqa: BLE001 - what is wrong with the arguments the method itself will say
+        except Exception as error:  # noqa: BLE001 - the program must not notice
             recorder.has_failed(error)
             return None
         return call, known
@@ -110,8 +110,8 @@ def _wrap_object(
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             known = _object(recorder, self)
-            call = Call(recorder, method.name, method.arguments(outcomes, args, kwargs), known)
-        except Exception as error:  # noqa: BLE001 - what is wrong with the arguments the method itself will say
+            call = Call(recorder, method.name, method.described(outcomes, args, kwargs), known)
+        except Exception as error:  # noqa: BLE001 - the program must not notice
             recorder.has_failed(error)
             return original(self, *args, **kwargs)
         try:

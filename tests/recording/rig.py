@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -156,7 +155,3 @@ class Told:
 
 def name_of(step: Step) -> str:
     return step.text.partition("(")[0]
-
-
-def unmeasured() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("COV")}

@@ -137,10 +137,10 @@ class TestUnchanged:
 
         plain = [line.split()[0] for line in output.splitlines()]
         assert plain == ["TypeError"] * 2 + ["ValueError", "TypeError", "ConnectionRefusedError", "OSError", "OSError"]
-        steps = traced.told().steps("errors.py", "connect", "recv")
-        assert [step.tone for step in steps if step.result] == [Tone.FAILED] * len(
-            [step for step in steps if step.result]
-        )
+        steps = traced.told().steps("errors.py", "connect", "recv", "send")
+        assert not traced.told().sequence.notes
+        assert any("TypeError" in step.result for step in steps if name_of(step) == "send")
+        assert {step.tone for step in steps if step.result} == {Tone.FAILED}
         assert any("ConnectionRefusedError" in step.result for step in steps)
         assert any("Bad file descriptor" in step.result for step in steps)
 
@@ -302,3 +302,160 @@ class TestSeen:
         assert len(told.lanes("busy.py")) == 800
         assert len([arrow for arrow in told.arrows() if arrow[2]]) == 400
         assert not [note for note in told.sequence.notes if "recorder could not" in note]
+
+
+class TestDescriptors:
+    def test_reads_and_writes_by_descriptor(self, traced: Rig) -> None:
+        """As multiprocessing's pipes do it."""
+        traced.run(
+            traced.code(
+                "pipes.py",
+                "import os, socket\n"
+                "a, b = socket.socketpair()\n"
+                "one, other = a.detach(), b.detach()\n"
+                "os.write(one, b'by descriptor'); os.read(other, 99)\n"
+                "os.close(one); os.close(other)\n"
+                "try: os.write(one, b'x')\n"
+                "except OSError: print('closed')\n",
+            )
+        )
+
+        told = traced.told()
+        assert ("pipes.py write", "pipes.py read", 13) in told.arrows()
+        assert [step.result for step in told.steps("pipes.py", "close")] == ["by os.close"] * 2
+        assert {step.state for step in told.steps("pipes.py", "close")} == {"closed"}
+
+    def test_files_that_are_sent(self, traced: Rig) -> None:
+        traced.run(
+            traced.code(
+                "files.py",
+                "import os, socket\n"
+                "with open('content', 'wb') as file: file.write(b'c' * 1000)\n"
+                "a, b = socket.socketpair()\n"
+                "with open('content', 'rb') as file:\n"
+                "    print(a.sendfile(file), os.sendfile(a.fileno(), file.fileno(), 0, 10))\n"
+                "b.recv(1010, socket.MSG_WAITALL)\n",
+            )
+        )
+
+        told = traced.told()
+        assert [step.size for step in told.steps("files.py", "sendfile")] == [1000, 10]
+        assert sum(arrow[2] for arrow in told.arrows()) == 1010
+
+    def test_a_write_that_fails(self, traced: Rig) -> None:
+        traced.run(
+            "-c",
+            "import os, socket\na, b = socket.socketpair()\nb.close()\n"
+            "try: os.write(a.fileno(), b'x')\nexcept BrokenPipeError: pass\n",
+        )
+
+        (write,) = traced.told().steps("-c", "write")
+        assert write.result.startswith("BrokenPipeError")
+        assert write.state == "failed"
+
+
+class TestTls:
+    def test_what_fails(self, traced: Rig, authority: Authority) -> None:
+        """A client that does not trust the server's certificate."""
+        port = free_port()
+        certificate, key = authority.apart("elsewhere", "elsewhere.example")
+        server = traced.start("tls_server.py", str(port), str(certificate), str(key))
+        traced.wait_for_call("listen")
+        client = traced.start("tls_client.py", str(port), str(authority.file))
+        client.communicate(timeout=40)
+        server.communicate(timeout=40)
+
+        (failed,) = traced.told().steps("tls_client.py", "do_handshake")
+        assert failed.tone is Tone.FAILED
+        assert failed.result.startswith("ssl.SSLCertVerificationError")
+
+    def test_in_memory(self, traced: Rig, authority: Authority) -> None:
+        certificate, key = authority.apart("memory", "localhost")
+        traced.run(
+            traced.code(
+                "memory.py",
+                "import ssl\n"
+                "there = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n"
+                f"there.load_cert_chain({str(certificate)!r}, {str(key)!r})\n"
+                f"here = ssl.create_default_context(cafile={str(authority.file)!r})\n"
+                "one, other = ssl.MemoryBIO(), ssl.MemoryBIO()\n"
+                "server = there.wrap_bio(one, other, server_side=True)\n"
+                "client = here.wrap_bio(other, one, server_hostname='localhost')\n"
+                "def shake(end):\n"
+                "    try: end.do_handshake()\n"
+                "    except ssl.SSLWantReadError: pass\n"
+                "shake(client); shake(server); shake(client); shake(server)\n"
+                "client.write(b'clear text')\n"
+                "buffer = bytearray(4); print(server.read(4, buffer), server.read(len=99))\n"
+                "try: client.read()\n"
+                "except ssl.SSLWantReadError: print('nothing')\n"
+                "try: client.write('text')\n"
+                "except TypeError: print('no bytes')\n",
+            )
+        )
+
+        told = traced.told()
+        assert told.names("memory.py") == ["do_handshake", "do_handshake", "write", "read", "read", "write"]
+        assert [step.data for step in told.steps("memory.py", "read")] == ["clea", "r text"]
+        assert {lane.title for lane in told.sequence.lanes} == {"TLS client", "TLS server"}
+
+    def test_it_ends_in_order(self, traced: Rig, authority: Authority) -> None:
+        certificate, key = authority.apart("ending", "localhost")
+        traced.run(
+            traced.code(
+                "ending.py",
+                "import socket, ssl, threading\n"
+                "there = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n"
+                f"there.load_cert_chain({str(certificate)!r}, {str(key)!r})\n"
+                f"here = ssl.create_default_context(cafile={str(authority.file)!r})\n"
+                "a, b = socket.socketpair()\n"
+                "def serve():\n"
+                "    with there.wrap_socket(b, server_side=True) as end:\n"
+                "        end.write(end.read(9)); print(end.makefile('rb').readline()); end.unwrap().close()\n"
+                "thread = threading.Thread(target=serve); thread.start()\n"
+                "with here.wrap_socket(a, server_hostname='localhost') as end:\n"
+                "    end.send(b'one'); end.recv_into(bytearray(9)); end.sendall(b'two\\n'); end.unwrap().close()\n"
+                "thread.join()\n",
+            )
+        )
+
+        told = traced.told()
+        assert [arrow for arrow in told.arrows() if arrow[2]] == [
+            ("ending.py send", "ending.py read", 3),
+            ("ending.py write", "ending.py recv_into", 3),
+            ("ending.py sendall", "ending.py recv_into", 4),
+        ]
+        assert len(told.steps("ending.py", "unwrap")) == 2
+
+
+def test_a_socket_that_cannot_be_made(traced: Rig) -> None:
+    traced.run(
+        "-c",
+        "import socket\n"
+        "from functools import partial as do\n"
+        "for make in (do(socket.socket, 99), do(socket.socketpair, 99), do(socket.getaddrinfo, 'a' * 99, 1)):\n"
+        "    try: make()\n"
+        "    except (OSError, UnicodeError): pass\n",
+    )
+
+    steps = traced.told().steps("-c")
+    assert [name_of(step) for step in steps] == ["socket", "socketpair", "getaddrinfo"]
+    assert all(step.tone is Tone.FAILED for step in steps)
+
+
+def test_a_recorder_that_fails_says_so_and_the_program_goes_on(traced: Rig) -> None:
+    output = traced.run(
+        traced.code(
+            "odd.py",
+            "import socket\n"
+            "class Odd(socket.socket):\n"
+            "    def getsockname(self): raise RuntimeError('odd')\n"
+            "a = Odd(socket.AF_INET, socket.SOCK_STREAM)\n"
+            "a.bind(('127.0.0.1', 0)); a.close(); print('fine')\n",
+        )
+    )
+
+    assert output == "fine\n"
+    assert any(
+        "the recorder could not record a call: RuntimeError: odd" in note for note in traced.told().sequence.notes
+    )

@@ -22,6 +22,7 @@ _KINDS: Final = {
     ("AF_INET6", "SOCK_DGRAM"): "UDP",
     ("AF_UNIX", "SOCK_STREAM"): "Unix",
     ("AF_UNIX", "SOCK_DGRAM"): "Unix datagram",
+    ("TLS", "SOCK_STREAM"): "TLS",
 }
 _MOST_READY: Final = 3
 
