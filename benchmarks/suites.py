@@ -273,6 +273,20 @@ SUITES: Final = (
             Target(64, "datagrams-tomada", "datagrams-asyncio", 8),
         ),
     ),
+    Suite(
+        "trace",
+        "{:,} at a time",
+        "exchanges/s",
+        {1: "untraced", 16: "http"},
+        (
+            Contender("traced", "traced_socket", ("tomada",), loads=(1,)),
+            Contender("untraced", "raw_socket", loads=(1,)),
+            Contender("http-traced", "http_traced", ("tomada",), loads=(16,)),
+            Contender("http", "http_untraced", loads=(16,)),
+        ),
+        # The worst that it can cost, calls and nothing else, and a program that does something between its calls.
+        (Target(1, "traced", "untraced", 0.3), Target(16, "http-traced", "http", 0.5)),
+    ),
 )
 
 CONTENDERS: Final = {contender.name: contender for suite in SUITES for contender in suite.contenders}

@@ -18,8 +18,11 @@ from _thread import allocate_lock
 
 try:
     import fcntl
-except ImportError:  # Windows, where files that are open cannot be renamed either: there a recording ends at its bound
-    fcntl = None  # type: ignore[assignment]
+except ImportError:
+    CAN_ROTATE = False
+    """Not on Windows, where files that are open cannot be renamed either: there a recording ends at its bound."""
+else:
+    CAN_ROTATE = True
 
 TYPE_CHECKING = False  # as in typing, which is not imported into other people's programs
 if TYPE_CHECKING:
@@ -168,7 +171,7 @@ class Writer:
         self._look_at = 0
 
     def close(self) -> None:
-        """Write no more. Not while another thread may be writing: the system gives the descriptor's number to others."""
+        """Write no more. Not while another thread may be writing: others get the descriptor's number."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             _close(descriptor)
@@ -187,7 +190,7 @@ class Writer:
 
     def _look(self) -> None:
         """Look whether the segment is too long, or another one has begun."""
-        if self._lock.acquire(False):  # else another thread does it
+        if self._lock.acquire(blocking=False):  # else another thread does it
             try:
                 self._guarded(self._look_closely)
             finally:
@@ -229,7 +232,7 @@ class Writer:
         return found if _identity(found) == self._identity else None
 
     def _rotate(self) -> None:
-        if fcntl is None:
+        if not CAN_ROTATE:
             self._stop(f"it has reached its bound of {self._most_bytes:,} bytes")
             return
         try:
@@ -278,7 +281,7 @@ class Writer:
 
 def _high(descriptor: int) -> int:
     """The same file under a high number, where the system gives one."""
-    if fcntl is None:
+    if not CAN_ROTATE:
         return descriptor
     command: Any = fcntl.F_DUPFD_CLOEXEC
     for least in (_HIGH, _HIGH // 5):

@@ -26,6 +26,7 @@ DOCUMENTS = [
     "docs/how-to/production.md",
     "docs/how-to/telemetry.md",
     "docs/how-to/tls.md",
+    "docs/how-to/trace.md",
     "docs/how-to/unix-sockets.md",
     "docs/how-to/websocket.md",
     "docs/how-to/browser.md",

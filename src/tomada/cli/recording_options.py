@@ -55,9 +55,9 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
         """What records in this process, where that is wanted: to be entered before there is a connection."""
         if not self.path:
             return nullcontext()
-        from tomada.recording.recorder import Recording
+        from tomada.recording.recorder import Recorder
 
-        return Recording(self.path, data=self.data, most_bytes=self.most_bytes, join=True)
+        return Recorder(self.path, data=self.data, most_bytes=self.most_bytes, join=True)
 
 
 def _recorded(*, no_data: bool = False, **values: Any) -> Recorded:

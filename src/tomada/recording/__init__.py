@@ -2,8 +2,10 @@
 
 A recording is one file of JSON lines, to which several processes append; so what a killed program has done can be read
 up to that moment. May import the protocol, the diagrams that it makes, and ``tomada_recorder``, which writes the lines
-of calls. Read ``file.py`` first; of tomada's own messages, ``tap.py`` is where they are seen, ``recorder.py`` writes
-them, and ``messages.py`` draws them.
+of calls. Read ``file.py`` first, then ``reading.py``, which hands records to who understands them. Of socket calls that
+is ``traced.py``, over ``story.py`` (what happened), ``pairing.py`` (which send was met by which receive) and
+``socket_state.py``. Of tomada's own messages it is ``messages.py``; ``tap.py`` is where they are seen, and
+``recorder.py`` writes them.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from os import PathLike
 
-    from tomada.recording.recorder import Recording
+    from tomada.recording.reading import Recording
+    from tomada.recording.recorder import Recorder
 
 
-def record(path: str | PathLike[str], *, data: int = 256, most_bytes: int = 64 << 20, join: bool = False) -> Recording:
+def record(path: str | PathLike[str], *, data: int = 256, most_bytes: int = 64 << 20, join: bool = False) -> Recorder:
     """Record what comes and goes over the connections of this process that begin from now on, at whichever end.
 
     ::
@@ -40,6 +43,19 @@ def record(path: str | PathLike[str], *, data: int = 256, most_bytes: int = 64 <
             error.
         ValueError: A number is out of its range.
     """
-    from tomada.recording.recorder import Recording  # noqa: PLC0415 - most programs record nothing
+    from tomada.recording.recorder import Recorder  # noqa: PLC0415 - most programs record nothing
 
-    return Recording(path, data=data, most_bytes=most_bytes, join=join)
+    return Recorder(path, data=data, most_bytes=most_bytes, join=join)
+
+
+def load(path: str | PathLike[str]) -> Recording:
+    """A recording, as far as it is written by now, to be drawn: ``load(path).sequence()``.
+
+    Raises:
+        RecordingError: There is no such file, or it is no recording.
+    """
+    from tomada.recording.reading import Recording  # noqa: PLC0415 - who only records needs none of that
+
+    with Recording(path) as recording:
+        recording.read()
+    return recording

@@ -124,7 +124,7 @@ class Reader:
             else:
                 before.close()
         self._segments.append(newest)
-        self._lost = self._segments[0].header
+        self._lost = newest.header
 
     def __enter__(self) -> Self:
         return self
@@ -190,7 +190,7 @@ class Reader:
             return False
         missed = self._between(last) if newest.header.segment > last.segment + 1 else None
         if newest.header.segment > last.segment + 1 + bool(missed):
-            self._lost = (missed or newest).header
+            self._lost = newest.header
         self._segments += [missed, newest] if missed else [newest]
         for segment in self._segments[:-2]:
             self._too_long += segment.too_long

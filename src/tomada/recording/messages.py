@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tomada.errors import RecordingError
 from tomada.recording.drawing import Drawing, pairs_of
+from tomada.recording.lines import LINES
 from tomada.recording.lives import End, diagram_of, ends_of, in_order, timeline_of
 from tomada.recording.wires import Wires
 
@@ -27,7 +28,7 @@ class Messages:
         records: As `tomada.recording.file.Reader` gives them; those about something else are left alone.
     """
 
-    def __init__(self, records: Iterable[Record]) -> None:
+    def __init__(self, records: Iterable[Record] = ()) -> None:
         self.wires = Wires()
         self.wires.read(records)
         self._ends: dict[int, End] | None = None
@@ -39,6 +40,18 @@ class Messages:
         """Take in more."""
         self.wires.read(records)
         self._ends = None
+
+    def add(self, record: Record) -> bool:
+        """Take the next record; False if it is of another kind."""
+        if record["kind"] not in LINES:
+            return False
+        self.read((record,))
+        return True
+
+    @property
+    def passed_over(self) -> int:
+        """How many records make no sense."""
+        return self.wires.passed_over
 
     @property
     def ends(self) -> list[End]:
@@ -101,8 +114,6 @@ class Messages:
             notes.append(
                 f"in {wires.gaps:,} places something is missing: it was dropped for the bound, or never written"
             )
-        if wires.passed_over:
-            notes.append(f"{wires.passed_over:,} records make no sense, and were passed over")
         foreign = sum(wire.is_foreign for wire in wires.wires.values())
         if foreign:
             notes.append(f"{foreign:,} connections were not of tomada's protocol")

@@ -62,7 +62,7 @@ _encode: Final = msgspec.json.Encoder().encode
 _now: Final = time.monotonic_ns
 
 
-class Recording:
+class Recorder:
     """A recording under way: ``with`` it, or `close` it in the end. Got from `record`."""
 
     def __init__(self, path: str | PathLike[str], *, data: int, most_bytes: int, join: bool) -> None:
@@ -193,7 +193,7 @@ class _Wire:
 
     __slots__ = ("_before", "_heads", "_known", "_link", "_recording", "_segment", "_ways", "is_beginning", "number")
 
-    def __init__(self, recording: Recording, link: Tapped, number: int) -> None:
+    def __init__(self, recording: Recorder, link: Tapped, number: int) -> None:
         self._recording = recording
         self._link = link
         self.number = number
@@ -310,7 +310,7 @@ def _sequences(link: Tapped) -> tuple[tuple[int, int], tuple[int, int]]:
     return went, (engine.normal_in.expected - 1 & U32, engine.urgent_in.expected - 1 & U32)
 
 
-_all: Final[WeakSet[Recording]] = WeakSet()
+_all: Final[WeakSet[Recorder]] = WeakSet()
 
 
 def _forked() -> None:

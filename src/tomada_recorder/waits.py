@@ -1,0 +1,97 @@
+"""Waits for several sockets at once: ``select.select`` and the selectors, and with them asyncio's loop."""
+
+from __future__ import annotations
+
+from tomada_recorder.calls import failed
+from tomada_recorder.recorder import Call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from tomada_recorder.recorder import Recorder
+
+_SELECTORS = ("SelectSelector", "PollSelector", "EpollSelector", "DevpollSelector", "KqueueSelector")
+
+
+def wrap_select(recorder: Recorder, module: Any) -> None:
+    """Record ``select.select`` where it waits."""
+    original = module.select
+
+    def select(*args: Any) -> Any:
+        if recorder.local.is_within or len(args) < 3:  # noqa: PLR2004 - it raises
+            return original(*args)
+        timeout = args[3] if len(args) > 3 else None  # noqa: PLR2004 - to read, to write, exceptions, timeout
+        lists = tuple(watched if isinstance(watched, (list, tuple)) else list(watched) for watched in args[:3])
+        return _wait(
+            recorder, "select", (sum(map(len, lists)), timeout), lambda limit: original(*lists, limit), _selected
+        )
+
+    select.__doc__ = original.__doc__
+    module.select = select
+
+
+def _selected(result: Any) -> list[Any]:
+    return [found for ready in result for found in ready]
+
+
+def wrap_selectors(recorder: Recorder, module: Any) -> None:
+    """Record the method ``select`` of the selectors where it waits."""
+    for name in _SELECTORS:
+        kind = getattr(module, name, None)
+        if kind is not None:
+            kind.select = _selecting(recorder, name + ".select", kind.select)
+
+
+def _selecting(recorder: Recorder, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    def select(self: Any, timeout: float | None = None) -> Any:
+        if recorder.local.is_within:
+            return original(self, timeout)
+        watched = len(self.get_map() or ())
+        return _wait(recorder, name, (watched, timeout), lambda limit: original(self, limit), _keyed)
+
+    select.__doc__ = original.__doc__
+    return select
+
+
+def _keyed(result: Any) -> list[Any]:
+    return [key.fd for key, _ in result]
+
+
+def _wait(
+    recorder: Recorder,
+    name: str,
+    watched: tuple[int, float | None],
+    wait: Callable[[float | None], Any],
+    ready: Callable[[Any], list[Any]],
+) -> Any:
+    """Wait, and record it, unless something is ready at once: then nobody has waited."""
+    count, timeout = watched
+    try:
+        recorder.local.is_within = True
+        if timeout is not None and timeout <= 0:
+            return wait(timeout)
+        result = wait(0)
+        if ready(result):
+            return result
+        limit = "" if timeout is None else ", at most %.6g s" % timeout
+        call = Call(recorder, name, "%d watched%s" % (count, limit), None)
+        call.begun()
+        try:
+            result = wait(timeout)
+        except BaseException as error:
+            failed(call, None, error)
+            raise
+        call.ended(_fields(recorder, ready(result)))
+        return result
+    finally:
+        recorder.local.is_within = False
+
+
+def _fields(recorder: Recorder, ready: list[Any]) -> str:
+    numbers = []
+    for one in ready:
+        known = recorder.sockets.by_descriptor(one if isinstance(one, int) else one.fileno())
+        numbers.append(known.number if known is not None else 0)
+    return ',"ready":[%s]' % ",".join(map(str, numbers))

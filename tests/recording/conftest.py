@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.recording.rig import Rig, rig
+
+
+@pytest.fixture
+def traced(tmp_path: Path) -> Iterator[Rig]:
+    """Runs programs that are recorded."""
+    with rig(tmp_path) as made:
+        yield made
