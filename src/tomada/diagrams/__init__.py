@@ -4,6 +4,7 @@ Pure functions: a drawing as data goes in, text or bytes come out. May import no
 first: the three kinds of drawings; who reads recordings makes them, and one file for each form writes them.
 """
 
+from tomada.diagrams.errors import DrawingError, MissingLibrary
 from tomada.diagrams.model import (
     Arrow,
     Lane,
@@ -18,11 +19,15 @@ from tomada.diagrams.model import (
     Tone,
     Transition,
 )
+from tomada.diagrams.rendering import FORMS, render, write
 
 __all__ = [
+    "FORMS",
     "Arrow",
+    "DrawingError",
     "Lane",
     "Mark",
+    "MissingLibrary",
     "Place",
     "Row",
     "Sequence",
@@ -32,4 +37,6 @@ __all__ = [
     "Timeline",
     "Tone",
     "Transition",
+    "render",
+    "write",
 ]
