@@ -70,7 +70,7 @@ class Clock(msgspec.Struct, frozen=True):
     def over(cls, seconds: float) -> Clock:
         """The clock for a picture that lasts so long."""
         if not math.isfinite(seconds) or seconds >= 1:
-            return cls("s", 1, 3)
+            return cls("s", 1, 3 if seconds > 100 else 4)  # noqa: PLR2004 - tenths of a millisecond, as long as there is room
         return cls("ms", 1e3, 3 if seconds < 0.1 else 2)  # noqa: PLR2004 - a tenth of a second
 
     def text(self, seconds: float) -> str:

@@ -22,10 +22,13 @@ MOST_MARKS: Final = 40
 
 def condense(timeline: Timeline, most: int = MOST_ROWS) -> Timeline:
     """`timeline` with about `most` rows, and a note where several share one."""
-    count = len(timeline.rows)
+    groups_: dict[str, int] = {}
+    for row in timeline.rows:
+        groups_.setdefault(row.group, len(groups_))
+    rows = tuple(sorted(timeline.rows, key=lambda row: groups_[row.group]))
+    count = len(rows)
     if count <= most:
-        return timeline
-    rows = timeline.rows
+        return msgspec.structs.replace(timeline, rows=rows)
     groups = [(group, list(members)) for group, members in groupby(rows, key=lambda row: row.group)]
     if len(groups) > most // 2:
         groups = [("all", list(rows))]

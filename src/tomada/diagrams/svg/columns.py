@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from tomada.diagrams.picture import Picture
     from tomada.diagrams.svg.rows import Rows
 
-_NARROWEST: Final = 170.0
-_WIDEST: Final = 330.0
-_WIDEST_OF_MANY: Final = 235.0
+_NARROWEST: Final = 150.0
+_WIDEST: Final = 280.0
+_WIDEST_OF_MANY: Final = 215.0
 _FEW: Final = 5
-_LAST: Final = 300.0
-_LEAST: Final = 760.0
+_LAST: Final = 340.0
+"""The last lane may have so much: no other one has room for the rest of its labels."""
+_LEAST: Final = 720.0
 """A picture is no narrower, so that its title and notes have room."""
 
 
@@ -48,11 +49,6 @@ class Columns:
                 self.places[lane] = x
                 x += needs[lane]
         self.width = max(_LEAST, x + 20)
-        self._met_from_right = {
-            rows.steps[arrow.target].lane
-            for arrow in picture.sequence.arrows
-            if self.places[rows.steps[arrow.source].lane] > self.places[rows.steps[arrow.target].lane]
-        }
 
     def _needs(self, rows: Rows) -> dict[int, float]:
         order = [lane for _, lanes in self._groups for lane in lanes]
@@ -60,19 +56,17 @@ class Columns:
         needs = {number: min(widest, self._lane_words(self._lanes[number])) for number in order}
         for moment in rows.moments:
             lane = rows.steps[moment.step].lane
-            needs[lane] = max(needs[lane], min(widest, rows.label(moment).width + 64))
-        needs = {lane: max(_NARROWEST, need) for lane, need in needs.items()}
-        if order:
-            needs[order[-1]] = max(_LAST, needs[order[-1]])
-        return needs
+            most = _LAST if lane == order[-1] else widest
+            needs[lane] = max(needs[lane], min(most, rows.label(moment).width + 56))
+        return {lane: max(_NARROWEST, need) for lane, need in needs.items()}
 
     @staticmethod
     def _lane_words(lane: Lane) -> float:
         return max(words(lane.title).width, words(lane.detail, "", SMALL_CELL).width) + 28
 
-    def beside(self, lane: int) -> float:
-        """Where a label of that lane begins; right of where bytes from the right may wait."""
-        return self.places[lane] + (32 if lane in self._met_from_right else 14)
+    def beside(self, lane: int, *, is_met: bool) -> float:
+        """Where a label of that lane begins; right of where bytes from the right wait."""
+        return self.places[lane] + (34 if is_met else 14)
 
     def room(self, lane: int, busy: set[int]) -> float:
         """Where a label of that lane must end: before the next lane that is busy in its row."""

@@ -21,12 +21,13 @@ COLOURS: Final[dict[str, tuple[str, str]]] = {
     "paper": ("#ffffff", "#0f141a"),
     "panel": ("#f4f6f8", "#1a212a"),
     "edge": ("#d5dbe1", "#36404c"),
+    "rule": ("#8a95a1", "#667382"),
     "ink": ("#1c2229", "#e4e9ee"),
     "muted": ("#5a6570", "#9aa5b1"),
     "data": ("#0b6b74", "#5cc8d4"),
     "wait": ("#8a5a00", "#e0b04c"),
     "waiting": ("#f6dfa8", "#5c4717"),
-    "hit": ("#fff3b0", "#4d4410"),
+    "hit": ("#fff0a3", "#57490a"),
     Tone.PLAIN.value: ("#1763c0", "#6cb0ff"),
     Tone.BEGIN.value: ("#17733a", "#4fc47a"),
     Tone.END.value: ("#5b5f8a", "#a9aede"),
@@ -62,10 +63,15 @@ _REST: Final = """
 .paper{%paper%}.panel{%panel%}.edge{%/edge%}.bar{%waiting%;%/wait%}
 text{font:12px %mono%;white-space:pre}
 .sans{font-family:%sans%}.h1{font-size:17px;font-weight:650}.small{font-size:10.5px}.strong{font-weight:650}
-.halo{%/paper%;stroke-width:4px;stroke-linejoin:round;paint-order:stroke}
+.halo{%/paper%;stroke-width:3px;stroke-linejoin:round;paint-order:stroke}
 .line{fill:none;%/edge%;stroke-width:1.25}.still{stroke-dasharray:2 4}
-.arrow{fill:none;stroke-width:1.5}.later{stroke-dasharray:4 3}.hit .label{%hit%}
+.arrow{fill:none;stroke-width:1.5}.later{stroke-dasharray:4 3}
 .data{unicode-bidi:isolate}
+.on{%paper%}.moment .mark{%/paper%;stroke-width:1.5;paint-order:stroke}.volume{%rule%}
+.box,.inner{fill:none;stroke-width:1.25;%/edge%}.box{%panel%}.visited{%/begin%}.box.visited{stroke-width:1.75}
+.box.current{%begin%;%/begin%}.inner.current{%/paper%}.name{%ink%;stroke:none}.name.idle{%muted%}.name.current{%paper%}
+.run{fill:none;stroke-width:1.25}.way-none{%/rule%}.head.way-none{%rule%;stroke:none}.way-begin{%/begin%;stroke-width:2}
+.head.way-begin{%begin%;stroke:none}.badge{%begin%}.order{%paper%;font-size:9px}
 """
 
 

@@ -19,6 +19,8 @@ from tomada.diagrams.svg.rows import LONG_GAP, Rows, busy_lanes
 from tomada.diagrams.svg.top import draw_top
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tomada.diagrams.model import Sequence
     from tomada.diagrams.moments import Moment
     from tomada.diagrams.picture import Picture
@@ -29,7 +31,7 @@ _ABOVE: Final = 16
 """From the upper edge of a row to its line."""
 _BELOW: Final = 9
 _PAYLOAD: Final = 12
-_STATE: Final = 23
+_STATE: Final = 20
 _BAND: Final = 44
 _BAR: Final = 9
 
@@ -64,6 +66,7 @@ class _Drawing:
         for route in self.routes:
             self.routes_at[route.begin].append(route)
         self.busy = busy_lanes(self.rows, self.routes)
+        self.met = {place for route in self.routes for place in self._met_from_right(route)}
         self.summary = sequence_summary(whole)
         self.document = Document(self.sequence.title, f"Sequence diagram: {self.summary}.", theme)
         self.lines: list[float] = []
@@ -100,6 +103,12 @@ class _Drawing:
             self.lines.append(top + _ABOVE)
             top += _ABOVE + _BELOW + (_PAYLOAD if row.payload else 0) + (_STATE if row.states else 0)
         self.bottom = top + 8
+
+    def _met_from_right(self, route: Route) -> Iterable[tuple[int, int]]:
+        """The rows in which bytes wait at the right of a lane, where its labels are."""
+        if route.begin != route.end and self.columns.places[route.source] > self.columns.places[route.target]:
+            first, last = sorted((route.begin, route.end))
+            yield from ((number_, route.target) for number_ in range(first, last + 1))
 
     def _lifelines(self, top: float) -> None:
         first: dict[int, float] = {}
@@ -165,7 +174,7 @@ class _Drawing:
         drawn += [self._moment(number_, moment, y) for moment in row.moments]
         if row.payload:
             drawn.append(self._payload(number_, row, y))
-        pill = y + _BELOW + (_PAYLOAD if row.payload else 0) + 9
+        pill = y + _BELOW + (_PAYLOAD if row.payload else 0) + 8
         drawn += [self._state(lane, state, pill) for lane, state in row.states.items()]
         return drawn
 
@@ -183,13 +192,14 @@ class _Drawing:
         x = self.columns.places[step.lane]
         label = self.rows.label(moment)
         is_crossed = self._is_crossed(number_, step.lane)
-        room = self.columns.room(step.lane, self.busy[number_]) - self.columns.beside(step.lane)
+        begin = self.columns.beside(step.lane, is_met=(number_, step.lane) in self.met)
+        room = self.columns.room(step.lane, self.busy[number_]) - begin
         drawn = []
         if step.is_blocked and step.count == 1 and moment.part is Part.WHOLE:
             drawn.append(rectangle(x - _BAR / 2, y - 10, _BAR, 20, "bar", 3))
         drawn.append(mark(x, y, step.tone))
         style = "label halo failed" if step.tone is Tone.FAILED else "label halo"
-        drawn.append(label.within(room).draw(self.columns.beside(step.lane), y - 5 if is_crossed else y + 4, style))
+        drawn.append(label.within(room).draw(begin, y - 6.5 if is_crossed else y + 4, style))
         return group(
             drawn,
             tooltip=self._tooltip(moment),
@@ -216,7 +226,7 @@ class _Drawing:
         room = min(abs(place - x) for place in [*near, *others]) - 44
         text = row.payload.within(room) if row.payload else words("")
         anchor = "" if way > 0 else "end"
-        return text.draw(x + 14 * way, y + 13, f"halo payload tone-{self._tone(routes[0]).value}", anchor)
+        return text.draw(x + 14 * way, y + 13.5, f"halo payload tone-{self._tone(routes[0]).value}", anchor)
 
     def _tone(self, route: Route) -> Tone:
         return self.sequence.arrows[route.arrows[0]].tone
