@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from tomada.diagrams import Arrow, Lane, Mark, Row, Sequence, Span, Step, Timeline, Tone
+from enum import Enum
+
+import msgspec
+
+from tomada.diagrams import (
+    Arrow,
+    Lane,
+    Mark,
+    Place,
+    Row,
+    Sequence,
+    Span,
+    StateDiagram,
+    Step,
+    Timeline,
+    Tone,
+    Transition,
+)
+from tomada.diagrams.paths import Told, state_diagram_of
 
 
 def echo() -> Sequence:
@@ -291,3 +309,75 @@ def connections(count: int = 12) -> Timeline:
         )
     rows.sort(key=lambda row: row.group)
     return Timeline(title="A minute of connections", ended=10.5, rows=tuple(rows))
+
+
+class State(Enum):
+    """Of a session, as short as it can be."""
+
+    STARTING = "starting"
+    OPEN = "open"
+    LOST = "lost"
+    CLOSED = "closed"
+    FAILED = "failed"
+
+
+class Move(Enum):
+    """What moves it."""
+
+    SEND_HELLO = "send hello"
+    LOSE = "connection lost"
+    RESUME = "resume"
+    STAY = "ping"
+    END = "end of input"
+    FAIL = "violation"
+
+
+_ENDS = {Move.END: State.CLOSED, Move.FAIL: State.FAILED}
+TABLE: dict[State, dict[Move, State]] = {
+    State.STARTING: {Move.SEND_HELLO: State.OPEN, **_ENDS},
+    State.OPEN: {Move.LOSE: State.LOST, Move.STAY: State.OPEN, **_ENDS},
+    State.LOST: {Move.RESUME: State.OPEN, **_ENDS},
+    State.CLOSED: {},
+    State.FAILED: {},
+}
+PATH = (Move.SEND_HELLO, Move.STAY, Move.LOSE, Move.RESUME, Move.LOSE, Move.RESUME, Move.END)
+
+
+def session() -> StateDiagram:
+    """A session that was lost twice, and ended."""
+    told = Told(
+        title="Session 7", meanings={"lost": "The connection is lost, and the session kept."}, notes=("A note.",)
+    )
+    return state_diagram_of(TABLE, State.STARTING, PATH, finals={State.CLOSED, State.FAILED}, told=told)
+
+
+def hostile_states() -> StateDiagram:
+    """States whose names others chose."""
+    places = tuple(Place(name=text, meaning=text, visits=number) for number, text in enumerate(HOSTILE))
+    moves = tuple(
+        Transition(source=one, target=other, text=one, taken=number, order=number)
+        for number, (one, other) in enumerate(zip(HOSTILE, HOSTILE[1:] + HOSTILE[:1], strict=True))
+    )
+    return StateDiagram(
+        title=HOSTILE[3], start=HOSTILE[0], places=places, transitions=moves, current=HOSTILE[1], notes=HOSTILE
+    )
+
+
+def hostile_timeline() -> Timeline:
+    """Peers whose names others chose."""
+    rows = tuple(
+        Row(
+            group=text,
+            title=text,
+            spans=(Span(begun=number, ended=number + 0.5, text=text, tone=list(Tone)[number % 7]),),
+            marks=(Mark(at=number + 0.2, text=text),),
+            sent=2**number,
+        )
+        for number, text in enumerate(HOSTILE)
+    )
+    return Timeline(title=HOSTILE[4], ended=10, rows=rows, notes=HOSTILE)
+
+
+def replaced(step: Step, **changes: object) -> Step:
+    """The step with other fields."""
+    return msgspec.structs.replace(step, **changes)

@@ -1,10 +1,10 @@
 """Repeated exchanges become one: a pattern of steps that comes again and again on a lane is drawn once, with its count.
 
-Theory of operation: each lane is folded by itself, because what one socket does is in order, while the order
-among sockets is by chance. Two steps are alike if they differ in nothing but numbers, sizes, data and times. For each
-length of a pattern, one pass from the end says how far the lane goes on repeating itself from each step; a second pass, from the
-begin, takes the longest repetition, or goes one step on. Arrows follow their steps. All counts and sizes are sums: a
-folded sequence has the totals of the whole one.
+Theory of operation: each lane is folded by itself, because what one socket does is in order, while the order among
+sockets is by chance. Two steps are alike if they differ in nothing but numbers, sizes, data and times. For each length
+of a pattern, one pass from the end says how far the lane goes on repeating itself from each step; a second pass, from
+the begin, takes the longest repetition, or goes one step on. Arrows follow their steps. All counts and sizes are sums:
+a folded sequence has the totals of the whole one.
 """
 
 from __future__ import annotations

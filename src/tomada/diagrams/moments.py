@@ -64,7 +64,7 @@ def waits(step: Step) -> bool:
 
 
 class Bit(msgspec.Struct, frozen=True):
-    """A part of a label, by what it is: ``call``, ``result``, ``data``, ``wait`` or ``count``."""
+    """A part of a label, by what it is: ``call``, ``result``, ``data``, ``wait``, ``count``, ``name`` or ``state``."""
 
     kind: str
     text: str
@@ -113,10 +113,10 @@ def payload_of(sequence: Sequence, source: int, arrows: list[int]) -> tuple[Bit,
     drawn = [sequence.arrows[index] for index in arrows]
     size = step.size or sum(arrow.size for arrow in drawn)
     count = max(arrow.count for arrow in drawn)
-    text = next((arrow.text for arrow in drawn if arrow.text), "")
+    text = next((arrow.text for arrow in drawn if arrow.text and arrow.text != step.text), "")
     bits = (
         Bit("count", f"×{count:,}" if count > 1 else ""),
-        Bit("call", text),
+        Bit("name", text),
         Bit("result", size_text(size) if size else ""),
         Bit("data", step.data if step.data != text else ""),
     )

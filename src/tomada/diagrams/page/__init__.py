@@ -1,18 +1,9 @@
-"""Drawings as one HTML file, with zoom and search.
+"""Drawings as one HTML file that works offline: the SVG with search, zoom, a filter for lanes, and details.
 
-May import the room around it. Read ``page.js`` first.
+May import the room around it. Read ``page.js`` first: it adds to a picture what a reader does with it, and ``html.py``
+puts both into one file.
 """
 
-from __future__ import annotations
+from tomada.diagrams.page.html import page
 
-from typing import TYPE_CHECKING
-
-from tomada.diagrams.errors import DrawingError
-
-if TYPE_CHECKING:
-    from tomada.diagrams.checking import Drawing
-
-
-def page(drawing: Drawing) -> str:  # noqa: ARG001
-    """The drawing as one HTML file."""
-    raise DrawingError("HTML is not there yet")
+__all__ = ["page"]

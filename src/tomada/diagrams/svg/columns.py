@@ -17,7 +17,7 @@ _NARROWEST: Final = 150.0
 _WIDEST: Final = 280.0
 _WIDEST_OF_MANY: Final = 215.0
 _FEW: Final = 5
-_LAST: Final = 340.0
+_LAST: Final = 400.0
 """The last lane may have so much: no other one has room for the rest of its labels."""
 _LEAST: Final = 720.0
 """A picture is no narrower, so that its title and notes have room."""

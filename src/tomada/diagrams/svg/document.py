@@ -31,12 +31,16 @@ def number(value: float) -> str:
 
 def element(name: str, content: str = "", **attributes: Attribute) -> str:
     """An element; ``class_`` and ``data_lane`` become ``class`` and ``data-lane``. `content` must be XML already."""
-    written = "".join(
-        f" {key.rstrip('_').replace('_', '-')}={quoteattr(value if isinstance(value, str) else number(value))}"
-        for key, value in attributes.items()
-        if value != ""
-    )
+    written = "".join(f" {_name(key)}={_quoted(value)}" for key, value in attributes.items() if value != "")
     return f"<{name}{written}>{content}</{name}>" if content else f"<{name}{written}/>"
+
+
+def _name(key: str) -> str:
+    return "xml:space" if key == "xml_space" else key.rstrip("_").replace("_", "-")
+
+
+def _quoted(value: Attribute) -> str:
+    return quoteattr(value if isinstance(value, str) else number(value))
 
 
 def group(content: Iterable[str], tooltip: str = "", **attributes: Attribute) -> str:
@@ -128,6 +132,7 @@ class Document:
                 height=height,
                 viewBox=f"0 0 {number(width)} {number(height)}",
                 role="img",
+                xml_space="preserve",
                 class_=f"tomada {kind}",
             )
             + "\n"

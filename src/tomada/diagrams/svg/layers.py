@@ -2,9 +2,9 @@
 
 Theory of operation (after Sugiyama, Tagawa and Toda, 1981): arrows that lead back are turned round while the layout is
 made; then each state has as its rank the length of the longest way to it. States have the even ranks. An arrow has a
-knot on every rank between its ends, and its label is the knot on the first odd one, so labels have places of their own,
-which nothing else crosses. Within the ranks the order is chosen by sweeps towards the neighbours' average. The places on
-the line are those nearest to the neighbours' that keep all apart: a regression with pooled violators, per rank.
+knot on every rank between its ends, and its label is the knot on the first odd one, so labels have places of their
+own, which nothing else crosses. Within the ranks the order is chosen by sweeps towards the neighbours' average. The
+places on a rank are those nearest to the neighbours' that keep all apart: a regression with pooled violators.
 """
 
 from __future__ import annotations

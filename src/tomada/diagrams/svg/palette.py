@@ -47,6 +47,7 @@ SANS: Final = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue','Noto 
 _FILLS: Final = {
     "ink": "ink",
     "call": "ink",
+    "name": "ink",
     "result": "muted",
     "data": "data",
     "wait": "wait",
@@ -62,11 +63,11 @@ _FILLS: Final = {
 _REST: Final = """
 .paper{%paper%}.panel{%panel%}.edge{%/edge%}.bar{%waiting%;%/wait%}
 text{font:12px %mono%;white-space:pre}
-.sans{font-family:%sans%}.h1{font-size:17px;font-weight:650}.small{font-size:10.5px}.strong{font-weight:650}
+.sans{font-family:%sans%}.h1{font-size:17px;font-weight:700}.small{font-size:10.5px}.strong{font-weight:700}
 .halo{%/paper%;stroke-width:3px;stroke-linejoin:round;paint-order:stroke}
 .line{fill:none;%/edge%;stroke-width:1.25}.still{stroke-dasharray:2 4}
 .arrow{fill:none;stroke-width:1.5}.later{stroke-dasharray:4 3}
-.data{unicode-bidi:isolate}
+.data{unicode-bidi:isolate}.count{font-weight:700}.failed .call,.failed .result{%failed%}
 .on{%paper%}.moment .mark{%/paper%;stroke-width:1.5;paint-order:stroke}.volume{%rule%}
 .box,.inner{fill:none;stroke-width:1.25;%/edge%}.box{%panel%}.visited{%/begin%}.box.visited{stroke-width:1.75}
 .box.current{%begin%;%/begin%}.inner.current{%/paper%}.name{%ink%;stroke:none}.name.idle{%muted%}.name.current{%paper%}

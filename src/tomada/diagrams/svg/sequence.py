@@ -16,7 +16,7 @@ from tomada.diagrams.svg.document import SMALL_CELL, Document, group, head, numb
 from tomada.diagrams.svg.marks import mark
 from tomada.diagrams.svg.palette import Theme
 from tomada.diagrams.svg.rows import LONG_GAP, Rows, busy_lanes
-from tomada.diagrams.svg.top import draw_top
+from tomada.diagrams.svg.top import Top, draw_top
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,10 +30,12 @@ HEADER_EVERY: Final = 40
 _ABOVE: Final = 16
 """From the upper edge of a row to its line."""
 _BELOW: Final = 9
+_RAISED: Final = 4
 _PAYLOAD: Final = 12
 _STATE: Final = 20
 _BAND: Final = 44
 _BAR: Final = 9
+_PILL: Final = 110.0
 
 
 def sequence_svg(sequence: Sequence, *, theme: Theme = Theme.AUTO, most: int = MOST_STEPS) -> str:
@@ -74,8 +76,15 @@ class _Drawing:
         self.bottom = 0.0
 
     def write(self) -> str:
-        tones = {step.tone for step in self.steps}
-        top = draw_top(self.document, self.sequence.title, self.summary, tones, self.sequence.notes, self.columns.width)
+        said = Top(
+            title=self.sequence.title,
+            summary=self.summary,
+            notes=self.sequence.notes,
+            tones=frozenset(step.tone for step in self.steps),
+            waits=any(step.count == 1 and (step.is_blocked or step.ended is None) for step in self.steps),
+            later=any(route.begin != route.end for route in self.routes),
+        )
+        top = draw_top(self.document, said, self.columns.width)
         self._place(top + self.columns.height)
         self.document.add(self.columns.header(top))
         self._lifelines(top + self.columns.height)
@@ -100,6 +109,7 @@ class _Drawing:
             elif number_ and number_ % HEADER_EVERY == 0:
                 self.bands.append((top, ""))
                 top += _BAND
+            top += _RAISED if self._is_raised(number_, row) else 0
             self.lines.append(top + _ABOVE)
             top += _ABOVE + _BELOW + (_PAYLOAD if row.payload else 0) + (_STATE if row.states else 0)
         self.bottom = top + 8
@@ -160,11 +170,13 @@ class _Drawing:
                 path(f"M{number(beside)} {number(y + bend)}V{number(down)}", f"arrow later tone-{tone.value}"),
                 path(f"M{number(beside)} {number(down)}H{number(tip - 4 * way)}", f"arrow tone-{tone.value}"),
             ]
-        numbers = " ".join(str(each) for each in route.arrows)
+        ends = " ".join(
+            f"{arrow.source}-{arrow.target}" for arrow in map(self.sequence.arrows.__getitem__, route.arrows)
+        )
         return group(
             [*drawn, head(tip, down, way, tone)],
             class_="way",
-            data_arrow=numbers,
+            data_ends=ends,
             data_lane=f"{route.source} {route.target}",
         )
 
@@ -209,6 +221,9 @@ class _Drawing:
             data_count=step.count if step.count > 1 else "",
         )
 
+    def _is_raised(self, number_: int, row: Row) -> bool:
+        return any(self._is_crossed(number_, self.steps[moment.step].lane) for moment in row.moments)
+
     def _is_crossed(self, number_: int, lane: int) -> bool:
         """Whether an arrow runs where the label is."""
         x = self.columns.places[lane]
@@ -233,7 +248,7 @@ class _Drawing:
 
     def _state(self, lane: int, state: str, y: float) -> str:
         x = self.columns.places[lane]
-        text = words(state, "state", SMALL_CELL).within(self.columns.apart - 24)
+        text = words(state, "state", SMALL_CELL).within(min(_PILL, self.columns.apart - 24))
         pill = rectangle(x - text.width / 2 - 8, y - 8, text.width + 16, 16, "panel edge", 8)
         drawn = [pill, text.draw(x, y + 3.6, anchor="middle")]
         return group(drawn, tooltip=f"now {state}", class_="state", data_lane=lane)

@@ -21,7 +21,7 @@ from tomada.diagrams.svg.document import (
 )
 from tomada.diagrams.svg.layers import Edge, Layers
 from tomada.diagrams.svg.palette import Theme
-from tomada.diagrams.svg.top import MARGIN, draw_top
+from tomada.diagrams.svg.top import MARGIN, Top, draw_top
 
 if TYPE_CHECKING:
     from tomada.diagrams.model import Place, StateDiagram, Transition
@@ -67,7 +67,7 @@ class _Drawing:
         self.document = Document(diagram.title, f"State diagram: {summary}.", theme)
         self.width = max(_LEAST, self.layers.width + 2 * MARGIN + 20)
         self.left = (self.width - self.layers.width) / 2
-        top = draw_top(self.document, diagram.title, summary, (), diagram.notes, self.width)
+        top = draw_top(self.document, Top(title=diagram.title, summary=summary, notes=diagram.notes), self.width)
         self.bottom = self._rank(top + 30)
 
     def _box_width(self, name: str) -> float:
@@ -95,7 +95,7 @@ class _Drawing:
         return top - _GAP
 
     def write(self) -> str:
-        for edge in sorted(self.layers.edges, key=lambda edge: self._is_taken(edge)):
+        for edge in sorted(self.layers.edges, key=self._is_taken):
             self.document.add(self._edge(edge))
         self.document.add(self._start())
         for place in self.diagram.places:
@@ -127,8 +127,8 @@ class _Drawing:
         y = begin
         for at, rank in enumerate(ranks[1:], start=1):
             to = self.tops[rank] - (7 if at == len(xs) - 1 and not edge.is_back else 0)
-            middle = (y + to) / 2
-            data += f"C{number(xs[at - 1])} {number(middle)} {number(xs[at])} {number(middle)} {number(xs[at])} {number(to)}"
+            middle, before, here = number((y + to) / 2), number(xs[at - 1]), number(xs[at])
+            data += f"C{before} {middle} {here} {middle} {here} {number(to)}"
             if at < len(xs) - 1:
                 y = self.tops[rank] + self.heights[rank]
                 data += f"V{number(y)}"

@@ -23,7 +23,7 @@ from tomada.diagrams.svg.document import (
 )
 from tomada.diagrams.svg.marks import mark
 from tomada.diagrams.svg.palette import Theme
-from tomada.diagrams.svg.top import MARGIN, draw_top
+from tomada.diagrams.svg.top import MARGIN, Top, draw_top
 
 if TYPE_CHECKING:
     from tomada.diagrams.model import Mark, Row, Span, Timeline
@@ -80,7 +80,8 @@ class _Drawing:
         self.document = Document(timeline.title, f"Timeline: {summary}.", theme)
         tones = {span.tone for row in timeline.rows for span in row.spans}
         tones |= {each.tone for row in timeline.rows for each in row.marks}
-        self.y = draw_top(self.document, timeline.title, summary, tones, timeline.notes, self.width)
+        said = Top(title=timeline.title, summary=summary, notes=timeline.notes, tones=frozenset(tones))
+        self.y = draw_top(self.document, said, self.width)
 
     def write(self) -> str:
         top = self.y
@@ -132,7 +133,7 @@ class _Drawing:
         self.y += _ROW
         title = words(row.title).within(self.begin - MARGIN - 12 - 12)
         drawn = [title.draw(MARGIN + 12, y + 4, "title")]
-        drawn += [self._span(span, y, self._is_free(row, span)) for span in row.spans]
+        drawn += [self._span(span, y, is_free=self._is_free(row, span)) for span in row.spans]
         drawn += [self._mark(each, y) for each in row.marks]
         drawn += self._volumes(row, y)
         tooltip = "\n".join([row.title, f"{row.sent:,} bytes sent, {row.received:,} bytes received"])
@@ -148,7 +149,7 @@ class _Drawing:
         others += [(self._x(each.at) - 6, self._x(each.at) + 6) for each in row.marks]
         return need <= end and not any(left < need and right > begin + 3 for left, right in others)
 
-    def _span(self, span: Span, y: float, is_free: bool) -> str:
+    def _span(self, span: Span, y: float, *, is_free: bool) -> str:
         begin, end = self._x(span.begun), self._x(self.ended if span.ended is None else span.ended)
         width = max(2.5, end - begin)
         bar = rectangle(begin, y - 6, width, 12, f"span tone-{span.tone.value}", 3)

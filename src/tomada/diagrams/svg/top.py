@@ -5,8 +5,10 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from tomada.diagrams.model import Tone
-from tomada.diagrams.svg.document import SANS_CELL, SMALL_CELL, group, rectangle, words
+from tomada.diagrams.svg.document import SANS_CELL, SMALL_CELL, element, group, path, rectangle, words
 from tomada.diagrams.svg.marks import NAMES, mark
 
 if TYPE_CHECKING:
@@ -19,28 +21,50 @@ _TITLE_CELL: Final = 10.5
 _LINE: Final = 17
 
 
-def draw_top(
-    document: Document, title: str, summary: str, tones: Iterable[Tone], notes: Iterable[str], width: float
-) -> float:
+class Top(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be said there."""
+
+    title: str
+    summary: str
+    notes: tuple[str, ...] = ()
+    tones: frozenset[Tone] = frozenset()
+    """Those whose marks are in the picture."""
+    waits: bool = False
+    """Whether there are bars in it."""
+    later: bool = False
+    """Whether bytes wait beside a lane in it."""
+
+
+def draw_top(document: Document, top: Top, width: float) -> float:
     """Draw it, and say where the picture itself may begin."""
     room = width - 2 * MARGIN
     y = 34.0
-    document.add(words(title, "", _TITLE_CELL).within(room).draw(MARGIN, y, "title sans h1"))
+    document.add(words(top.title, "", _TITLE_CELL).within(room).draw(MARGIN, y, "title sans h1"))
     y += 20
-    document.add(words(summary, "", SANS_CELL).within(room).draw(MARGIN, y, "time sans"))
-    shown = [tone for tone in Tone if tone in set(tones) and tone is not Tone.PLAIN]
-    if shown:
+    document.add(words(top.summary, "", SANS_CELL).within(room).draw(MARGIN, y, "time sans"))
+    signs = _signs(top)
+    if signs:
         y += 20
-        document.add(_legend(shown, y))
-    y = _notes(document, notes, y + 14, room)
+        document.add(_legend(signs, y))
+    y = _notes(document, top.notes, y + 14, room)
     return y + 10
 
 
-def _legend(tones: Iterable[Tone], y: float) -> str:
+def _signs(top: Top) -> list[tuple[str, str]]:
+    """What the legend explains: each sign with its middle at the origin, and its name."""
+    signs = [(mark(0, 0, tone), NAMES[tone]) for tone in Tone if tone in top.tones and tone is not Tone.PLAIN]
+    if top.waits:
+        signs.append((rectangle(-4, -7, 8, 14, "bar", 3), "waits"))
+    if top.later:
+        signs.append((path("M-6 0H6", "arrow later tone-plain"), "arrived, not yet taken"))
+    return signs
+
+
+def _legend(signs: Iterable[tuple[str, str]], y: float) -> str:
     drawn, x = [], MARGIN + 6.0
-    for tone in tones:
-        name = words(NAMES[tone], "time", SMALL_CELL)
-        drawn += [mark(x, y - 4, tone), name.draw(x + 10, y)]
+    for sign, text in signs:
+        name = words(text, "time", SMALL_CELL)
+        drawn += [element("g", sign, transform=f"translate({x:g} {y - 4:g})"), name.draw(x + 10, y)]
         x += name.width + 32
     return group(drawn, class_="legend")
 

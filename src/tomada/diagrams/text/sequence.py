@@ -119,7 +119,8 @@ class _Rows:
     def _payload(self, numbers: list[int]) -> tuple[str, Tone]:
         arrows = [self.picture.sequence.arrows[number] for number in numbers]
         size, count = sum(arrow.size for arrow in arrows), max(arrow.count for arrow in arrows)
-        text = next((arrow.text for arrow in arrows if arrow.text), "")
+        said = {self.steps[arrow.source].text for arrow in arrows}
+        text = next((arrow.text for arrow in arrows if arrow.text and arrow.text not in said), "")
         parts = [f"×{count:,}" if count > 1 else "", text, size_text(size) if size else ""]
         if len(arrows) > 1 and count == 1:
             parts.append(f"of {len(arrows)} sends")
