@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tomada.cli import address, ask, demo_command, dev, reload, serve, types
+from tomada.cli import address, ask, demo_command, dev, diagram, reload, serve, types
 
 EXIT_CODES = (
     "[bold]Exit codes:[/bold] 0 fine · 1 the server answered with an error, or could not reload · 2 wrong usage · "
@@ -29,6 +29,7 @@ app.command("ask", epilog=ask.ASK_EXAMPLES)(ask.ask)
 app.command("send", epilog=ask.SEND_EXAMPLES)(ask.send)
 app.command("types", epilog=types.EXAMPLES)(types.types)
 app.command("address", epilog=address.EXAMPLES)(address.address)
+app.command("diagram", epilog=diagram.EXAMPLES)(diagram.diagram)
 app.command("demo", epilog=demo_command.EXAMPLES)(demo_command.demo)
 
 

@@ -19,7 +19,7 @@ from tomada.diagrams.model import (
     Tone,
     Transition,
 )
-from tomada.diagrams.rendering import FORMS, render, write
+from tomada.diagrams.rendering import FORMS, form_of, render, write
 
 __all__ = [
     "FORMS",
@@ -37,6 +37,7 @@ __all__ = [
     "Timeline",
     "Tone",
     "Transition",
+    "form_of",
     "render",
     "write",
 ]

@@ -85,3 +85,26 @@ def shorten(text: str, width: int) -> str:
             break
         kept.append(character)
     return "".join(kept).rstrip() + "…"
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """`text` on as many lines of `width` columns as it needs, broken between words where they are short enough."""
+    lines, line = [], ""
+    for word in text.split():
+        if line and width_of(line) + 1 + width_of(word) <= width:
+            line += f" {word}"
+            continue
+        if line:
+            lines.append(line)
+        *full, line = _broken(word, width)
+        lines += full
+    return [*lines, line] if line else lines
+
+
+def _broken(word: str, width: int) -> list[str]:
+    parts = [""]
+    for character in word:
+        if width_of(parts[-1]) + width_of(character) > width:
+            parts.append("")
+        parts[-1] += character
+    return parts

@@ -1,10 +1,11 @@
 """Drawings in Mermaid's language, which GitHub, GitLab and many editors draw.
 
 Theory of operation: Mermaid's grammar has no quotation in labels. ``;`` ends a statement, ``#`` begins an entity,
-``%%`` a comment, ``:`` a message in some places, and what looks like HTML is taken for HTML. But it knows entities everywhere,
-as ``#59;``. So every character that is no letter, digit, blank or one of few signs that mean nothing to it becomes an
-entity. Names in the code are our own, ``L0``, ``s3``; what was recorded stands in labels only. Mermaid draws no more
-than some hundreds of arrows, and no text beyond 50,000 characters: what is too much is left out, and a note says so.
+``%%`` a comment, ``:`` a message in some places, and what looks like HTML is taken for HTML. But it knows entities
+everywhere, as ``#59;``. So every character that is no letter, digit, blank or one of few signs that mean nothing to it
+becomes an entity. Names in the code are our own, ``L0``, ``s3``; what was recorded stands in labels only. Mermaid draws
+no more than some hundreds of arrows, and no text beyond 50,000 characters: what is too much is left out, and a note
+says so.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def _moment(picture: Picture, moment: Moment, arrows: dict[int, list[Arrow]]) ->
         ]
         text = " ".join(word for word in (*words, source.data) if word)
         yield f"    L{source.lane}{sign}L{step.lane}: {label(text)}"
-    said = " ".join(bit.text for bit in label_of(step, moment.part, has_arrow=bool(incoming)))
+    said = " ".join(bit.text for bit in label_of(step, moment.part, size=not incoming, data=not incoming))
     failed = "✗ " if step.tone is Tone.FAILED else ""
     yield f"    Note over L{step.lane}: {label(f'{duration_text(moment.at)} {failed}{said}')}"
     if moment.part is Part.BEGIN and step.ended is not None:

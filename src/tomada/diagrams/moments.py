@@ -70,22 +70,28 @@ class Bit(msgspec.Struct, frozen=True):
     text: str
 
 
-def label_of(step: Step, part: Part, *, has_arrow: bool) -> tuple[Bit, ...]:
-    """What stands beside a step; what an arrow says is not said again."""
+def label_of(step: Step, part: Part, *, size: bool, data: bool) -> tuple[Bit, ...]:
+    """What stands beside a step.
+
+    Args:
+        step: Of which it is.
+        part: How much of it the row shows.
+        size: Whether to say how many bytes it were, where the step itself does not: no arrow says it.
+        data: Whether to show the first bytes: no arrow shows them.
+    """
     if part is Part.BEGIN:
         return (Bit("call", step.text), Bit("wait", "waits" if step.ended is not None else "has not ended"))
     if part is Part.END:
         call = Bit("call", f"{step.text.partition('(')[0]} ends")
-        bits = (Bit("result", step.result) if step.result or step.size else call, *_data(step, has_arrow=has_arrow))
+        bits = (Bit("result", step.result) if step.result or step.size else call, *_data(step, size=size, data=data))
         return tuple(bit for bit in (*bits, _waited(step)) if bit.text)
-    bits = (Bit("call", step.text), Bit("result", step.result), *_data(step, has_arrow=has_arrow), _waited(step))
+    bits = (Bit("call", step.text), Bit("result", step.result), *_data(step, size=size, data=data), _waited(step))
     return tuple(bit for bit in (*bits, *_counted(step)) if bit.text)
 
 
-def _data(step: Step, *, has_arrow: bool) -> tuple[Bit, ...]:
-    says_size = bool(step.result) or has_arrow or step.count > 1
-    size = Bit("result", "" if says_size or not step.size else bytes_text(step.size))
-    return (size, Bit("data", "" if has_arrow else step.data))
+def _data(step: Step, *, size: bool, data: bool) -> tuple[Bit, ...]:
+    is_unsaid = size and step.size and not step.result and step.count == 1
+    return (Bit("result", bytes_text(step.size) if is_unsaid else ""), Bit("data", step.data if data else ""))
 
 
 def _waited(step: Step) -> Bit:

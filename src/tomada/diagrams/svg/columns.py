@@ -52,13 +52,22 @@ class Columns:
 
     def _needs(self, rows: Rows) -> dict[int, float]:
         order = [lane for _, lanes in self._groups for lane in lanes]
+        met = self._met_from_right(rows, order)
         widest = _WIDEST if len(order) <= _FEW else _WIDEST_OF_MANY
         needs = {number: min(widest, self._lane_words(self._lanes[number])) for number in order}
         for moment in rows.moments:
             lane = rows.steps[moment.step].lane
             most = _LAST if lane == order[-1] else widest
-            needs[lane] = max(needs[lane], min(most, rows.label(moment).width + 56))
+            beside = 78 if lane in met else 56
+            needs[lane] = max(needs[lane], min(most, rows.label(moment).width + beside))
         return {lane: max(_NARROWEST, need) for lane, need in needs.items()}
+
+    @staticmethod
+    def _met_from_right(rows: Rows, order: list[int]) -> set[int]:
+        """The lanes to which bytes come from the right: they may have to wait where the labels are."""
+        place = {lane: number for number, lane in enumerate(order)}
+        ends = [(rows.steps[arrow.source].lane, rows.steps[arrow.target].lane) for arrow in rows.sequence.arrows]
+        return {target for source, target in ends if place[source] > place[target]}
 
     @staticmethod
     def _lane_words(lane: Lane) -> float:

@@ -67,7 +67,7 @@ class Rows:
         """What stands beside a moment."""
         step = self.steps[moment.step]
         has_arrow = moment.step in self.sent or moment.step in self.met
-        return spelled(label_of(step, moment.part, has_arrow=has_arrow))
+        return spelled(label_of(step, moment.part, size=not has_arrow, data=not has_arrow))
 
     def arrange(self, places: dict[int, float]) -> None:
         """Put the moments into rows, given where the lanes stand."""

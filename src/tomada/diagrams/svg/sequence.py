@@ -195,7 +195,7 @@ class _Drawing:
         gap = at - self.rows.rows[number_ - 1].moments[0].at if number_ else 0
         drawn = [words(self.clock.text(at), "time").draw(self.columns.time, y + 4, anchor="end")]
         if gap > 0:
-            style = "wait strong" if gap >= LONG_GAP else "gap"
+            style = "wait strong" if round(gap, 6) >= LONG_GAP else "gap"
             drawn.append(words(f"+{duration_text(gap)}", style, SMALL_CELL).draw(self.columns.gap, y + 4, anchor="end"))
         return group(drawn, class_="when")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from tomada.diagrams.cleaning import wrap
 from tomada.diagrams.model import Tone
 from tomada.diagrams.svg.document import SANS_CELL, SMALL_CELL, element, group, path, rectangle, words
 from tomada.diagrams.svg.marks import NAMES, mark
@@ -70,7 +70,7 @@ def _legend(signs: Iterable[tuple[str, str]], y: float) -> str:
 
 
 def _notes(document: Document, notes: Iterable[str], y: float, room: float) -> float:
-    lines = [line for note in notes for line in textwrap.wrap(note, max(20, int((room - 40) / SANS_CELL)))]
+    lines = [line for note in notes for line in wrap(note, max(20, int((room - 40) / SANS_CELL)))]
     if not lines:
         return y
     height = _LINE * len(lines) + 10

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tomada.diagrams.cleaning import clean, shorten, width_of
+from tomada.diagrams.cleaning import clean, shorten, width_of, wrap
 from tomada.diagrams.model import Tone
 
 if TYPE_CHECKING:
@@ -174,21 +173,26 @@ class Canvas:
 
     def wrapped(self, text: str, style: str, first: str = "", later: str = "") -> None:
         """A text on as many lines as it needs."""
-        wrapper = textwrap.TextWrapper(self.width, initial_indent=first, subsequent_indent=later)
-        for line in wrapper.wrap(clean(text)):
-            self.line().put(0, line, style)
+        for line in wrap(clean(text), self.width - width_of(first)):
+            self.line().put(0, first + line, style)
+            first = later
 
     def heading(self, title: str, summary: str) -> None:
         """The title of the picture, and in a few words what it shows."""
         self.wrapped(title, "title")
         self.wrapped(summary, "faint")
-        self.line()
+        self.gap()
+
+    def gap(self) -> None:
+        """An empty line, unless the last one is."""
+        if self._lines and self._lines[-1].text(colour=False):
+            self.line()
 
     def notes(self, notes: Iterable[str]) -> None:
         """What a reader must know, at the end."""
         for number, note in enumerate(notes):
             if number == 0:
-                self.line()
+                self.gap()
             self.wrapped(note, "note", first="Note: ", later="      ")
 
     def text(self) -> str:

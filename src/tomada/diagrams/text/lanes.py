@@ -6,7 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from tomada.diagrams.cleaning import shorten, width_of
-from tomada.diagrams.moments import Part, moments_of, waits
+from tomada.diagrams.moments import Part, label_of, moments_of, waits
+from tomada.diagrams.text.canvas import written
 
 if TYPE_CHECKING:
     from tomada.diagrams.model import Tone
@@ -16,8 +17,18 @@ if TYPE_CHECKING:
 
 WIDEST: Final = 60
 """Columns for one lane."""
+NARROWEST: Final = 14
+"""With less room for each lane the sequence becomes a list."""
 _SHORTEST: Final = 4
 """Cells of an arrow without a text."""
+
+
+def shared(needs: dict[int, int], room: int) -> dict[int, int]:
+    """How wide each lane is: as it needs, or where there is too little room no wider than others that need more."""
+    level = max(needs.values(), default=0)
+    while level > NARROWEST and sum(min(need, level) for need in needs.values()) > room:
+        level -= 1
+    return {lane: max(NARROWEST, min(need, level)) for lane, need in needs.items()}
 
 
 class Lanes:
@@ -31,13 +42,33 @@ class Lanes:
         self._places = {
             lane: place for place, lane in enumerate(lane for _, lanes in picture.columns for lane in lanes)
         }
-        self.apart = min(WIDEST, (canvas.width - gutter) // max(1, len(self._places)))
         self._alive: set[int] = set()
         self._waiting: Counter[int] = Counter()
         steps = picture.sequence.steps
         self._steps = steps
         self._left = Counter(steps[moment.step].lane for moment in moments_of(picture.sequence))
         self._left.update(step.lane for step in steps if waits(step) and step.ended is None)
+        self.fits = canvas.width - gutter >= NARROWEST * len(self._places)
+        """Whether each lane can be a column."""
+        self._widths = shared(self._needs(picture), canvas.width - gutter)
+        self._at: dict[int, int] = {}
+        at = gutter
+        for lane in self._places:
+            self._at[lane] = at
+            at += self._widths[lane]
+
+    def _needs(self, picture: Picture) -> dict[int, int]:
+        """What each lane would take; labels may run over lanes at their right, so the last one's count for more."""
+        needs = {lane: min(24, width_of(self._lanes[lane].title) + 2) for lane in self._places}
+        sent = {arrow.source for arrow in picture.sequence.arrows}
+        met = {arrow.target for arrow in picture.sequence.arrows}
+        for moment in moments_of(picture.sequence):
+            step = self._steps[moment.step]
+            bits = label_of(step, moment.part, size=moment.step not in sent | met, data=moment.step not in met)
+            width = sum(width_of(text) for text, _ in written(bits)) + 4
+            is_last = self._places[step.lane] == len(self._places) - 1
+            needs[step.lane] = max(needs[step.lane], min(WIDEST, width if is_last else width * 3 // 4))
+        return needs
 
     def place(self, lane: int) -> int:
         """Which column it is, from the left."""
@@ -45,7 +76,7 @@ class Lanes:
 
     def at(self, lane: int) -> int:
         """The cell of its line."""
-        return self.gutter + self._places[lane] * self.apart
+        return self._at[lane]
 
     def line(self) -> Line:
         """A new line of the canvas with the lines and bars of the lanes on it."""
@@ -78,18 +109,18 @@ class Lanes:
 
     def header(self, unit: str) -> None:
         """The headings of all columns."""
-        self._canvas.line()
+        self._canvas.gap()
         line = self._canvas.line()
         for group, lanes in self._groups:
-            begin, span = self.at(lanes[0]), self.apart * len(lanes) - 1
+            begin, span = self.at(lanes[0]), sum(self._widths[lane] for lane in lanes) - 1
             name = shorten(group, span)
             after = line.put(begin, name, "group")
             line.put(after + 1, self._canvas.signs.across * (span - width_of(name) - 2), "faint")
         line, below = self._canvas.line(), self._canvas.line()
         below.put(0, unit.rjust(self.gutter - 2), "faint")
         for number, lane in enumerate(self._lanes):
-            line.put(self.at(number), shorten(lane.title, self.apart - 1), "title")
-            below.put(self.at(number), shorten(lane.detail, self.apart - 1), "faint")
+            line.put(self.at(number), shorten(lane.title, self._widths[number] - 1), "title")
+            below.put(self.at(number), shorten(lane.detail, self._widths[number] - 1), "faint")
 
     def arrow(self, line: Line, source: int, target: int, text: str, tone: Tone) -> None:
         """An arrow on `line` with what stands on it, as far as it fits."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from tomada.diagrams.picture import Picture
     from tomada.diagrams.text.canvas import Line
 
-NARROWEST_LANE: Final = 15
-"""With less room for each lane the sequence becomes a list."""
 HEADER_EVERY: Final = 40
 LONG_GAP: Final = 0.1
 """After so many seconds without anything the picture says how long they were."""
@@ -50,11 +48,7 @@ def sequence_text(
     clock = Clock.over(lasted(picture.sequence))
     gutter = max([len(clock.unit), *(len(clock.text(step.begun)) for step in picture.sequence.steps)]) + 3
     lanes = Lanes(picture, canvas, gutter)
-    drawn = (
-        _Columns(picture, canvas, clock, lanes)
-        if lanes.apart >= NARROWEST_LANE
-        else _List(picture, canvas, clock, lanes)
-    )
+    drawn = _Columns(picture, canvas, clock, lanes) if lanes.fits else _List(picture, canvas, clock, lanes)
     drawn.draw()
     canvas.notes(picture.sequence.notes)
     return canvas.text()
@@ -70,6 +64,7 @@ class _Rows:
         self.clock = clock
         self.lanes = lanes
         self.states: dict[int, str] = {}
+        self.sent = {arrow.source for arrow in picture.sequence.arrows}
         self.incoming: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         for number, arrow in enumerate(picture.sequence.arrows):
             self.incoming[arrow.target][self.steps[arrow.source].lane].append(number)
@@ -84,7 +79,7 @@ class _Rows:
             if self.picture.cut is not None and not is_cut and moment.step >= self.picture.cut:
                 is_cut = True
                 self.between(f"{self.canvas.signs.dots} {self.picture.missing} {self.canvas.signs.dots}")
-            elif before is not None and moment.at - before >= LONG_GAP:
+            elif before is not None and round(moment.at - before, 6) >= LONG_GAP:
                 self.between("", gap=f"+{duration_text(moment.at - before)}")
             self.row(moment)
             before = moment.at
@@ -104,7 +99,8 @@ class _Rows:
     def label(self, moment: Moment) -> tuple[Bit, ...]:
         """What stands beside the moment, with the state where it is another one."""
         step = self.steps[moment.step]
-        bits = label_of(step, moment.part, has_arrow=moment.step in self.incoming)
+        is_met = moment.step in self.incoming
+        bits = label_of(step, moment.part, size=not is_met and moment.step not in self.sent, data=not is_met)
         if moment.part is not Part.BEGIN and step.state and self.states.get(step.lane) != step.state:
             self.states[step.lane] = step.state
             bits += (Bit("state", step.state),)
@@ -166,9 +162,10 @@ class _Columns(_Rows):
     def _label(self, line: Line, step: Step, bits: tuple[Bit, ...]) -> None:
         at, end = self.lanes.at(step.lane) + 2, self.lanes.room(step.lane)
         for text, style in written(bits):
-            if at >= end:
+            short = shorten(text, end - at)
+            at = line.put(at, short, _style(step, style))
+            if short != text:
                 return
-            at = line.put(at, shorten(text, end - at), _style(step, style))
         if at < end:
             line.put(at, " ")
 
@@ -205,7 +202,10 @@ class _List(_Rows):
         for lane, (text, tone) in self.arriving(moment).items():
             parts.append((f" {self.canvas.signs.to_left}{self.canvas.signs.across} {lane + 1}: {text}", tone.value))
         for text, style in parts:
-            at = line.put(at, shorten(text, self.canvas.width - at), style)
+            short = shorten(text, self.canvas.width - at)
+            at = line.put(at, short, style)
+            if short != text:
+                return
 
 
 def _style(step: Step, style: str) -> str:
