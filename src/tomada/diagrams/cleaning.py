@@ -8,9 +8,12 @@ escape, as in Python's source, so a label is always one line, says what was ther
 from __future__ import annotations
 
 import unicodedata
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\x1b": "\\e"}
 _MOST_ACCENTS: Final = 2
@@ -87,24 +90,30 @@ def shorten(text: str, width: int) -> str:
     return "".join(kept).rstrip() + "…"
 
 
-def wrap(text: str, width: int) -> list[str]:
-    """`text` on as many lines of `width` columns as it needs, broken between words where they are short enough."""
+def wrap(text: str, width: float, measure: Callable[[str], float] = width_of) -> list[str]:
+    """`text` on as many lines of `width` columns as it needs, broken between words where they are short enough.
+
+    Args:
+        text: What to break.
+        width: Of a line.
+        measure: How wide a text is.
+    """
     lines, line = [], ""
     for word in text.split():
-        if line and width_of(line) + 1 + width_of(word) <= width:
+        if line and measure(line) + 1 + measure(word) <= width:
             line += f" {word}"
             continue
         if line:
             lines.append(line)
-        *full, line = _broken(word, width)
+        *full, line = _broken(word, width, measure)
         lines += full
     return [*lines, line] if line else lines
 
 
-def _broken(word: str, width: int) -> list[str]:
+def _broken(word: str, width: float, measure: Callable[[str], float]) -> list[str]:
     parts = [""]
     for character in word:
-        if width_of(parts[-1]) + width_of(character) > width:
+        if measure(parts[-1] + character) > width:
             parts.append("")
         parts[-1] += character
     return parts

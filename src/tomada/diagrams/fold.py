@@ -51,10 +51,10 @@ def fold(sequence: Sequence) -> Sequence:
     ]
     if len(classes) == len(sequence.steps):
         return sequence
-    before, after = (sum(step.count == 1 for step in sequence.steps), sum(len(each.members) == 1 for each in classes))
+    after = sum(len(each.members) == 1 for each in classes)
     gone = len(sequence.steps) - after
     note = (
-        f"Repeated exchanges are folded: {count_text(gone, 'step')} of {before:,} "
+        f"Repeated exchanges are folded: {count_text(gone, 'step')} of {len(sequence.steps):,} "
         f"are drawn as {len(classes) - after:,}, marked ×."
     )
     return regrouped(sequence, sequence.lanes, classes, note)

@@ -27,7 +27,16 @@ def json_lines(drawing: Drawing) -> str:
         DrawingError: The drawing does not fit together.
     """
     check(drawing)
-    return "".join(json.dumps(line, ensure_ascii=True) + "\n" for line in _objects(drawing))
+    return "".join(_line(each) + "\n" for each in _objects(drawing))
+
+
+def _line(each: dict[str, Any]) -> str:
+    """As JSON that every reader takes: a half of a pair of surrogates, which is no character, becomes U+FFFD."""
+    line = json.dumps(each)
+    if "\\ud" not in line:
+        return line
+    text = json.dumps(each, ensure_ascii=False).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return json.dumps(json.loads(text))
 
 
 def _objects(drawing: Drawing) -> Iterable[dict[str, Any]]:

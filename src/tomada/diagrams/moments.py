@@ -82,9 +82,10 @@ def label_of(step: Step, part: Part, *, size: bool, data: bool) -> tuple[Bit, ..
     if part is Part.BEGIN:
         return (Bit("call", step.text), Bit("wait", "waits" if step.ended is not None else "has not ended"))
     if part is Part.END:
-        call = Bit("call", f"{step.text.partition('(')[0]} ends")
-        bits = (Bit("result", step.result) if step.result or step.size else call, *_data(step, size=size, data=data))
-        return tuple(bit for bit in (*bits, _waited(step)) if bit.text)
+        says = bool(step.result or step.size)
+        call = Bit("call", f"{step.text.partition('(')[0].strip()}{'' if says else ' ends'}")
+        bits = (call, Bit("result", step.result), *_data(step, size=size, data=data), _waited(step))
+        return tuple(bit for bit in bits if bit.text)
     bits = (Bit("call", step.text), Bit("result", step.result), *_data(step, size=size, data=data), _waited(step))
     return tuple(bit for bit in (*bits, *_counted(step)) if bit.text)
 

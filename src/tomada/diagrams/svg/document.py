@@ -19,8 +19,9 @@ CELL: Final = 7.25
 """The width of a letter at 12 px in fonts of fixed width: none of those in the style sheet has wider ones."""
 SMALL_CELL: Final = 6.35
 """The same at 10.5 px."""
-SANS_CELL: Final = 7.6
-"""The width of a letter at 12 px in the other font, as a wide one has it."""
+SANS_CELL: Final = 8.4
+"""The width of a letter at 12 px in the other font, bold; of some letters it is half as much again."""
+_BROAD: Final = frozenset("MWmw@%&—…")
 Attribute = str | float | int
 
 
@@ -58,16 +59,18 @@ class Words(msgspec.Struct, frozen=True):
     @property
     def width(self) -> float:
         """In pixels, at most."""
-        return self.cell * sum(width_of(text) for text, _ in self.parts)
+        return self.cell * sum(_cells(text, self.cell) for text, _ in self.parts)
 
     def within(self, width: float) -> Words:
         """As much of them as fits."""
-        cells, kept = int(width / self.cell), []
+        cells, kept = width / self.cell, []
         for text, style in self.parts:
-            short = shorten(text, cells)
+            short = shorten(text, int(cells))
+            while short and _cells(short, self.cell) > cells:
+                short = shorten(text, width_of(short) - 1)
             if short:
                 kept.append((short, style))
-            cells -= width_of(short)
+            cells -= _cells(short, self.cell)
             if short != text:
                 break
         return Words(tuple(kept), self.cell)
@@ -79,6 +82,16 @@ class Words(msgspec.Struct, frozen=True):
         )
         small = "small" if self.cell == SMALL_CELL else ""
         return element("text", spans, x=x, y=y, class_=" ".join(filter(None, (style, small))), text_anchor=anchor)
+
+
+def _cells(text: str, cell: float) -> float:
+    """How many cells `text` takes; in the font that is not of fixed width, some letters take more than one."""
+    return width_of(text) if cell in {CELL, SMALL_CELL} else broad_cells(text)
+
+
+def broad_cells(text: str) -> float:
+    """The same where some letters take more than one: half as much again."""
+    return width_of(text) + sum(character in _BROAD for character in text) / 2
 
 
 def words(text: str, style: str = "", cell: float = CELL) -> Words:

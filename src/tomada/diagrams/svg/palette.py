@@ -27,7 +27,7 @@ COLOURS: Final[dict[str, tuple[str, str]]] = {
     "data": ("#0b6b74", "#5cc8d4"),
     "wait": ("#8a5a00", "#e0b04c"),
     "waiting": ("#f6dfa8", "#5c4717"),
-    "hit": ("#fff0a3", "#57490a"),
+    "hit": ("#fff0a3", "#3d3306"),
     Tone.PLAIN.value: ("#1763c0", "#6cb0ff"),
     Tone.BEGIN.value: ("#17733a", "#4fc47a"),
     Tone.END.value: ("#5b5f8a", "#a9aede"),
@@ -63,7 +63,7 @@ _FILLS: Final = {
 _REST: Final = """
 .paper{%paper%}.panel{%panel%}.edge{%/edge%}.bar{%waiting%;%/wait%}
 text{font:12px %mono%;white-space:pre}
-.sans{font-family:%sans%}.h1{font-size:17px;font-weight:700}.small{font-size:10.5px}.strong{font-weight:700}
+.sans{font-family:%sans%}.h1{font-size:17px;font-weight:700}.small{font-size:10.5px}.strong{font-weight:700}.thin{font-weight:400}
 .halo{%/paper%;stroke-width:3px;stroke-linejoin:round;paint-order:stroke}
 .line{fill:none;%/edge%;stroke-width:1.25}.still{stroke-dasharray:2 4}
 .arrow{fill:none;stroke-width:1.5}.later{stroke-dasharray:4 3}

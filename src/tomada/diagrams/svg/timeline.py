@@ -15,6 +15,7 @@ from tomada.diagrams.svg.document import (
     SANS_CELL,
     SMALL_CELL,
     Document,
+    Words,
     group,
     number,
     path,
@@ -122,11 +123,10 @@ class _Drawing:
     def _heading(self, name: str) -> str:
         rows = self.members[name]
         title = words(name, "", SANS_CELL).within(_TIME)
-        self.y += _HEADING
-        drawn = [title.draw(MARGIN, self.y - 9, "group sans strong")]
         if rows:
-            drawn.append(words(count_text(rows, "row"), "time", SMALL_CELL).draw(MARGIN + title.width + 14, self.y - 9))
-        return group(drawn, class_="group-name")
+            title = Words((*title.parts, (f"  {count_text(rows, 'row')}", "time thin")), SANS_CELL)
+        self.y += _HEADING
+        return group([title.draw(MARGIN, self.y - 9, "group sans strong")], tooltip=name, class_="group-name")
 
     def _row(self, index: int, row: Row) -> str:
         y = self.y + _ROW / 2

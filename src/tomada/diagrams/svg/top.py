@@ -8,7 +8,7 @@ import msgspec
 
 from tomada.diagrams.cleaning import wrap
 from tomada.diagrams.model import Tone
-from tomada.diagrams.svg.document import SANS_CELL, SMALL_CELL, element, group, path, rectangle, words
+from tomada.diagrams.svg.document import SMALL_CELL, broad_cells, element, group, path, rectangle, words
 from tomada.diagrams.svg.marks import NAMES, mark
 
 if TYPE_CHECKING:
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from tomada.diagrams.svg.document import Document
 
 MARGIN: Final = 20
-_TITLE_CELL: Final = 10.5
+_TITLE_CELL: Final = 11.9
 _LINE: Final = 17
+_NOTE_CELL: Final = 7.6
 
 
 class Top(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +42,7 @@ def draw_top(document: Document, top: Top, width: float) -> float:
     y = 34.0
     document.add(words(top.title, "", _TITLE_CELL).within(room).draw(MARGIN, y, "title sans h1"))
     y += 20
-    document.add(words(top.summary, "", SANS_CELL).within(room).draw(MARGIN, y, "time sans"))
+    document.add(words(top.summary, "", _NOTE_CELL).within(room).draw(MARGIN, y, "time sans"))
     signs = _signs(top)
     if signs:
         y += 20
@@ -70,12 +71,12 @@ def _legend(signs: Iterable[tuple[str, str]], y: float) -> str:
 
 
 def _notes(document: Document, notes: Iterable[str], y: float, room: float) -> float:
-    lines = [line for note in notes for line in wrap(note, max(20, int((room - 40) / SANS_CELL)))]
+    lines = [line for note in notes for line in wrap(note, (room - 40) / _NOTE_CELL, broad_cells)]
     if not lines:
         return y
     height = _LINE * len(lines) + 10
     drawn = [rectangle(MARGIN, y, room, height, "panel", 6), rectangle(MARGIN, y, 4, height, "bar", 2)]
     for number, line in enumerate(lines):
-        drawn.append(words(line, "", SANS_CELL).draw(MARGIN + 16, y + 18 + _LINE * number, "note sans"))
+        drawn.append(words(line, "", _NOTE_CELL).draw(MARGIN + 16, y + 18 + _LINE * number, "note sans"))
     document.add(group(drawn, class_="notes"))
     return y + height

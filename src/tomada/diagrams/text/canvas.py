@@ -205,7 +205,7 @@ def written(bits: Iterable[Bit], *, arrow: str = "→") -> list[tuple[str, str]]
     parts: list[tuple[str, str]] = []
     for bit in bits:
         text = f"“{bit.text}”" if bit.kind == "data" else f"[{bit.text}]" if bit.kind == "state" else bit.text
-        joint = " " if parts else ""
+        joint = ", " if parts and bit.text.startswith("waited") else " " if parts else ""
         if bit.kind == "result":
             joint += f"{arrow} "
         parts.append((joint + text, bit.kind))
