@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -34,7 +35,7 @@ def lines_of(text: str) -> list[str]:
 @pytest.mark.parametrize("colour", [False, True])
 @pytest.mark.parametrize("ascii_only", [False, True])
 def test_no_line_is_too_long_and_no_byte_of_others_is_obeyed(width: int, colour: bool, ascii_only: bool) -> None:  # noqa: FBT001 - cases
-    how = {"width": width, "colour": colour, "ascii_only": ascii_only}
+    how: dict[str, Any] = {"width": width, "colour": colour, "ascii_only": ascii_only}
     for text in (
         sequence_text(scenes.hostile(), **how),
         sequence_text(scenes.forking(), **how),

@@ -19,6 +19,7 @@ from tomada.diagrams.model import (
     Tone,
     Transition,
 )
+from tomada.diagrams.paths import Told, state_diagram_of
 from tomada.diagrams.rendering import FORMS, form_of, render, write
 
 __all__ = [
@@ -35,9 +36,11 @@ __all__ = [
     "StateDiagram",
     "Step",
     "Timeline",
+    "Told",
     "Tone",
     "Transition",
     "form_of",
     "render",
+    "state_diagram_of",
     "write",
 ]
