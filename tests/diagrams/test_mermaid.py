@@ -16,7 +16,7 @@ from tomada.diagrams import Sequence, StateDiagram, Timeline, render
 from tomada.diagrams.checking import Drawing
 from tomada.diagrams.mermaid import LONGEST, MOST_CHARACTERS, label
 
-LIBRARY = ROOT / ".venv/mermaid/node_modules/mermaid/dist/mermaid.min.js"
+LIBRARY = ROOT / ".venv/mermaid/mermaid.min.js"
 DRAWINGS: dict[str, Drawing] = {
     "echo": scenes.echo(),
     "refused": scenes.refused(),

@@ -74,7 +74,7 @@ def diagram(
         _check(files, kind, socket)
         show = _to_files(files) if files else _to_terminal(kind, ascii_only=ascii_only, again=follow)
         # The room of recordings is imported when it is needed, and no sooner.
-        with import_module("tomada.recording").Recording(recording) as reader:
+        with import_module("tomada.recording.reading").Recording(recording) as reader:
             reader.read()
             show(_drawing(reader, kind, socket))
             while follow:
