@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -128,6 +129,16 @@ def test_a_file_that_cannot_be_written_is_said(tomada: Tomada, recording: Path, 
 
     assert done.exit_code == 2
     assert "cannot be written" in done.stderr
+
+
+def test_who_reads_may_stop_reading(recording: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "tomada", "diagram", str(recording)]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=PATIENCE)
+    os.close(writing)
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.diagrams import scenes
@@ -29,6 +29,7 @@ def test_what_is_not_plainly_printable_is_an_escape(text: str, shown: str) -> No
     assert clean(text) == shown
 
 
+@settings(deadline=None)
 @given(ANY_TEXT)
 def test_whatever_it_was_it_is_one_harmless_line(text: str) -> None:
     shown = clean(text)
@@ -51,6 +52,7 @@ def test_all_texts_of_a_drawing_are_cleaned() -> None:
     assert all(text.isprintable() for text in texts)
 
 
+@settings(deadline=None)
 @given(ANY_TEXT.map(clean), st.integers(0, 50))
 def test_what_is_shortened_fits_and_says_so(text: str, width: int) -> None:
     short = shorten(text, width)
@@ -65,6 +67,7 @@ def test_wide_letters_take_two_columns() -> None:
     assert shorten("日本語", 4) == "日…"
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("ab 日\u0301"), max_size=100).map(clean), st.integers(2, 20))
 def test_wrapped_lines_fit_and_nothing_is_lost(text: str, width: int) -> None:
     lines = wrap(text, width)

@@ -4,11 +4,11 @@ import time
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.diagrams import scenes
-from tomada.diagrams import Arrow, Lane, Sequence, Step, Tone
+from tomada.diagrams import Arrow, Lane, Row, Sequence, Span, Step, Timeline, Tone
 from tomada.diagrams.condense import condense
 from tomada.diagrams.fold import LEAST_REPEATS, fold
 from tomada.diagrams.gather import ENOUGH_LANES, MOST_LANES, gather
@@ -57,11 +57,13 @@ def sequences(draw: st.DrawFn, most_lanes: int = 30) -> Sequence:
     return Sequence(title="t", lanes=lanes, steps=steps, arrows=arrows)
 
 
+@settings(deadline=None)
 @given(sequences())
 def test_folding_keeps_the_totals(sequence: Sequence) -> None:
     assert sums(fold(sequence)) == sums(sequence)
 
 
+@settings(deadline=None)
 @given(sequences())
 def test_gathering_lanes_keeps_the_totals(sequence: Sequence) -> None:
     gathered = gather(sequence)
@@ -70,6 +72,7 @@ def test_gathering_lanes_keeps_the_totals(sequence: Sequence) -> None:
     assert len(gathered.lanes) <= MOST_LANES or len(sequence.lanes) <= MOST_LANES
 
 
+@settings(deadline=None)
 @given(sequences())
 def test_a_picture_shows_all_steps_or_says_how_many_it_does_not(sequence: Sequence) -> None:
     picture = picture_of(sequence, most=10)
@@ -82,6 +85,7 @@ def test_a_picture_shows_all_steps_or_says_how_many_it_does_not(sequence: Sequen
         assert any(picture.missing in note for note in picture.sequence.notes)
 
 
+@settings(deadline=None)
 @given(sequences())
 def test_steps_are_still_by_the_time_they_began_and_arrows_between_their_lanes(sequence: Sequence) -> None:
     folded = fold(sequence)
@@ -195,3 +199,40 @@ def test_a_row_that_stands_for_several_shows_when_one_was_open_and_each_failure(
     assert opened[0].begun == timeline.rows[0].spans[-1].begun or opened[0].begun < 0.1
     assert [mark.text for mark in row.marks] == ["ConnectionRefusedError"] * len(row.marks)
     assert row.marks
+
+
+def test_lanes_that_are_too_many_and_all_different_share_one_at_the_end() -> None:
+    lanes = tuple(Lane(group="g", title="x" * number) for number in range(30))
+    steps = tuple(Step(lane=number % 30, begun=number, ended=number, text="call", size=1) for number in range(90))
+    sequence = Sequence(title="t", lanes=lanes, steps=steps)
+
+    gathered = gather(sequence)
+
+    assert len(gathered.lanes) == MOST_LANES
+    assert gathered.lanes[-1].title == "15 more"
+    assert gathered.notes == ("The last 15 of 30 lanes share one, where each kind of step is drawn once.",)
+    assert sums(gathered) == sums(sequence)
+
+
+def test_groups_that_are_too_many_are_one() -> None:
+    rows = tuple(
+        Row(group=f"p {number}", title="r", spans=(Span(begun=0, ended=1, text="open"),)) for number in range(90)
+    )
+
+    shown = condense(Timeline(title="t", ended=1, rows=rows), 10)
+
+    assert len(shown.rows) <= 10
+    assert shown.rows[0].spans == (Span(begun=0, ended=1, text="open"),)
+
+
+def test_a_span_that_goes_on_is_not_ended_by_one_that_does_not() -> None:
+    spans = [
+        Span(begun=0, ended=None, text="open"),
+        Span(begun=1, ended=2, text="open"),
+        Span(begun=3, ended=4, text="x"),
+    ]
+    rows = tuple(Row(group="g", title="r", spans=(span,)) for span in spans)
+
+    (row,) = condense(Timeline(title="t", ended=9, rows=rows), 1).rows
+
+    assert row.spans == (Span(begun=0, ended=None, text="open"), Span(begun=3, ended=4, text="x"))

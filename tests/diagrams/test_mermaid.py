@@ -12,7 +12,7 @@ import pytest
 from tests.diagrams import scenes
 from tests.diagrams.conftest import ROOT
 from tests.web import chromium
-from tomada.diagrams import Sequence, StateDiagram, Timeline, render
+from tomada.diagrams import Lane, Sequence, StateDiagram, Step, Timeline, render
 from tomada.diagrams.checking import Drawing
 from tomada.diagrams.mermaid import LONGEST, MOST_CHARACTERS, label
 
@@ -99,6 +99,17 @@ def test_nothing_in_a_label_means_anything(text: str) -> None:
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_it_is_never_more_than_mermaid_takes(name: str) -> None:
     assert len(render(DRAWINGS[name], "mmd")) <= MOST_CHARACTERS
+
+
+def test_labels_that_are_all_escapes_leave_fewer_steps() -> None:
+    lanes = tuple(Lane(group="g", title=str(number)) for number in range(2))
+    steps = tuple(Step(lane=at % 2, begun=at, ended=at, text=chr(0x4E00 + at) * 60) for at in range(400))
+
+    text = str(render(Sequence(title="t", lanes=lanes, steps=steps), "mmd"))
+
+    assert len(text) <= MOST_CHARACTERS
+    assert re.search(r"In the middle [0-9,]+ steps", text)
+    assert text.count("left out") >= 2
 
 
 def test_arrows_and_waits_are_there_in_order() -> None:

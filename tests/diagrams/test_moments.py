@@ -91,4 +91,4 @@ def test_what_stands_on_an_arrow() -> None:
         return [bit.text for bit in payload_of(sequence, 0, list(range(len(arrows))))]
 
     assert payload(Arrow(source=0, target=1, text="Transfer")) == ["7 B", "ana"]
-    assert payload(Arrow(source=0, target=1, text="again", count=3)) == ["×3", "again", "7 B", "ana"]
+    assert payload(Arrow(source=0, target=1, text="again"), Arrow(source=0, target=1)) == ["again", "7 B", "ana"]

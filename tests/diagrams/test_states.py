@@ -6,7 +6,7 @@ import re
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.diagrams import scenes
@@ -31,6 +31,7 @@ def graphs(draw: st.DrawFn) -> tuple[dict[str, float], list[Edge], list[str]]:
     return widths, [Edge(*pair, label=draw(st.floats(0, 150))) for pair in ends], draw(st.lists(name, max_size=2))
 
 
+@settings(deadline=None, max_examples=60)
 @given(graphs())
 def test_states_and_labels_never_touch_and_arrows_run_downwards(
     graph: tuple[dict[str, float], list[Edge], list[str]],
@@ -52,6 +53,7 @@ def test_states_and_labels_never_touch_and_arrows_run_downwards(
     assert all(knot.x - knot.width / 2 >= -1e-6 for knot in layers.knots)
 
 
+@settings(deadline=None, max_examples=60)
 @given(graphs(), st.randoms())
 def test_whatever_the_states_are_they_can_be_drawn(
     graph: tuple[dict[str, float], list[Edge], list[str]], numbers: random.Random

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.diagrams import scenes
@@ -51,6 +51,7 @@ def test_no_line_is_too_long_and_no_byte_of_others_is_obeyed(width: int, colour:
         assert text.endswith("\n")
 
 
+@settings(deadline=None, max_examples=60)
 @given(sequences(most_lanes=8), st.integers(0, 120))
 def test_whatever_happened_it_can_be_shown(sequence: Sequence, width: int) -> None:
     text = sequence_text(sequence, width=width)
@@ -119,6 +120,18 @@ def test_a_fold_and_a_cut_are_said() -> None:
     assert "⋯ 800 steps from 50.0 s to 14 min 9 s left out ⋯" in cut
     assert "Note: In the middle 800 steps" in cut
     assert "×10,000" in sequence_text(scenes.busy())
+
+
+def test_a_cut_is_said_in_a_list_as_well() -> None:
+    lanes = tuple(Lane(group="a", title=str(number)) for number in range(9))
+    steps = tuple(
+        Step(lane=at % 9, begun=at, ended=at, text="ab"[at * at % 7 % 2] * (at % 11 + at % 13)) for at in range(900)
+    )
+
+    lines = sequence_text(Sequence(title="t", lanes=lanes, steps=steps), width=80, most=100).splitlines()
+
+    assert any("⋯ 800 steps from 50.0 s to 14 min 9 s left out ⋯" in line for line in lines)
+    assert sum(line.split()[:2] == ["+1.00", "s"] for line in lines) > 90
 
 
 def test_an_error_is_told_by_a_sign() -> None:

@@ -104,6 +104,9 @@ def _drawing_errors_told() -> Iterator[None]:
         yield
     except (DrawingError, MissingLibrary) as error:
         raise UsageError(str(error)) from error
+    except BrokenPipeError:  # who read it has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit from None
     except OSError as error:
         raise UsageError(f"{error.filename or 'the drawing'} cannot be written: {error.strerror or error}") from error
 

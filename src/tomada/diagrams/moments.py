@@ -119,10 +119,9 @@ def payload_of(sequence: Sequence, source: int, arrows: list[int]) -> tuple[Bit,
     step = sequence.steps[source]
     drawn = [sequence.arrows[index] for index in arrows]
     size = step.size or sum(arrow.size for arrow in drawn)
-    count = max(arrow.count for arrow in drawn)
     text = next((arrow.text for arrow in drawn if arrow.text and arrow.text != step.text), "")
     bits = (
-        Bit("count", f"×{count:,}" if count > 1 else ""),
+        Bit("count", f"×{step.count:,}" if step.count > 1 else ""),
         Bit("name", text),
         Bit("result", size_text(size) if size else ""),
         Bit("data", step.data if step.data != text else ""),

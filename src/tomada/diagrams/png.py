@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 ZOOM: Final = 2.0
 """Pixels for each unit of the SVG, where the picture is not too large for that."""
-MOST_PIXELS: Final = 40_000_000
-"""Of one picture: 160 MB while it is made."""
+MOST_PIXELS: Final = 24_000_000
+"""Of one picture: 100 MB while it is made."""
 MOST_STEPS: Final = 600
 """Of a sequence, and rows of a timeline: more would be too small to be read."""
 

@@ -227,7 +227,10 @@ const KEYS = {
   N: () => go(hit - 1),
   j: () => next(1),
   k: () => next(-1),
-  Escape: () => choose(null),
+  Escape: () => {
+    choose(null);
+    document.querySelector("details")?.removeAttribute("open");
+  },
 };
 
 /** @param {KeyboardEvent} event */

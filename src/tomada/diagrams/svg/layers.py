@@ -164,6 +164,8 @@ class Layers:
         for turn in range(_ROUNDS):
             for rank in self.ranks if turn % 2 == 0 else reversed(self.ranks):
                 self._settle(rank)
+        for edge in self.edges:
+            self._straighten([number for number in edge.knots if self.knots[number].is_bend])
         left = min((knot.x - knot.width / 2 for knot in self.knots), default=0.0)
         for knot in self.knots:
             knot.x -= left
@@ -181,6 +183,29 @@ class Layers:
             wanted.append(((sum(x * weight for x, weight in near) / pull if pull else knot.x) - offset, pull or 1.0))
         for number, offset_, place_ in zip(rank, offsets, _rising(wanted), strict=True):
             self.knots[number].x = place_ + offset_
+
+    def _straighten(self, bends: list[int]) -> None:
+        """Put the bends of an arrow below each other, at the place of one of them that is free for all."""
+        places = sorted(self.knots[number].x for number in bends)
+        if not places:
+            return
+        middle = places[len(places) // 2]
+        for place in sorted(places, key=lambda x: abs(x - middle)):
+            if all(self._is_free(number, place) for number in bends):
+                for number in bends:
+                    self.knots[number].x = place
+                return
+
+    def _is_free(self, number: int, x: float) -> bool:
+        """Whether a knot could be there, and keep its place in the order of its rank."""
+        knot = self.knots[number]
+        rank = self.ranks[knot.rank]
+        at = rank.index(number)
+        left = self.knots[rank[at - 1]] if at else None
+        right = self.knots[rank[at + 1]] if at + 1 < len(rank) else None
+        return (left is None or x - left.x >= _apart(left, knot)) and (
+            right is None or right.x - x >= _apart(knot, right)
+        )
 
     @property
     def width(self) -> float:

@@ -68,7 +68,7 @@ class _Drawing:
         for route in self.routes:
             self.routes_at[route.begin].append(route)
         self.busy = busy_lanes(self.rows, self.routes)
-        self.met = {place for route in self.routes for place in self._met_from_right(route)}
+        self.met = {place for route in self.routes for place in self._waiting(route)}
         self.summary = sequence_summary(whole)
         self.document = Document(self.sequence.title, f"Sequence diagram: {self.summary}.", theme)
         self.lines: list[float] = []
@@ -114,11 +114,12 @@ class _Drawing:
             top += _ABOVE + _BELOW + (_PAYLOAD if row.payload else 0) + (_STATE if row.states else 0)
         self.bottom = top + 8
 
-    def _met_from_right(self, route: Route) -> Iterable[tuple[int, int]]:
-        """The rows in which bytes wait at the right of a lane, where its labels are."""
-        if route.begin != route.end and self.columns.places[route.source] > self.columns.places[route.target]:
+    def _waiting(self, route: Route) -> Iterable[tuple[int, int, int]]:
+        """The rows in which bytes wait beside a lane, where there may be labels; and on which side: 1 is the right."""
+        if route.begin != route.end:
             first, last = sorted((route.begin, route.end))
-            yield from ((number_, route.target) for number_ in range(first, last + 1))
+            way = 1 if self.columns.places[route.source] > self.columns.places[route.target] else -1
+            yield from ((number_, route.target, way) for number_ in range(first, last + 1))
 
     def _lifelines(self, top: float) -> None:
         first: dict[int, float] = {}
@@ -204,7 +205,7 @@ class _Drawing:
         x = self.columns.places[step.lane]
         label = self.rows.label(moment)
         is_crossed = self._is_crossed(number_, step.lane)
-        begin = self.columns.beside(step.lane, is_met=(number_, step.lane) in self.met)
+        begin = self.columns.beside(step.lane, is_met=(number_, step.lane, 1) in self.met)
         room = self.columns.room(step.lane, self.busy[number_]) - begin
         drawn = []
         if step.is_blocked and step.count == 1 and moment.part is Part.WHOLE:
@@ -238,10 +239,11 @@ class _Drawing:
         others = [self.columns.places[route.target] for route in routes]
         way = 1 if others[0] > x else -1
         near = [self.columns.places[busy] for busy in self.busy[number_] if (self.columns.places[busy] - x) * way > 0]
-        room = min(abs(place - x) for place in [*near, *others]) - 44
+        beside = 34 if (number_, lane, way) in self.met else 14
+        room = min(abs(place - x) for place in [*near, *others]) - 30 - beside
         text = row.payload.within(room) if row.payload else words("")
         anchor = "" if way > 0 else "end"
-        return text.draw(x + 14 * way, y + 13.5, f"halo payload tone-{self._tone(routes[0]).value}", anchor)
+        return text.draw(x + beside * way, y + 13.5, f"halo payload tone-{self._tone(routes[0]).value}", anchor)
 
     def _tone(self, route: Route) -> Tone:
         return self.sequence.arrows[route.arrows[0]].tone

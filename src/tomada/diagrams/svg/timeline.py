@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _TIME: Final = 640.0
 """How wide the whole of the time is."""
 _VOLUME: Final = 190.0
-_TITLE: Final = 260.0
+_TITLE: Final = 340.0
 _ROW: Final = 22.0
 _HEADING: Final = 30.0
 _AXIS_EVERY: Final = 40
