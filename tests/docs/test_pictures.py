@@ -18,4 +18,4 @@ def test_it_is_up_to_date_and_shown(name: str) -> None:
 
 
 def test_the_text_in_the_guide_is_what_the_terminal_shows() -> None:
-    assert f"```\n{sequence_text(scenes.echo())}```\n" in pictures.DOCUMENT.read_text()
+    assert f"```\n{sequence_text(scenes.echo(), width=80)}```\n" in pictures.DOCUMENT.read_text()
