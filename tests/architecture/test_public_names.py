@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import tomada
+import tomada.diagrams
 import tomada.sessions
 import tomada.sync
 import tomada.telemetry
@@ -22,7 +23,7 @@ NO_NAMES = {"sync", "telemetry", "emit", "late"}
 """Modules, and what tells events, which is the house's own."""
 NAMES = [
     (module, name)
-    for module in (tomada, tomada.sessions, tomada.sync, tomada.telemetry, tomada.testing)
+    for module in (tomada, tomada.diagrams, tomada.sessions, tomada.sync, tomada.telemetry, tomada.testing)
     for name in module.__all__
     if name not in NO_NAMES
 ]
@@ -74,7 +75,7 @@ def test_it_is_in_the_reference(module: ModuleType, name: str) -> None:
     assert covered or re.search(rf"\b{re.escape(module.__name__)}\.{name}\b", text)
 
 
-@pytest.mark.parametrize("module", [tomada, tomada.sessions, tomada.sync, tomada.testing])
+@pytest.mark.parametrize("module", [tomada, tomada.diagrams, tomada.sessions, tomada.sync, tomada.testing])
 def test_all_is_sorted_and_is_what_is_imported(module: ModuleType) -> None:
     tree = ast.parse(Path(str(module.__file__)).read_text())
     imported = [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]

@@ -23,6 +23,7 @@ DOCUMENTS = [
     "docs/how-to/datagrams.md",
     "docs/how-to/tcp.md",
     "docs/how-to/telemetry.md",
+    "docs/how-to/diagrams.md",
     "docs/how-to/production.md",
     "docs/how-to/telemetry.md",
     "docs/how-to/tls.md",

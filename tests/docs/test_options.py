@@ -18,7 +18,7 @@ def command(name: str) -> Any:
     return group.commands[name]
 
 
-@pytest.mark.parametrize("name", ["serve", "dev", "reload", "trace"])
+@pytest.mark.parametrize("name", ["serve", "dev", "reload", "trace", "diagram"])
 def test_every_option_is_in_the_reference(name: str) -> None:
     text = (ROOT / "docs" / "reference" / "cli.md").read_text()
     options = {option for parameter in command(name).params for option in parameter.opts if option.startswith("--")}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tomada.cli import address, ask, demo_command, dev, reload, serve, trace, types
+from tomada.cli import address, ask, demo_command, dev, diagram, reload, serve, trace, types
 
 EXIT_CODES = (
     "[bold]Exit codes:[/bold] 0 fine · 1 the server answered with an error, or could not reload · 2 wrong usage · "
@@ -30,6 +30,7 @@ app.command("send", epilog=ask.SEND_EXAMPLES)(ask.send)
 app.command("types", epilog=types.EXAMPLES)(types.types)
 app.command("address", epilog=address.EXAMPLES)(address.address)
 app.command("trace", epilog=trace.EXAMPLES, cls=trace.Command, context_settings=trace.CONTEXT)(trace.trace)
+app.command("diagram", epilog=diagram.EXAMPLES)(diagram.diagram)
 app.command("demo", epilog=demo_command.EXAMPLES)(demo_command.demo)
 
 

@@ -4,6 +4,7 @@ Pure functions: a drawing as data goes in, text or bytes come out. May import no
 first: the three kinds of drawings; who reads recordings makes them, and one file for each form writes them.
 """
 
+from tomada.diagrams.errors import DrawingError, MissingLibrary
 from tomada.diagrams.model import (
     Arrow,
     Lane,
@@ -18,11 +19,16 @@ from tomada.diagrams.model import (
     Tone,
     Transition,
 )
+from tomada.diagrams.paths import Told, state_diagram_of
+from tomada.diagrams.rendering import FORMS, form_of, render, write
 
 __all__ = [
+    "FORMS",
     "Arrow",
+    "DrawingError",
     "Lane",
     "Mark",
+    "MissingLibrary",
     "Place",
     "Row",
     "Sequence",
@@ -30,6 +36,11 @@ __all__ = [
     "StateDiagram",
     "Step",
     "Timeline",
+    "Told",
     "Tone",
     "Transition",
+    "form_of",
+    "render",
+    "state_diagram_of",
+    "write",
 ]
