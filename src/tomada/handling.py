@@ -235,6 +235,7 @@ class Handling(Carrying):
         """Start the handler; whether it goes on in a task."""
         try:
             call = self._stream(route, message, id_) if route.has_stream else route.call(message, self.connection)
+            call = call if route.span is None else route.inside(call)
             if RequestEnded.subscribers:
                 call = span(call, route.name, self.peer)
             outcome = self.endpoint.starter.start(call)

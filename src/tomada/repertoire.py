@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from tomada.catalogue import Catalogue
+from tomada.telemetry.tracer import within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
+    from tomada.address import Address
     from tomada.app import App, Handler
     from tomada.errors import TomadaError
     from tomada.message import Message
     from tomada.protocol import Hello, TypeEntry, Welcome
+    from tomada.telemetry.tracer import Span
 
 
 class Answer(Protocol):
@@ -42,6 +46,10 @@ class Taker(Answer, Protocol):
 
 class Driver(Protocol):
     """What a messenger asks of the face that drives it."""
+
+    @property
+    def peer(self) -> Address:
+        """The address of the other end."""
 
     def opened_by(self, peer: Hello | Welcome) -> None:
         """The handshake is complete."""
@@ -101,6 +109,7 @@ class Route:
         "name",
         "parts",
         "replies",
+        "span",
     )
 
     def __init__(self, handler: Handler, call: Callable[..., Any], entries: Mapping[str, TypeEntry]) -> None:
@@ -116,15 +125,30 @@ class Route:
         self.parts = handler.parts
         self.has_stream = handler.items is not None or handler.parts is not None
         self.entries = entries
+        self.span: Callable[[], Span] | None = None
+        """Of one message alone: makes what its handler is to run in."""
+
+    def inside(self, call: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
+        """What the handler gives, from its span, where it has one."""
+        assert self.span is not None, "whoever calls has looked"  # noqa: S101 - the house's own order
+        return within(self.span(), call)
+
+    def within(self, span: Callable[[], Span]) -> Route:
+        """The same way, for one message."""
+        route = copy(self)
+        route.span = span
+        return route
 
 
 class Repertoire:
     """What all connections of one endpoint share: its types and the ways to its handlers."""
 
-    __slots__ = ("catalogue", "routes")
+    __slots__ = ("catalogue", "routes", "service")
 
     def __init__(self, app: App | None = None, calls: Mapping[type[Message], Callable[..., Any]] | None = None) -> None:
         self.catalogue = Catalogue() if app is None else app.catalogue
+        self.service = "" if app is None else app.name
+        """What the application calls itself."""
         self.routes: dict[str, Route] = {}
         """By the name of what they handle."""
         if app is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from threading import Event, Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -133,10 +134,11 @@ class Calls:
         with self._lock:
             self.running += 1
         try:
-            if not RequestEnded.subscribers:
-                return route.call(message, self._pump.connection)
-            with measured(route.name, self._pump.connection.peer):
-                return route.call(message, self._pump.connection)
+            with nullcontext() if route.span is None else route.span():
+                if not RequestEnded.subscribers:
+                    return route.call(message, self._pump.connection)
+                with measured(route.name, self._pump.connection.peer):
+                    return route.call(message, self._pump.connection)
         finally:
             with self._lock:
                 self.running -= 1

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from tomada.address import Address
     from tomada.protocol import Engine
     from tomada.settings import Deadlines
 
@@ -108,6 +109,11 @@ class Wire:
         self._is_led = False
         """Whether a thread reads, which will tell those who wait when it stops."""
         self._active = 0.0
+
+    @property
+    def peer(self) -> Address:
+        """The address of the other end."""
+        return self.lifetime.peer
 
     def take_in(self, data: bytes) -> None:
         """Act on what has come, or on the end, which is no bytes. Called under `state`."""
