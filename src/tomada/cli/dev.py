@@ -28,6 +28,7 @@ from tomada.cli.serve_options import (
     Workers,
 )
 from tomada.cli.target import Bind, Origin, Target
+from tomada.cli.watching import WatchingOptions, check_watching
 
 if TYPE_CHECKING:
     from typing import Self
@@ -63,6 +64,7 @@ def dev(
     deadlines: DeadlineOptions,
     limits: LimitOptions,
     access: AccessOptions,
+    watching: WatchingOptions,
     as_json: Json = False,
 ) -> None:
     """Serve an application, and load it anew whenever a Python file in its folder changes.
@@ -74,6 +76,7 @@ def dev(
     with errors_told(as_json=as_json):
         check_system()
         _check_watchfiles()
+        check_watching(watching)
         from tomada.cli.supervised import Shown, supervise
 
         tls = server_tls(certificate, key, authority, development=development)
@@ -90,6 +93,7 @@ def dev(
             isolation=isolation.value,
             children=children,
             access=access,
+            watching=watching,
         )
         shown = Shown(as_json=as_json, option=" --tls-dev" if development else "", develops=True)
         folder = watched_folder(target)

@@ -12,6 +12,7 @@ import tomada
 from tomada.address import Address
 from tomada.cli.output import UsageError
 from tomada.cli.serve_options import Access, Keeping
+from tomada.cli.watching import Watching
 from tomada.errors import TomadaError
 from tomada.server.activation import Activation
 from tomada.server.inherited import Inherited
@@ -39,6 +40,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         children: The processes of connections, where they have some.
         access: Who may connect.
         keeping: Whether sessions are kept, and where.
+        watching: What can be seen of it from outside.
     """
 
     target: str
@@ -52,6 +54,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     children: Children | None = None
     access: Access = Access()
     keeping: Keeping = Keeping()
+    watching: Watching = Watching()
 
     def serving(self, app: App) -> Serving:
         """The server, not running yet.

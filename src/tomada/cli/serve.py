@@ -25,6 +25,7 @@ from tomada.cli.serve_options import (
     WorkerOptions,
 )
 from tomada.cli.target import Bind, Origin, Target
+from tomada.cli.watching import Page, WatchingOptions, begin_tracing, check_watching
 from tomada.errors import TomadaError
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ EXAMPLES = """
   tomada serve bank.py --workers 4 --drain 30 --idle-timeout off --message-bytes 64M
 
   tomada serve bank.py --workers 4 --store sqlite:///var/lib/bank/sessions --keep 600
+
+  tomada serve bank.py --workers 4 --metrics :9477 --tracing
 """
 
 
@@ -66,6 +69,7 @@ def serve(
     limits: LimitOptions,
     sessions: SessionOptions,
     access: AccessOptions,
+    watching: WatchingOptions,
     as_json: Json = False,
 ) -> None:
     """Serve an application until Ctrl-C, which lets it end what is under way; a second one ends it at once."""
@@ -83,7 +87,9 @@ def serve(
             children=children,
             access=access,
             keeping=sessions,
+            watching=watching,
         )
+        check_watching(watching)
         option = " --tls-dev" if development else ""
         if development:
             certificates.warn()
@@ -104,21 +110,27 @@ def serve_here(job: Job, option: str, *, as_json: bool) -> None:
     given = activation()
     job = msgspec.structs.replace(job, given=tuple(map(str, given.addresses)))
     has_started = False
+    page = Page(job.watching.metrics)
 
     def ready(server: Server) -> None:
         nonlocal has_started
         has_started = True
         addresses = tuple(map(str, server.addresses))
         if as_json:
-            print_json({"event": "listening", "app": app.name, "addresses": addresses})
+            print_json({"event": "listening", "app": app.name, "addresses": addresses} | page.told)
         else:
+            page.tell()
             tell_listening(app.name, addresses, about(app), option=option, develops=False)
 
     try:
         app = load_app(job.target)
         be_quiet_at_a_terminal()
+        if job.watching.tracing:
+            begin_tracing()
         serving = job.serving(app)
         take_over(given, serving)
+        if job.watching.metrics:
+            serving.accompany(page.begin)
         serving.run(ready=ready)
     except TomadaError:
         raise
