@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 __all__ = ["disable", "enable", "ignored", "is_provided"]
 
 _PARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
+_MEMBER: Final = re.compile(
+    r"([a-z][a-z0-9_*/-]{0,240}(?:@[a-z][a-z0-9_*/-]{0,13})?)="
+    r"([\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e])"
+)
+_MOST_MEMBERS: Final = 32
 _FIRST: Final = "00"
 _NO_VERSION: Final = "ff"
 _TRANSPORTS: Final = {"unix": "unix", "memory": "inproc"}
@@ -285,6 +290,15 @@ def _read(parent: str, state: str) -> trace.SpanContext | None:
         span_id=int(found[3], 16),
         is_remote=True,
         trace_flags=trace.TraceFlags(int(found[4], 16) & trace.TraceFlags.SAMPLED),
-        trace_state=trace.TraceState.from_header([state]) if state else None,
+        trace_state=_state(state),
     )
     return known if known.is_valid else None
+
+
+def _state(text: str) -> trace.TraceState | None:
+    """What vendors say of the trace; None where one of them says it wrongly, as W3C Trace Context has it."""
+    # Their own reader writes to the log of whatever is wrong, which is not for peers to fill.
+    found = [_MEMBER.fullmatch(member.strip(" \t")) for member in text.split(",")]
+    members = {match[1]: match[2] for match in found if match is not None}
+    is_right = len(members) == len(found) <= _MOST_MEMBERS
+    return trace.TraceState(list(members.items())) if is_right else None
