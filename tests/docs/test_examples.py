@@ -24,6 +24,8 @@ DOCUMENTS = [
     "docs/how-to/tcp.md",
     "docs/how-to/telemetry.md",
     "docs/how-to/production.md",
+    "docs/how-to/metrics.md",
+    "docs/how-to/tracing.md",
     "docs/how-to/telemetry.md",
     "docs/how-to/tls.md",
     "docs/how-to/unix-sockets.md",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -94,3 +96,25 @@ def test_labels_are_escaped() -> None:
     text, _ = as_text(Reading([Number("tomada_requests_failed_total", 1, ('a"b\\c\nd',))], []), "")
 
     assert rb'tomada_requests_failed_total{type="a\"b\\c\nd"} 1.0' in text
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "how-to"
+
+
+def test_the_page_about_them_names_all() -> None:
+    told = dict(re.findall(r"^\| `(tomada_\w+)` \| ([^|]*) \|", (DOCS / "metrics.md").read_text(), re.MULTILINE))
+
+    assert {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in told.items()} == {
+        name: set(family.labels) for name, family in FAMILIES.items()
+    }
+
+
+@pytest.mark.parametrize("document", ["metrics.md", "tracing.md", "grafana-dashboard.json"])
+def test_no_query_asks_for_a_name_that_there_is_not(document: str) -> None:
+    text = (DOCS / document).read_text()
+    asked = {re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"\btomada_\w+", text)}
+
+    assert asked - set(FAMILIES) == set()
+    if document.endswith(".json"):
+        panels = json.loads(text)["panels"]
+        assert len({panel["id"] for panel in panels}) == len(panels) == 12
