@@ -308,6 +308,13 @@ class Endpoint:
         functions: list[Handler | StreamHandler | DatagramHandler | Hook] = [*handlers, *app.datagram_handlers, *hooks]
         return codes((each.function, getattr(each.function, "__qualname__", each.where)) for each in functions)
 
+    def handler_names(self) -> dict[str, str]:
+        """What people call what is handled, by what events call it: types, and functions for datagrams without one."""
+        if self._app is None:
+            return {}
+        of_datagrams = {each.where: each.function.__qualname__ for each in self._app.datagram_handlers}
+        return {kind.__name__: kind.__name__ for kind in self._app.handlers} | of_datagrams
+
     def why_closed(self, state: State) -> End:
         """What the transport of a connection that ends in `state` is told."""
         if state is State.FAILED:

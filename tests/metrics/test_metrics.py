@@ -43,6 +43,7 @@ def test_what_a_server_does_is_told(run: Run) -> None:
                     held = asyncio.create_task(client.ask(Hold("x")))
                     await stage.until("note x", "began x")
                     told = read(metrics)
+                    assert 'tomada_requests_failed_total{type="Sit"} 0.0' in told.text, "a rate needs the beginning"
                     assert told("tomada_connections", kind="messages") == 1
                     assert told("tomada_handlers") == 1
                     assert told("tomada_handshakes_total", outcome="completed") == 1
@@ -83,6 +84,7 @@ def test_buckets_only_grow(run: Run) -> None:
                 async with tomada.connect(server.addresses[0]) as client:
                     await client.ask(Echo(b"data"))
                 samples = read(metrics).families["tomada_request_duration_seconds"].samples
+        samples = [sample for sample in samples if sample.labels["type"] == "Echo"]
         buckets = [sample.value for sample in samples if sample.name.endswith("_bucket")]
         assert all(upper >= lower for lower, upper in pairwise(buckets))
         assert buckets[-1] == 1
@@ -183,6 +185,13 @@ def test_byte_streams_and_datagrams(run: Run) -> None:
                     assert (await own.receive()).data == b"123"
                 told = read(metrics)
                 assert told("tomada_connections", kind="stream") == 1
+                (handled,) = (
+                    sample.labels["type"]
+                    for sample in told.families["tomada_request_duration_seconds"].samples
+                    if sample.name.endswith("_count")
+                )
+                assert handled.endswith("back"), "not where it stands"
+                assert told("tomada_request_duration_seconds_count", type=handled) == 1
                 writer.close()
                 await writer.wait_closed()
                 await turns_until(lambda: server.statistics().streams == 0)

@@ -19,29 +19,35 @@ BOUNDS: Final = (
 class _OfType:
     """The handlers of one type."""
 
-    __slots__ = ("counts", "failed", "seconds")
+    __slots__ = ("counts", "failed", "name", "seconds")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.counts = [0] * (len(BOUNDS) + 1)
         self.failed = 0
         self.seconds = 0.0
 
 
 class Durations:
-    """Counts the handlers of this process from its making to its `close`. There are as many types as handlers."""
+    """Counts the handlers of one application from its making to its `close`.
+
+    Args:
+        names: What is told of them, by what events call them; others are another application's.
+    """
 
     __slots__ = ("_lock", "_subscription", "_types")
 
-    def __init__(self) -> None:
+    def __init__(self, names: dict[str, str]) -> None:
         self._lock = Lock()
-        self._types: dict[str, _OfType] = {}
+        # Each from the beginning: no rate would see the first ones of a type that is not told before.
+        self._types = {called: _OfType(name) for called, name in names.items()}
         self._subscription = subscribe(self._ended, RequestEnded)
 
     def _ended(self, event: RequestEnded) -> None:
+        of_type = self._types.get(event.name)
+        if of_type is None:
+            return
         with self._lock:
-            of_type = self._types.get(event.name)
-            if of_type is None:
-                of_type = self._types[event.name] = _OfType()
             of_type.counts[bisect_left(BOUNDS, event.seconds)] += 1
             of_type.seconds += event.seconds
             of_type.failed += bool(event.failure)
@@ -49,16 +55,14 @@ class Durations:
     def numbers(self) -> list[Number]:
         """How many failed."""
         with self._lock:
-            return [
-                Number("tomada_requests_failed_total", of_type.failed, (name,)) for name, of_type in self._types.items()
-            ]
+            return [Number("tomada_requests_failed_total", one.failed, (one.name,)) for one in self._types.values()]
 
     def distributions(self) -> list[Distribution]:
         """How long they took."""
         with self._lock:
             return [
-                Distribution(DURATION, of_type.seconds, cumulative(BOUNDS, tuple(of_type.counts)), (name,))
-                for name, of_type in self._types.items()
+                Distribution(DURATION, one.seconds, cumulative(BOUNDS, tuple(one.counts)), (one.name,))
+                for one in self._types.values()
             ]
 
     def close(self) -> None:

@@ -50,7 +50,7 @@ class Reader:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._noted = Noted(serves=True)
-        self._durations = Durations()
+        self._durations = Durations(server.endpoints[0].handler_names())
         self._started_at = time.time() - server.statistics().seconds
         self._build = version("tomada"), ".".join(map(str, sys.version_info[:3]))
 

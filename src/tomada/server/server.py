@@ -153,7 +153,7 @@ class Server:
         await transports.adopt(accepted, plain, lambda: _Arrival(link, peer, heard), options, ticket)
 
     async def listen_privately(self, address: Address) -> None:
-        """Listen for messages at one more address, which `addresses` does not name: only this process's user may connect.
+        """Listen for messages at one more unix address, which `addresses` does not name, for this user alone.
 
         Without effect where connections are served in child processes, which know the addresses from their beginning.
 
