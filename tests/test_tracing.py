@@ -504,12 +504,12 @@ SERVER = """
 import tomada
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 
 file = open({file!r}, "a", buffering=1)
 written = ConsoleSpanExporter(out=file, formatter=lambda span: span.to_json(indent=None) + "\\n")
 provider = TracerProvider()
-provider.add_span_processor(SimpleSpanProcessor(written))
+provider.add_span_processor(BatchSpanProcessor(written))
 trace.set_tracer_provider(provider)
 app = tomada.App("far")
 
@@ -524,10 +524,10 @@ def think(_: Think) -> str:
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("--workers", "1")])
-def test_two_processes_are_one_trace(spans: Spans, tmp_path: Path, workers: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("how", [(), ("--workers", "1"), ("--isolation", "process"), ("--isolation", "thread")])
+def test_two_processes_are_one_trace(spans: Spans, tmp_path: Path, how: tuple[str, ...]) -> None:
     (tmp_path / "far.py").write_text(SERVER.format(file=str(tmp_path / "spans")))
-    command = [sys.executable, "-m", "tomada", "serve", str(tmp_path / "far.py"), "--tracing", "--json", *workers]
+    command = [sys.executable, "-m", "tomada", "serve", str(tmp_path / "far.py"), "--tracing", "--json", *how]
     with subprocess.Popen([*command, "--bind", HERE], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         told = next(line for line in map(json.loads, server.stdout) if line["event"] == "listening")

@@ -11,7 +11,7 @@ from asyncio import CancelledError
 from collections import deque
 from contextlib import suppress
 from importlib.metadata import version
-from threading import Lock
+from threading import Lock, Thread
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -82,6 +82,7 @@ class _OpenTelemetry(Tracer):
     """
 
     def __init__(self, provider: trace.TracerProvider | None) -> None:
+        self._provider = trace.get_tracer_provider() if provider is None else provider
         self._tracer = trace.get_tracer("tomada", version("tomada"), provider)
         self._lock = Lock()
         self._open: dict[int, set[trace.Span]] = {}
@@ -119,6 +120,13 @@ class _OpenTelemetry(Tracer):
             spans = tuple(self._open.get(id(link), ()))
         for span in spans:
             span.add_event("resumed")
+
+    def flush(self, seconds: float) -> None:
+        flush = getattr(self._provider, "force_flush", None)  # a matter of the SDK
+        if flush is not None:
+            sending = Thread(target=flush, name="tomada tracing", daemon=True)  # which may take as long as it likes
+            sending.start()
+            sending.join(seconds)
 
     def _of_caller(self, link: Link, name: str, kind: trace.SpanKind) -> _Begun:
         attributes = {"rpc.system": "tomada", "rpc.method": name} | _place(link.peer, "server")

@@ -71,6 +71,10 @@ class Tracer:
         """Its session goes on over another connection, and what was under way with it."""
         raise NotImplementedError
 
+    def flush(self, seconds: float) -> None:
+        """Send what has not been sent, before the process ends at once; give up after so many seconds."""
+        raise NotImplementedError
+
 
 async def within(span: Span, work: Awaitable[T]) -> T:
     """What `work` gives, which is done inside of the span."""

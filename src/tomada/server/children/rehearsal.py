@@ -26,6 +26,7 @@ from tomada.protocol.handshake import encode_goodbye
 from tomada.server.children.noting import NotingLink
 from tomada.settings import Deadlines, Limits
 from tomada.telemetry import Event
+from tomada.telemetry.tracer import Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,13 +77,15 @@ async def rehearse() -> None:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Nobody is told of events."""
+    """Nobody is told of events, and no span is made."""
+    tracer, Tracer.active = Tracer.active, None
     silenced = [(kind, kind.subscribers) for kind in _kinds(Event)]
     for kind, _ in silenced:
         kind.subscribers = ()
     try:
         yield
     finally:
+        Tracer.active = tracer
         for kind, subscribers in silenced:
             kind.subscribers = subscribers
 
