@@ -18,7 +18,7 @@ from tomada.items.stream import ItemStream, Taking, send_parts
 from tomada.message import DuplexRequest, StreamRequest, UploadRequest
 from tomada.protocol.metadata import milliseconds
 from tomada.telemetry import late
-from tomada.telemetry.tracer import Tracer, within
+from tomada.telemetry.tracer import Tracer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable
@@ -104,7 +104,7 @@ class Asking:
         if timeout is not None or urgent or key is not None or upload is not None or tracer is not None:
             parts = None if upload is None else each(upload)
             asked = self._ask_within(request, inf if timeout is None else timeout, key, parts, urgent=urgent)
-            return await (asked if tracer is None else within(tracer.asking(self._link, type(request).__name__), asked))
+            return await (asked if tracer is None else tracer.asking(self._link, type(request).__name__).within(asked))
         link = self._link
         engine = link.engine
         if engine.full or link.askers or engine.room <= 0:

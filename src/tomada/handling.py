@@ -235,7 +235,6 @@ class Handling(Carrying):
         """Start the handler; whether it goes on in a task."""
         try:
             call = self._stream(route, message, id_) if route.has_stream else route.call(message, self.connection)
-            call = call if route.span is None else route.inside(call)
             if RequestEnded.subscribers:
                 call = span(call, route.name, self.peer)
             outcome = self.endpoint.starter.start(call)
@@ -261,7 +260,8 @@ class Handling(Carrying):
     def _stream(self, route: Route, message: Any, id_: int) -> Coroutine[Any, Any, Any]:
         given = (message, self.connection) if route.parts is None else (message, self.connection, self.parts(id_))
         call = route.call(*given)
-        return call if route.items is None else pour(self, id_, route.items, call)
+        work = call if route.items is None else pour(self, id_, route.items, call)
+        return work if route.around is None else route.around().within(work)
 
     # Cancellation.
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from tomada.catalogue import Catalogue
-from tomada.telemetry.tracer import within
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Callable, Mapping
 
     from tomada.address import Address
     from tomada.app import App, Handler
@@ -98,6 +97,7 @@ class Route:
     """The way of one incoming type to its handler."""
 
     __slots__ = (
+        "around",
         "call",
         "decode",
         "entries",
@@ -109,7 +109,6 @@ class Route:
         "name",
         "parts",
         "replies",
-        "span",
     )
 
     def __init__(self, handler: Handler, call: Callable[..., Any], entries: Mapping[str, TypeEntry]) -> None:
@@ -125,18 +124,14 @@ class Route:
         self.parts = handler.parts
         self.has_stream = handler.items is not None or handler.parts is not None
         self.entries = entries
-        self.span: Callable[[], Span] | None = None
-        """Of one message alone: makes what its handler is to run in."""
+        self.around: Callable[[], Span] | None = None
+        """Of one message alone: makes the span that its handler is to run in."""
 
-    def inside(self, call: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
-        """What the handler gives, from its span, where it has one."""
-        assert self.span is not None, "whoever calls has looked"  # noqa: S101 - the house's own order
-        return within(self.span(), call)
-
-    def within(self, span: Callable[[], Span]) -> Route:
-        """The same way, for one message."""
+    def within(self, around: Callable[[], Span]) -> Route:
+        """The same way, for one message: as one with a stream, at which whoever starts its handler looks twice."""
         route = copy(self)
-        route.span = span
+        route.around = around
+        route.has_stream = True
         return route
 
 

@@ -14,7 +14,6 @@ from tomada.errors import ConnectFailed, ConnectionLost, HandshakeFailed, Outcom
 from tomada.lifetime import Lifetime
 from tomada.protocol import GoodbyeCode, State
 from tomada.telemetry import ConnectionInterrupted, SessionEnded, SessionResumed, emit
-from tomada.telemetry.tracer import Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -241,8 +240,7 @@ class Survival(Lifetime):
     def resumed(self) -> None:
         """The session goes on over a new connection."""
         self.is_lost = False
-        if Tracer.active is not None:
-            Tracer.active.resumed(self)
+        self.tell_resumed()
         if SessionResumed.subscribers:
             away = self.loop.time() - self.lost_at
             emit(SessionResumed(peer=str(self.peer), seconds=away, epoch=self.engine.epoch))

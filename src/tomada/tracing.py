@@ -16,7 +16,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from tomada.errors import RemoteError
-from tomada.telemetry.tracer import Streaming, Tracer
+from tomada.telemetry.tracer import Span, Streaming, Tracer
 
 try:
     from opentelemetry import context, trace
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tomada.address import Address
-    from tomada.telemetry.tracer import Carried, Link, Span
+    from tomada.telemetry.tracer import Carried, Link
 
 __all__ = ["disable", "enable", "ignored", "is_provided"]
 
@@ -209,7 +209,7 @@ class _Begun:
         self._tracer.drop(self)
 
 
-class _Spanned:
+class _Spanned(Span):
     """The current span in the ``with``, from its beginning to its end."""
 
     __slots__ = ("_begun", "_token")

@@ -123,7 +123,8 @@ class Calls:
             self._pump.answer(lambda: self._pump.engine.refuse(id_, FailureCode.DEADLINE, "", MISSED_TURN))
             return
         try:
-            value = self._call(route, message)
+            with route.around() if route.around is not None else nullcontext():
+                value = self._call(route, message)
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is answered, and told to the log
             self._raised(route, id_, error)
         else:
@@ -134,11 +135,10 @@ class Calls:
         with self._lock:
             self.running += 1
         try:
-            with nullcontext() if route.span is None else route.span():
-                if not RequestEnded.subscribers:
-                    return route.call(message, self._pump.connection)
-                with measured(route.name, self._pump.connection.peer):
-                    return route.call(message, self._pump.connection)
+            if not RequestEnded.subscribers:
+                return route.call(message, self._pump.connection)
+            with measured(route.name, self._pump.connection.peer):
+                return route.call(message, self._pump.connection)
         finally:
             with self._lock:
                 self.running -= 1

@@ -110,11 +110,6 @@ class Wire:
         """Whether a thread reads, which will tell those who wait when it stops."""
         self._active = 0.0
 
-    @property
-    def peer(self) -> Address:
-        """The address of the other end."""
-        return self.lifetime.peer
-
     def take_in(self, data: bytes) -> None:
         """Act on what has come, or on the end, which is no bytes. Called under `state`."""
         raise NotImplementedError
@@ -142,6 +137,11 @@ class Wire:
         for lock in (self.state, self._sending):
             while owns(lock):
                 lock.release()
+
+    @property
+    def peer(self) -> Address:
+        """The address of the other end."""
+        return self.lifetime.peer
 
     # Reading.
 

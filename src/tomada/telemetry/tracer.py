@@ -14,8 +14,6 @@ T = TypeVar("T")
 
 Carried: TypeAlias = "tuple[str, str]"
 """What travels of a span: ``traceparent`` and ``tracestate``, which may be empty."""
-Span: TypeAlias = "AbstractContextManager[object]"
-"""The body is what the span tells of, and whatever it does belongs to that; what it raises is told, and goes on."""
 
 
 class Link(Protocol):
@@ -24,6 +22,15 @@ class Link(Protocol):
     @property
     def peer(self) -> Address:
         """The address of the other end."""
+
+
+class Span(AbstractContextManager[None]):
+    """The body is what the span tells of, and whatever it does belongs to that; what it raises is told, and goes on."""
+
+    async def within(self, work: Awaitable[T]) -> T:
+        """What `work` gives, which is done inside of the span."""
+        with self:
+            return await work
 
 
 class Streaming(AbstractContextManager[object]):
@@ -74,9 +81,3 @@ class Tracer:
     def flush(self, seconds: float) -> None:
         """Send what has not been sent, before the process ends at once; give up after so many seconds."""
         raise NotImplementedError
-
-
-async def within(span: Span, work: Awaitable[T]) -> T:
-    """What `work` gives, which is done inside of the span."""
-    with span:
-        return await work
