@@ -20,6 +20,7 @@ from tomada.sessions.registry import Registry
 from tomada.sweep import sweep_of
 from tomada.telemetry import late
 from tomada.telemetry.statistics import Tally
+from tomada.telemetry.tracer import Tracer
 from tomada.threads import Threads
 from tomada.transports import End
 from tomada.watchdog import codes
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tomada.settings import Deadlines, Limits, Sessions
     from tomada.streams.declaration import StreamHandler
     from tomada.streams.flow import Flow
+    from tomada.survival import Survival
 
 log: Final = logging.getLogger("tomada")
 SOFTWARE: Final = "tomada (Python)"
@@ -282,6 +284,11 @@ class Endpoint:
             except Exception as error:
                 log.exception("%s: %s raised", connection.peer, hook.where)
                 self.heed(error)
+
+    def resumed(self, link: Survival) -> None:
+        """Its session goes on over a new connection: tell who makes spans of what is under way."""
+        if Tracer.active is not None:
+            Tracer.active.resumed(link)
 
     @property
     def has_reconnect_hooks(self) -> bool:

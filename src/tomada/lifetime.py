@@ -16,7 +16,6 @@ from tomada.protocol.state import FINAL
 from tomada.sweep import NOWHERE, TICK
 from tomada.telemetry import ConnectionEnded, ConnectionOpened, HandshakeEnded, emit, late
 from tomada.telemetry.statistics import ConnectionStatistics, Moved
-from tomada.telemetry.tracer import Tracer
 from tomada.transports import own_address, reset, unacknowledged
 
 if TYPE_CHECKING:
@@ -327,11 +326,6 @@ class Lifetime(Handling):
                     sent_messages=engine.sent_messages,
                 )
             )
-
-    def tell_resumed(self) -> None:
-        """The session goes on over another connection: tell who makes spans."""
-        if Tracer.active is not None:
-            Tracer.active.resumed(self)
 
     @property
     def is_counted(self) -> bool:

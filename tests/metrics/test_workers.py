@@ -41,6 +41,7 @@ class Served:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
+        self.page: str = self.until("metrics")["url"]
         self.told = self.until("listening")
 
     def until(self, event: str) -> dict[str, Any]:
@@ -59,7 +60,7 @@ class Served:
                 client.ask(Nothing(), timeout=30)
 
     def scrape(self) -> Scrape:
-        return scrape(self.told["metrics"])
+        return scrape(self.page)
 
     def until_told(self, condition: Callable[[Scrape], bool]) -> Scrape:
         """Scrape until something is so; the page itself sets the pace."""

@@ -63,8 +63,8 @@ def dev(
     children: ChildOptions,
     deadlines: DeadlineOptions,
     limits: LimitOptions,
-    access: AccessOptions,
     watching: WatchingOptions,
+    access: AccessOptions,
     as_json: Json = False,
 ) -> None:
     """Serve an application, and load it anew whenever a Python file in its folder changes.
@@ -89,11 +89,11 @@ def dev(
             tls=tls,
             origins=tuple(origin or ()),
             limits=limits,
+            watching=watching,
             deadlines=deadlines,
             isolation=isolation.value,
             children=children,
             access=access,
-            watching=watching,
         )
         shown = Shown(as_json=as_json, option=" --tls-dev" if development else "", develops=True)
         folder = watched_folder(target)

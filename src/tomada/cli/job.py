@@ -35,12 +35,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         tls: The certificate.
         origins: The web pages that may connect.
         limits: Of each process.
+        watching: What can be seen of it from outside.
         deadlines: Of each connection.
         isolation: Where each connection is served.
         children: The processes of connections, where they have some.
         access: Who may connect.
         keeping: Whether sessions are kept, and where.
-        watching: What can be seen of it from outside.
     """
 
     target: str
@@ -49,12 +49,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     tls: TLS | None = None
     origins: tuple[str, ...] = ()
     limits: Limits = Limits()
+    watching: Watching = Watching()
     deadlines: Deadlines = Deadlines()
     isolation: Isolation = "task"
     children: Children | None = None
     access: Access = Access()
     keeping: Keeping = Keeping()
-    watching: Watching = Watching()
 
     def serving(self, app: App) -> Serving:
         """The server, not running yet.

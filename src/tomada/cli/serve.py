@@ -44,11 +44,11 @@ EXAMPLES = """
 
   tomada serve bank.py --bind tls://:4477 --tls-certificate server.pem --tls-key server-key.pem
 
+  tomada serve bank.py --workers 4 --metrics :9477 --tracing
+
   tomada serve bank.py --workers 4 --drain 30 --idle-timeout off --message-bytes 64M
 
   tomada serve bank.py --workers 4 --store sqlite:///var/lib/bank/sessions --keep 600
-
-  tomada serve bank.py --workers 4 --metrics :9477 --tracing
 """
 
 
@@ -67,14 +67,15 @@ def serve(
     workers: WorkerOptions,
     deadlines: DeadlineOptions,
     limits: LimitOptions,
+    watching: WatchingOptions,
     sessions: SessionOptions,
     access: AccessOptions,
-    watching: WatchingOptions,
     as_json: Json = False,
 ) -> None:
     """Serve an application until Ctrl-C, which lets it end what is under way; a second one ends it at once."""
     log_to_standard_error(of_several=workers.workers is not None)
     with errors_told(as_json=as_json):
+        check_watching(watching)
         tls = server_tls(certificate, key, authority, development=development)
         job = Job(
             target=target,
@@ -82,14 +83,13 @@ def serve(
             tls=tls,
             origins=tuple(origin or ()),
             limits=limits,
+            watching=watching,
             deadlines=deadlines,
             isolation=isolation.value,
             children=children,
             access=access,
             keeping=sessions,
-            watching=watching,
         )
-        check_watching(watching)
         option = " --tls-dev" if development else ""
         if development:
             certificates.warn()
@@ -107,19 +107,19 @@ def serve_here(job: Job, option: str, *, as_json: bool) -> None:
     """Serve in this process."""
     from tomada.server.activation import activation
 
+    page = Page(job.watching.metrics)
     given = activation()
     job = msgspec.structs.replace(job, given=tuple(map(str, given.addresses)))
     has_started = False
-    page = Page(job.watching.metrics)
 
     def ready(server: Server) -> None:
         nonlocal has_started
         has_started = True
         addresses = tuple(map(str, server.addresses))
+        page.tell(as_json=as_json)
         if as_json:
-            print_json({"event": "listening", "app": app.name, "addresses": addresses} | page.told)
+            print_json({"event": "listening", "app": app.name, "addresses": addresses})
         else:
-            page.tell()
             tell_listening(app.name, addresses, about(app), option=option, develops=False)
 
     try:
@@ -128,9 +128,9 @@ def serve_here(job: Job, option: str, *, as_json: bool) -> None:
         if job.watching.tracing:
             begin_tracing()
         serving = job.serving(app)
-        take_over(given, serving)
         if job.watching.metrics:
             serving.accompany(page.begin)
+        take_over(given, serving)
         serving.run(ready=ready)
     except TomadaError:
         raise

@@ -39,17 +39,18 @@ class Shown:
         self._as_json = as_json
         self._option = option
         self._develops = develops
-        self.page = Page("")
-        """Where metrics are."""
+
+    page = Page("")
+    """Where metrics are."""
 
     def listening(self, supervisor: Supervisor) -> None:
         """All workers accept, for the first time."""
+        self.page.tell(as_json=self._as_json)
         about = msgspec.msgpack.decode(supervisor.about, type=About)
         if self._as_json:
             names = {"app": supervisor.app, "addresses": supervisor.addresses, "workers": supervisor.pids}
-            print_json({"event": "listening", **names, **self.page.told})
+            print_json({"event": "listening", **names})
         else:
-            self.page.tell()
             tell_listening(supervisor.app, supervisor.addresses, about, option=self._option, develops=self._develops)
 
     def reloaded(self, supervisor: Supervisor, seconds: float, failure: str) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from tomada.cli.groups import Choice, Group
-from tomada.cli.output import UsageError
+from tomada.cli.output import UsageError, print_json
 
 if TYPE_CHECKING:
     from tomada.metrics import MetricsPage
@@ -91,14 +91,13 @@ class Page:
         self._address = address
         self._url = ""
 
-    @property
-    def told(self) -> dict[str, str]:
-        """To programs."""
-        return {"metrics": self._url} if self._url else {}
-
-    def tell(self) -> None:
-        """To people."""
-        if self._url:
+    def tell(self, *, as_json: bool) -> None:
+        """Where it is, if there is one."""
+        if not self._url:
+            return
+        if as_json:
+            print_json({"event": "metrics", "url": self._url})
+        else:
             typer.echo(f"metrics at {typer.style(self._url, fg='cyan')}")
 
     async def begin(self, server: Server) -> MetricsPage:

@@ -46,13 +46,13 @@ def main() -> int:
 
 def _serve(member: Member, job: Job) -> None:
     app = load_app(job.target)
-    be_quiet_at_a_terminal()
     if job.watching.tracing:
         begin_tracing()
+    be_quiet_at_a_terminal()
     serving = job.serving(app)
+    member.inherit(serving)
     if job.watching.metrics:
         serving.accompany(partial(be_read, Path(job.watching.metrics)))
-    member.inherit(serving)
     member.serve(serving, msgspec.msgpack.encode(about(app)))
 
 
