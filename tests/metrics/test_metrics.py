@@ -327,6 +327,20 @@ class TestThePage:
 
         run(main())
 
+    def test_one_that_is_taken_in_the_last_moment_is_told_too(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def taken(*_: object, **__: object) -> None:
+            raise OSError(98, "Address already in use")
+
+        async def main() -> None:
+            async with tomada.serve(house(Stage()), HERE) as server:
+                monkeypatch.setattr("tomada.metrics.page.asyncio.start_server", taken)
+                with pytest.raises(tomada.ListenFailed, match="Address already in use"):
+                    MetricsPage(server, ":0")
+                monkeypatch.undo()
+                assert not telemetry.SessionEvicted.subscribers[1:], "but for the log nobody is left"
+
+        run(main())
+
     def test_who_says_too_much_or_nothing_keeps_nobody_else_waiting(
         self, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -44,7 +44,11 @@ class MetricsPage:
         self._page = Page(address, self._read)
         self._reader = Reader(server)
         self._loop = asyncio.get_running_loop()
-        self._page.start()
+        try:
+            self._page.start()
+        except BaseException:
+            self._reader.close()
+            raise
 
     async def _read(self) -> Reading:
         """In the page's own loop."""

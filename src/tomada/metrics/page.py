@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from tomada.address import Address
 from tomada.endpoint import log
+from tomada.errors import ListenFailed
 from tomada.metrics.exposition import as_text
 from tomada.transports.reservation import reserve
 
@@ -60,6 +61,7 @@ class Page:
         self._loop = asyncio.new_event_loop()
         self._over = asyncio.Event()
         self._is_up = Event()
+        self._failure: OSError | None = None
         self._thread = Thread(target=self._run, name="tomada metrics", daemon=True)
 
     @property
@@ -70,9 +72,16 @@ class Page:
         return f"http://{host}:{place.port}/metrics"
 
     def start(self) -> Page:
-        """Serve from now on."""
+        """Serve from now on.
+
+        Raises:
+            ListenFailed: As when it is made; somebody else may have been quicker.
+        """
         self._thread.start()
         self._is_up.wait()
+        if self._failure is not None:
+            self.close()
+            raise ListenFailed(f"cannot listen on {self._reserved.addresses[0]}: {self._failure.strerror}")
         return self
 
     def close(self) -> None:
@@ -95,12 +104,17 @@ class Page:
         self.close()
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._serve())
+        except OSError as error:
+            self._failure = error
+        finally:
+            self._is_up.set()
 
     async def _serve(self) -> None:
         servers = [
-            await asyncio.start_server(self._meet, sock=own.dup(), limit=_HEADER_BYTES, backlog=_QUEUE)
+            await asyncio.start_server(self._meet, sock=own, limit=_HEADER_BYTES, backlog=_QUEUE)
             for own in self._reserved.sockets
         ]
         self._is_up.set()
