@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tomada.address import Address
 from tomada.app import App
 from tomada.binding import Binding
 from tomada.errors import MessageError, TomadaError
@@ -50,7 +51,8 @@ class End:
         greeting = Hello if role is Role.CONNECTING else Welcome
         self.engine = Engine(role, greeting(catalogue=tuple(repertoire.catalogue.entries)), 0)
         self.messenger = Messenger(self.engine, repertoire, self)
-        self.peer: Hello | Welcome | None = None
+        self.peer = Address("memory", "peer")
+        self.greeting: Hello | Welcome | None = None
         self.inbox: list[Message] = []
         self.takes = True
         self.holds = False
@@ -70,7 +72,7 @@ class End:
     # The messenger calls these.
 
     def opened_by(self, peer: Hello | Welcome) -> None:
-        self.peer = peer
+        self.greeting = peer
 
     def resuming(self, hello: Hello) -> None:
         self.resumptions.append(hello)

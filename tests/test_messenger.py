@@ -384,5 +384,5 @@ def test_the_driver_is_told_of_the_rest(pair: Pair) -> None:
 
     assert pair.client.pongs == [b"12345678"]
     assert pair.server.has_left
-    assert pair.server.peer is not None
-    assert pair.server.peer.software == ""
+    assert pair.server.greeting is not None
+    assert pair.server.greeting.software == ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import nullcontext
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -17,6 +18,7 @@ from tomada.items.stream import ItemStream, Taking, send_parts
 from tomada.message import DuplexRequest, StreamRequest, UploadRequest
 from tomada.protocol.metadata import milliseconds
 from tomada.telemetry import late
+from tomada.telemetry.tracer import Tracer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable
@@ -98,9 +100,11 @@ class Asking:
             OutcomeUnknown: The session ended first. Whether the handler has done its work is not known.
             ConnectionLost: The connection has ended, or did before the request was sent.
         """
-        if timeout is not None or urgent or key is not None or upload is not None:
+        tracer = Tracer.active
+        if timeout is not None or urgent or key is not None or upload is not None or tracer is not None:
             parts = None if upload is None else each(upload)
-            return await self._ask_within(request, inf if timeout is None else timeout, key, parts, urgent=urgent)
+            asked = self._ask_within(request, inf if timeout is None else timeout, key, parts, urgent=urgent)
+            return await (asked if tracer is None else tracer.asking(self._link, type(request).__name__).within(asked))
         link = self._link
         engine = link.engine
         if engine.full or link.askers or engine.room <= 0:
@@ -201,8 +205,11 @@ class Asking:
 
         async def ask() -> None:
             await self._wait_for_turn(urgent=urgent)
+            if Tracer.active is not None:
+                taking.span = Tracer.active.streaming(link, name)
             try:
-                taking.id = link.messenger.open(request, taking, None, key, urgent=urgent)
+                with taking.span or nullcontext():
+                    taking.id = link.messenger.open(request, taking, None, key, urgent=urgent)
             except Exception:
                 link.let_go_on()  # the turn may be the next one's
                 raise

@@ -20,6 +20,7 @@ from tomada.sessions.registry import Registry
 from tomada.sweep import sweep_of
 from tomada.telemetry import late
 from tomada.telemetry.statistics import Tally
+from tomada.telemetry.tracer import Tracer
 from tomada.threads import Threads
 from tomada.transports import End
 from tomada.watchdog import codes
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tomada.settings import Deadlines, Limits, Sessions
     from tomada.streams.declaration import StreamHandler
     from tomada.streams.flow import Flow
+    from tomada.survival import Survival
 
 log: Final = logging.getLogger("tomada")
 SOFTWARE: Final = "tomada (Python)"
@@ -286,6 +288,11 @@ class Endpoint:
                 log.exception("%s: %s raised", connection.peer, hook.where)
                 self.heed(error)
 
+    def resumed(self, link: Survival) -> None:
+        """Its session goes on over a new connection: tell who makes spans of what is under way."""
+        if Tracer.active is not None:
+            Tracer.active.resumed(link)
+
     @property
     def has_reconnect_hooks(self) -> bool:
         """Whether there is something to run when a session goes on over a new connection."""
@@ -310,6 +317,13 @@ class Endpoint:
         handlers: list[Handler | StreamHandler | DatagramHandler] = [*app.handlers.values(), *app.stream_handlers]
         functions: list[Handler | StreamHandler | DatagramHandler | Hook] = [*handlers, *app.datagram_handlers, *hooks]
         return codes((each.function, getattr(each.function, "__qualname__", each.where)) for each in functions)
+
+    def handler_names(self) -> dict[str, str]:
+        """What people call what is handled, by what events call it: types, and functions for datagrams without one."""
+        if self._app is None:
+            return {}
+        of_datagrams = {each.where: each.function.__qualname__ for each in self._app.datagram_handlers}
+        return {kind.__name__: kind.__name__ for kind in self._app.handlers} | of_datagrams
 
     def why_closed(self, state: State) -> End:
         """What the transport of a connection that ends in `state` is told."""

@@ -273,7 +273,8 @@ class Handling(Carrying):
     def _stream(self, route: Route, message: Any, id_: int) -> Coroutine[Any, Any, Any]:
         given = (message, self.connection) if route.parts is None else (message, self.connection, self.parts(id_))
         call = route.call(*given)
-        return call if route.items is None else pour(self, id_, route.items, call)
+        work = call if route.items is None else pour(self, id_, route.items, call)
+        return work if route.around is None else route.around().within(work)
 
     # Cancellation.
 

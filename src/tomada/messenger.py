@@ -31,9 +31,11 @@ from tomada.protocol import (
     Refused,
     Resumed,
     Resuming,
+    Trace,
 )
 from tomada.protocol.frames import END, ERROR
 from tomada.repertoire import Answer, Driver, Repertoire, Route
+from tomada.telemetry.tracer import Tracer
 from tomada.vocabulary import Refusal, Vocabulary, encoded
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from tomada.declaration import Items
     from tomada.message import AnyRequest, Message
+    from tomada.telemetry.tracer import Carried
 
 __all__ = ["MISSED_TURN", "REMEMBERED_REFUSALS", "WRONG_REPLY", "Answer", "Driver", "Messenger", "Repertoire", "Route"]
 
@@ -85,7 +88,8 @@ class Messenger(Vocabulary):
         """
         kind = request.__class__
         outgoing = self._askable.get(kind) or self._prepare_ask(kind)
-        id_ = self.engine.ask(outgoing.number, encoded(request), (outgoing, answer), deadline, key, urgent)
+        trace = None if Tracer.active is None else _trace(Tracer.active.carried())
+        id_ = self.engine.ask(outgoing.number, encoded(request), (outgoing, answer), deadline, key, urgent, trace)
         if key is not None:
             mark(request, key)
         return id_
@@ -102,7 +106,8 @@ class Messenger(Vocabulary):
         """As `ask`, for a request with a stream: its items go to `answer`, too (`Taker`), and its parts by `item`."""
         kind = request.__class__
         outgoing = self._outgoing.get(kind) or self._prepare(kind)
-        id_ = self.engine.ask(outgoing.number, encoded(request), (outgoing, answer), deadline, key, urgent)
+        trace = None if Tracer.active is None else _trace(Tracer.active.carried())
+        id_ = self.engine.ask(outgoing.number, encoded(request), (outgoing, answer), deadline, key, urgent, trace)
         if key is not None:
             mark(request, key)
         return id_
@@ -151,7 +156,9 @@ class Messenger(Vocabulary):
         """Queue a one-way message."""
         kind = message.__class__
         outgoing = self._outgoing.get(kind) or self._prepare(kind)
-        self.engine.send(outgoing.number, encoded(message), urgent)
+        payload = encoded(message)
+        trace = None if Tracer.active is None else _trace(Tracer.active.sending(self._driver, outgoing.name))
+        self.engine.send(outgoing.number, payload, urgent, trace)
 
     def reply(self, id_: int, route: Route, value: Any) -> None:
         """Queue the reply to the peer's request.
@@ -215,9 +222,9 @@ class Messenger(Vocabulary):
                 if event.deadline == 0:
                     engine.refuse(event.id, FailureCode.DEADLINE, "", _TOO_LATE)
                 else:
-                    self._asked(event.id, event.type, event.payload, event.origin, event.key)
+                    self._asked(event.id, event.type, event.payload, event.origin, event.key, event.trace)
             elif kind is Received:
-                self._asked(0, event.type, event.payload, event.origin)
+                self._asked(0, event.type, event.payload, event.origin, None, event.trace)
             elif kind is Item:
                 self._item(event)
             else:
@@ -262,7 +269,7 @@ class Messenger(Vocabulary):
             answer.set_exception(TypeMismatch(f"{outgoing.name} {_ONCE}"))
             self.engine.cancel(event.id)
 
-    def _asked(self, id_: int, type_: int, payload: bytes, origin: int, key: str | None = None) -> None:
+    def _asked(self, id_: int, type_: int, payload: bytes, origin: int, key: str | None, trace: Trace | None) -> None:
         route: Any = self._incoming.get(type_) or self._resolve(type_)
         if route.__class__ is Refusal:
             self.engine.refuse(id_, route.code, "", route.text)
@@ -276,6 +283,8 @@ class Messenger(Vocabulary):
             if route.is_request is (id_ != 0):
                 if id_:
                     mark(message, (self._key, origin) if key is None else key)
+                if Tracer.active is not None:
+                    route = self._traced(Tracer.active, route, trace)
                 if self._driver.handle(route, message, id_, origin):
                     self.engine.hold(origin, len(payload))
             else:
@@ -285,6 +294,11 @@ class Messenger(Vocabulary):
             self.engine.refuse(id_, FailureCode.UNKNOWN_TYPE, "", f"nobody handles {route.kind.__name__} here")
         else:
             self.engine.hold(origin, len(payload))
+
+    def _traced(self, tracer: Tracer, route: Route, trace: Trace | None) -> Route:
+        carried = None if trace is None else (trace.parent, trace.state)
+        service, is_request = self._repertoire.service, route.is_request
+        return route.within(lambda: tracer.handling(self._driver, route.name, service, carried, is_request=is_request))
 
     def _other(self, event: Any) -> None:
         match event:
@@ -316,6 +330,10 @@ class Messenger(Vocabulary):
             connection = token_hex(16)
             self._key = lambda origin: connection + self.engine.key(origin)
         self._driver.opened_by(event.peer)
+
+
+def _trace(carried: Carried | None) -> Trace | None:
+    return None if carried is None else Trace(*carried)
 
 
 def _text(error: BaseException) -> str:

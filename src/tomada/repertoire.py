@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -12,10 +13,12 @@ from tomada.telemetry.tally import tally_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tomada.address import Address
     from tomada.app import App, Handler
     from tomada.errors import TomadaError
     from tomada.message import Message
     from tomada.protocol import Hello, TypeEntry, Welcome
+    from tomada.telemetry.tracer import Span
 
 
 class Answer(Protocol):
@@ -43,6 +46,10 @@ class Taker(Answer, Protocol):
 
 class Driver(Protocol):
     """What a messenger asks of the face that drives it."""
+
+    @property
+    def peer(self) -> Address:
+        """The address of the other end."""
 
     def opened_by(self, peer: Hello | Welcome) -> None:
         """The handshake is complete."""
@@ -91,6 +98,7 @@ class Route:
     """The way of one incoming type to its handler."""
 
     __slots__ = (
+        "around",
         "call",
         "decode",
         "entries",
@@ -119,15 +127,26 @@ class Route:
         self.parts = handler.parts
         self.has_stream = handler.items is not None or handler.parts is not None
         self.entries = entries
+        self.around: Callable[[], Span] | None = None
+        """Of one message alone: makes the span that its handler is to run in."""
+
+    def within(self, around: Callable[[], Span]) -> Route:
+        """The same way, for one message: as one with a stream, at which whoever starts its handler looks twice."""
+        route = copy(self)
+        route.around = around
+        route.has_stream = True
+        return route
 
 
 class Repertoire:
     """What all connections of one endpoint share: its types and the ways to its handlers."""
 
-    __slots__ = ("catalogue", "routes")
+    __slots__ = ("catalogue", "routes", "service")
 
     def __init__(self, app: App | None = None, calls: Mapping[type[Message], Callable[..., Any]] | None = None) -> None:
         self.catalogue = Catalogue() if app is None else app.catalogue
+        self.service = "" if app is None else app.name
+        """What the application calls itself."""
         self.routes: dict[str, Route] = {}
         """By the name of what they handle."""
         if app is not None:

@@ -283,6 +283,7 @@ class Survival(Lifetime):
     def resumed(self) -> None:
         """The session goes on over a new connection."""
         self.is_lost = False
+        self.endpoint.resumed(self)
         if SessionResumed.subscribers:
             away = self.loop.time() - self.lost_at
             emit(SessionResumed(peer=str(self.peer), seconds=away, epoch=self.engine.epoch))

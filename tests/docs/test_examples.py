@@ -25,6 +25,8 @@ DOCUMENTS = [
     "docs/how-to/telemetry.md",
     "docs/how-to/diagrams.md",
     "docs/how-to/production.md",
+    "docs/how-to/metrics.md",
+    "docs/how-to/tracing.md",
     "docs/how-to/telemetry.md",
     "docs/how-to/tls.md",
     "docs/how-to/trace.md",

@@ -26,6 +26,7 @@ from tests.protocol.sessions import GREETINGS, HELLO, MARKS, NOTE, RESUMING, SES
 from tomada.protocol import FailureCode, GoodbyeCode, Kind, Role, encode
 from tomada.protocol.frames import CONTROL, HEADER_BYTES, METADATA, MORE, NORMAL
 from tomada.protocol.handshake import encode_failure, encode_goodbye
+from tomada.protocol.metadata import Metadata, Trace, with_metadata
 from tomada.protocol.state import drawing
 
 REFERENCE: Final = Path(__file__).parents[2] / "docs" / "reference"
@@ -33,6 +34,7 @@ VECTORS: Final = REFERENCE / "protocol-vectors.json"
 SPECIFICATION: Final = REFERENCE / "protocol.md"
 LONGEST: Final = 6_000
 """Longer inputs are not written down."""
+TRACED: Final = Metadata.of(None, None, Trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "vendor=x"))
 
 _pack: Final = msgspec.msgpack.encode
 
@@ -203,6 +205,10 @@ FRAMES: Final[list[tuple[str, bytes]]] = [
     (
         "ask with metadata that are passed over",
         frame(Kind.ASK, b"\x00\x04\x81\xa1a\x01" + _pack([]), flags=NORMAL | METADATA, type_=1, id_=3, sequence=5),
+    ),
+    (
+        "send with a trace context",
+        frame(Kind.SEND, with_metadata(TRACED, _pack(["now"])), flags=NORMAL | METADATA, type_=4, sequence=6),
     ),
 ]
 

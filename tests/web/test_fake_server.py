@@ -210,6 +210,26 @@ def test_frames_that_come_a_second_time_are_dropped(fake: Page) -> None:
     assert told == [["1", "2", "3"], 2]
 
 
+def test_metadata_that_it_does_not_know_are_passed_over(fake: Page) -> None:
+    told = fake.run("""
+        const {bank, socket} = await open();
+        const texts = [];
+        bank.on("Note", ({text}) => texts.push(text));
+        bank.on("Hold", () => 7);
+        const behind = (metadata, value) => {
+            const map = pack(metadata);
+            return Uint8Array.from([map.length >> 8, map.length & 255, ...map, ...pack(value)]);
+        };
+        const trace = {t: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", s: "vendor=x"};
+        socket.frame(Kind.SEND, {type: 1, sequence: 1, flags: 10, payload: behind(trace, ["traced"])});
+        socket.frame(Kind.ASK, {type: 3, id: 2, sequence: 2, flags: 10, payload: behind({...trace, d: 60_000}, [])});
+        await until(() => socket.came.some(({kind}) => kind === Kind.REPLY));
+        return [texts, bank.statistics().duplicates];
+    """)
+
+    assert told == [["traced"], 0]
+
+
 def test_sequences_begin_anew_after_the_last(fake: Page) -> None:
     told = fake.run("""
         const {Incoming, Outgoing} = await import("/client/lanes.js");

@@ -29,6 +29,7 @@ from tomada.cli.serve_options import (
     Workers,
 )
 from tomada.cli.target import Bind, Origin, Target
+from tomada.cli.watching import WatchingOptions, check_watching
 
 if TYPE_CHECKING:
     from typing import Self
@@ -63,6 +64,7 @@ def dev(
     children: ChildOptions,
     deadlines: DeadlineOptions,
     limits: LimitOptions,
+    watching: WatchingOptions,
     access: AccessOptions,
     recorded: RecordingOptions,
     as_json: Json = False,
@@ -76,6 +78,7 @@ def dev(
     with errors_told(as_json=as_json):
         check_system()
         _check_watchfiles()
+        check_watching(watching)
         from tomada.cli.supervised import Shown, supervise
 
         tls = server_tls(certificate, key, authority, development=development)
@@ -88,6 +91,7 @@ def dev(
             tls=tls,
             origins=tuple(origin or ()),
             limits=limits,
+            watching=watching,
             deadlines=deadlines,
             isolation=isolation.value,
             children=children,

@@ -13,6 +13,7 @@ from tomada.address import Address
 from tomada.cli.output import UsageError
 from tomada.cli.recording_options import Recorded
 from tomada.cli.serve_options import Access, Keeping
+from tomada.cli.watching import Watching
 from tomada.errors import TomadaError
 from tomada.server.activation import Activation
 from tomada.server.inherited import Inherited
@@ -35,6 +36,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         tls: The certificate.
         origins: The web pages that may connect.
         limits: Of each process.
+        watching: What can be seen of it from outside.
         deadlines: Of each connection.
         isolation: Where each connection is served.
         children: The processes of connections, where they have some.
@@ -49,6 +51,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     tls: TLS | None = None
     origins: tuple[str, ...] = ()
     limits: Limits = Limits()
+    watching: Watching = Watching()
     deadlines: Deadlines = Deadlines()
     isolation: Isolation = "task"
     children: Children | None = None

@@ -26,6 +26,7 @@ from tomada.cli.serve_options import (
     WorkerOptions,
 )
 from tomada.cli.target import Bind, Origin, Target
+from tomada.cli.watching import Page, WatchingOptions, begin_tracing, check_watching
 from tomada.errors import TomadaError
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ EXAMPLES = """
   tomada serve bank.py --bind tls://127.0.0.1:4477 --tls-dev
 
   tomada serve bank.py --bind tls://:4477 --tls-certificate server.pem --tls-key server-key.pem
+
+  tomada serve bank.py --workers 4 --metrics :9477 --tracing
 
   tomada serve bank.py --workers 4 --drain 30 --idle-timeout off --message-bytes 64M
 
@@ -67,6 +70,7 @@ def serve(
     workers: WorkerOptions,
     deadlines: DeadlineOptions,
     limits: LimitOptions,
+    watching: WatchingOptions,
     sessions: SessionOptions,
     access: AccessOptions,
     recorded: RecordingOptions,
@@ -75,6 +79,7 @@ def serve(
     """Serve an application until Ctrl-C, which lets it end what is under way; a second one ends it at once."""
     log_to_standard_error(of_several=workers.workers is not None)
     with errors_told(as_json=as_json):
+        check_watching(watching)
         tls = server_tls(certificate, key, authority, development=development)
         job = Job(
             target=target,
@@ -82,6 +87,7 @@ def serve(
             tls=tls,
             origins=tuple(origin or ()),
             limits=limits,
+            watching=watching,
             deadlines=deadlines,
             isolation=isolation.value,
             children=children,
@@ -107,6 +113,7 @@ def serve_here(job: Job, option: str, *, as_json: bool) -> None:
     """Serve in this process."""
     from tomada.server.activation import activation
 
+    page = Page(job.watching.metrics)
     given = activation()
     job = msgspec.structs.replace(job, given=tuple(map(str, given.addresses)))
     has_started = False
@@ -115,6 +122,7 @@ def serve_here(job: Job, option: str, *, as_json: bool) -> None:
         nonlocal has_started
         has_started = True
         addresses = tuple(map(str, server.addresses))
+        page.tell(as_json=as_json)
         if as_json:
             print_json({"event": "listening", "app": app.name, "addresses": addresses})
         else:
@@ -123,7 +131,11 @@ def serve_here(job: Job, option: str, *, as_json: bool) -> None:
     try:
         app = load_app(job.target)
         be_quiet_at_a_terminal()
+        if job.watching.tracing:
+            begin_tracing()
         serving = job.serving(app)
+        if job.watching.metrics:
+            serving.accompany(page.begin)
         take_over(given, serving)
         with job.recorded.recording():
             serving.run(ready=ready)

@@ -11,6 +11,7 @@ import typer
 
 from tomada.cli.listening import About, tell_listening
 from tomada.cli.output import print_json, tell_failure
+from tomada.cli.watching import Page
 from tomada.server.activation import activation
 from tomada.server.notifier import notifier
 from tomada.server.workers.control import Control
@@ -39,8 +40,12 @@ class Shown:
         self._option = option
         self._develops = develops
 
+    page = Page("")
+    """Where metrics are."""
+
     def listening(self, supervisor: Supervisor) -> None:
         """All workers accept, for the first time."""
+        self.page.tell(as_json=self._as_json)
         about = msgspec.msgpack.decode(supervisor.about, type=About)
         if self._as_json:
             names = {"app": supervisor.app, "addresses": supervisor.addresses, "workers": supervisor.pids}
@@ -104,6 +109,28 @@ def supervise(
         persists: Whether a first start that fails waits for a reload.
         begin: Called with the supervisor before it runs.
     """
+    shown.page = Page(job.watching.metrics)
+    with shown.page.of_workers() as folder:
+        watching = msgspec.structs.replace(job.watching, metrics=folder)
+        _supervise(
+            msgspec.structs.replace(job, watching=watching),
+            workers,
+            shown,
+            as_json=as_json,
+            persists=persists,
+            begin=begin,
+        )
+
+
+def _supervise(
+    job: Job,
+    workers: Workers,
+    shown: Shown,
+    *,
+    as_json: bool,
+    persists: bool,
+    begin: Callable[[Supervisor], None] | None,
+) -> None:
     given = activation()
     job = msgspec.structs.replace(job, given=tuple(map(str, given.addresses)))
     plan = Plan(

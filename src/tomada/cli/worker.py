@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
+from pathlib import Path
 
 import msgspec
 
@@ -10,6 +12,7 @@ from tomada.cli.job import Job, be_quiet_at_a_terminal, log_to_standard_error
 from tomada.cli.listening import about
 from tomada.cli.loading import load_app, print_own, summary
 from tomada.cli.output import ExitCode, exit_code
+from tomada.cli.watching import be_read, begin_tracing
 from tomada.errors import TomadaError
 from tomada.server.workers.member import Member, SupervisorGone
 
@@ -43,9 +46,13 @@ def main() -> int:
 
 def _serve(member: Member, job: Job) -> None:
     app = load_app(job.target)
+    if job.watching.tracing:
+        begin_tracing()
     be_quiet_at_a_terminal()
     serving = job.serving(app)
     member.inherit(serving)
+    if job.watching.metrics:
+        serving.accompany(partial(be_read, Path(job.watching.metrics)))
     with job.recorded.recording():
         member.serve(serving, msgspec.msgpack.encode(about(app)))
 

@@ -6,6 +6,7 @@ The lower half of a `tomada.sync.Connection`.
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -19,6 +20,7 @@ from tomada.items.pouring import check_parts
 from tomada.message import DuplexRequest, StreamRequest, UploadRequest
 from tomada.protocol.metadata import milliseconds
 from tomada.telemetry import late
+from tomada.telemetry.tracer import Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,6 +99,15 @@ class Asking:
             OutcomeUnknown: The session ended first. Whether the handler has done its work is not known.
             ConnectionLost: The connection has ended, or did before the request was sent.
         """
+        tracer = Tracer.active
+        if tracer is None:
+            return self._ask(request, upload, timeout, key, urgent=urgent)
+        with tracer.asking(self._pump, type(request).__name__):
+            return self._ask(request, upload, timeout, key, urgent=urgent)
+
+    def _ask(
+        self, request: Any, upload: Iterable[Any] | None, timeout: float | None, key: str | None, *, urgent: bool
+    ) -> Any:
         pump = self._pump
         deadline = None if timeout is None else time.monotonic() + timeout
         if upload is not None:
@@ -168,7 +179,10 @@ class Asking:
         taking = Taking(ItemDecoder(pump.messenger.item_decoders(request), f"an item of {name}"))
 
         def begin() -> None:
-            taking.id = self._begin(request, taking, None, key, urgent=urgent, streams=True)
+            if Tracer.active is not None:
+                taking.span = Tracer.active.streaming(pump, name)
+            with taking.span or nullcontext():
+                taking.id = self._begin(request, taking, None, key, urgent=urgent, streams=True)
             pump.flush()
 
         return ItemStream(pump, taking, begin, None if upload is None else (request, upload))

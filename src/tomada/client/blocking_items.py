@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tomada.client.pump import Pump
     from tomada.items.decoding import ItemDecoder
     from tomada.message import AnyRequest
+    from tomada.telemetry.tracer import Streaming
 
 ItemT = TypeVar("ItemT")
 
@@ -31,7 +32,7 @@ class Taking(Answer):
         decode: What reads them.
     """
 
-    __slots__ = ("decode", "id", "items")
+    __slots__ = ("decode", "id", "items", "span")
 
     def __init__(self, decode: ItemDecoder) -> None:
         super().__init__()
@@ -39,6 +40,8 @@ class Taking(Answer):
         """Of the request; 0 where it has not been sent."""
         self.items: deque[tuple[int, bytes]] = deque()
         self.decode = decode
+        self.span: Streaming | None = None
+        """Told of its end, where anybody makes spans."""
 
     # The messenger calls these, under the lock of the pump's state.
 
@@ -50,6 +53,17 @@ class Taking(Answer):
     def end(self) -> None:
         """There are no more."""
         self.is_done = True
+        self.tell_end()
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """It ends with an error, behind the items that have come."""
+        super().set_exception(error)
+        self.tell_end(error)
+
+    def tell_end(self, error: BaseException | None = None, *, is_given_up: bool = False) -> None:
+        """Tell who makes spans."""
+        if self.span is not None:
+            self.span.end(error, is_given_up=is_given_up)
 
     # Who takes them.
 
@@ -125,6 +139,7 @@ class ItemStream(Iterator[ItemT]):
         taking.error = None
         taking.items.clear()
         if taking.id and not was_done:
+            taking.tell_end(is_given_up=True)
             self._pump.give_up(taking.id)
 
     @letting_go
@@ -141,6 +156,8 @@ class ItemStream(Iterator[ItemT]):
         taking = self._taking
         if taking.id and not taking.is_done:
             taking.is_done = True
+            if taking.span is not None:
+                taking.span.end_sometime()
             # In whichever thread, and in the middle of whatever it was doing.
             self._pump.give_up_sometime(taking.id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from threading import Event, Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,8 @@ class Calls:
             self._pump.answer(lambda: self._pump.engine.refuse(id_, FailureCode.DEADLINE, "", MISSED_TURN))
             return
         try:
-            value = self._call(route, message)
+            with route.around() if route.around is not None else nullcontext():
+                value = self._call(route, message)
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is answered, and told to the log
             self._raised(route, id_, error)
         else:

@@ -29,6 +29,7 @@ from tomada.protocol import GoodbyeCode, State
 from tomada.protocol.state import FINAL
 from tomada.recording import tap as taps
 from tomada.telemetry import ConnectionInterrupted, SessionEnded, SessionResumed, emit, late
+from tomada.telemetry.tracer import Tracer
 from tomada.transports import readiness
 
 if TYPE_CHECKING:
@@ -235,6 +236,8 @@ class Keeper(Wire):
 
     def _tell_return(self) -> None:
         self._is_back = False
+        if Tracer.active is not None:
+            Tracer.active.resumed(self)
         if SessionResumed.subscribers:
             away = time.monotonic() - self._lost_at
             emit(SessionResumed(peer=str(self.lifetime.peer), seconds=away, epoch=self.engine.epoch))

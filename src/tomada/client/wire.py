@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from tomada.address import Address
     from tomada.protocol import Engine
     from tomada.settings import Deadlines
 
@@ -151,6 +152,11 @@ class Wire:
         for lock in (self.state, self._sending):
             while owns(lock):
                 lock.release()
+
+    @property
+    def peer(self) -> Address:
+        """The address of the other end."""
+        return self.lifetime.peer
 
     # Reading.
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tomada.items.carrying import Carrying
     from tomada.items.decoding import ItemDecoder
     from tomada.repertoire import Answer
+    from tomada.telemetry.tracer import Streaming
 
 ItemT = TypeVar("ItemT")
 
@@ -28,10 +29,12 @@ ItemT = TypeVar("ItemT")
 class Taking(Arrivals):
     """The items that answer a request of this end."""
 
-    __slots__ = ("upload",)
+    __slots__ = ("span", "upload")
 
     def __init__(self, carrying: Carrying, decode: ItemDecoder) -> None:
         super().__init__(carrying, decode)
+        self.span: Streaming | None = None
+        """Told of its end, where anybody makes spans."""
         self.upload: asyncio.Task[None] | None = None
         """Sends the parts, if any."""
 
@@ -51,12 +54,16 @@ class Taking(Arrivals):
         self.finish(error)
         if self.upload is not None:
             self.upload.cancel()
+        if self.span is not None:
+            self.span.end(error)
 
     def abandon(self) -> None:
         """Nobody takes the items any more: the generator at the other end is cancelled."""
         if not self.is_complete:
             self._carrying.engine.cancel(self.id)
             self._carrying.wake()
+            if self.span is not None:
+                self.span.end(is_given_up=True)
         self.end()
         self.discard()
 

@@ -46,6 +46,7 @@ from tomada.protocol.handshake import (
     Welcome,
     encode,
 )
+from tomada.protocol.metadata import Trace
 from tomada.protocol.state import Role, State
 
 __all__ = [
@@ -81,6 +82,7 @@ __all__ = [
     "Role",
     "Session",
     "State",
+    "Trace",
     "TypeEntry",
     "TypeKind",
     "Welcome",

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tomada.protocol.handshake import Goodbye, Hello, TypeEntry, Welcome
+from tomada.protocol.metadata import Trace
 
 
 class _Event(msgspec.Struct, frozen=True, gc=False):
@@ -39,6 +40,8 @@ class Received(_Event, frozen=True):
     payload: bytes
     origin: int
     """Where it came: its last frame's sequence in the normal lane; in the urgent lane that, inverted (``~``)."""
+    trace: Trace | None = None
+    """Whose work it is part of, where the peer says so."""
 
 
 class Asked(_Event, frozen=True):
@@ -53,6 +56,8 @@ class Asked(_Event, frozen=True):
     """For how many milliseconds from now on its caller waits, where the caller has said so; `Engine.late` minds it."""
     key: str | None = None
     """By which the caller wants it to be recognised; none: `Engine.key` tells."""
+    trace: Trace | None = None
+    """As of `Received`."""
 
 
 class Item(_Event, frozen=True):

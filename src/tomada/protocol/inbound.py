@@ -230,6 +230,8 @@ class Inbound(Continuity):
         origin = sequence if is_normal else ~sequence
         if kind == ASK:
             self._request(id_, type_, whole, origin, metadata or Metadata(), emit)
+        elif metadata is not None and not id_:
+            emit(Received(type_, whole, origin, metadata.trace))
         else:
             self._message(kind, type_, id_, whole, origin, emit)
 
@@ -269,7 +271,7 @@ class Inbound(Continuity):
             due = self._now + deadline / 1_000
             self._open[id_] = due, deadline
             self.answer_by = min(self.answer_by, due)
-        emit(Asked(id_, type_, payload, origin, deadline, metadata.key))
+        emit(Asked(id_, type_, payload, origin, deadline, metadata.key, metadata.trace))
 
     def _message(
         self, kind: int, type_: int, id_: int, payload: bytes, origin: int, emit: Callable[[Event], None]

@@ -15,6 +15,7 @@ from tomada.protocol.state import FINAL
 
 if TYPE_CHECKING:
     from tomada.protocol.handshake import FailureCode, PeerLimits
+    from tomada.protocol.metadata import Trace
     from tomada.protocol.state import Role
 
 _REFUSAL: Final = 1_024
@@ -53,7 +54,7 @@ class Requests(Outbound):
         """How many requests of the peer are open."""
         return len(self._open)
 
-    def ask(
+    def ask(  # noqa: PLR0913, PLR0917 - each is a part of what travels
         self,
         type_: int,
         payload: bytes,
@@ -61,6 +62,7 @@ class Requests(Outbound):
         deadline: int | None = None,
         key: str | None = None,
         urgent: bool = False,  # noqa: FBT001, FBT002 - a keyword costs, for every message
+        trace: Trace | None = None,
     ) -> int:
         """Queue a request and return its id; `tag` comes back with its answer. The driver minds `room` and `full`.
 
@@ -72,6 +74,7 @@ class Requests(Outbound):
                 told, unless the message would be too long with it.
             key: By which the handler recognises it; by default the session and the sequence make one.
             urgent: Whether it overtakes what is not.
+            trace: Whose work it is part of.
 
         Raises:
             ConnectionLost: Nothing can be begun any more.
@@ -82,30 +85,42 @@ class Requests(Outbound):
         id_ = self._next_id
         while id_ in self._asked or not id_:
             id_ = id_ + 2 & U32
-        if deadline is None and key is None and not urgent:
+        if deadline is None and key is None and not urgent and trace is None:
             self._message_out(ASK, type_, id_, payload)
         else:
-            self._ask_with(Metadata(deadline, key), type_, id_, payload, URGENT if urgent else NORMAL)
+            check_key(key)
+            metadata = Metadata.of(deadline, key, trace)
+            self._message_with(metadata, (ASK, type_, id_), payload, URGENT if urgent else NORMAL)
+            if urgent:
+                self._urgent_asked.add(id_)
         self._next_id = id_ + 2 & U32
         self._asked[id_] = tag
         return id_
 
-    def _ask_with(self, metadata: Metadata, type_: int, id_: int, payload: bytes, lane: int) -> None:
-        if metadata != Metadata():
-            check_key(metadata.key)
-            whole = with_metadata(metadata, payload)
-            if len(whole) <= self._peer_limits.message_bytes or metadata.key is not None:
-                payload = whole
-                lane |= METADATA
-        self._message_out(ASK, type_, id_, payload, lane)
-        if lane & URGENT:
-            self._urgent_asked.add(id_)
+    def _message_with(self, metadata: Metadata, head: tuple[int, int, int], payload: bytes, lane: int) -> None:
+        """Queue a message behind as much of its metadata as its peer has room for; but a key goes in any case."""
+        for each in metadata.ever_less():
+            whole = with_metadata(each, payload)
+            if each.must_go or len(whole) <= self._peer_limits.message_bytes:
+                self._message_out(*head, whole, lane | METADATA)
+                return
+        self._message_out(*head, payload, lane)
 
-    def send(self, type_: int, payload: bytes, urgent: bool = False) -> None:  # noqa: FBT001, FBT002 - as of `ask`
+    def send(
+        self,
+        type_: int,
+        payload: bytes,
+        urgent: bool = False,  # noqa: FBT001, FBT002 - as of `ask`
+        trace: Trace | None = None,
+    ) -> None:
         """Queue a one-way message. Raises as `ask` does."""
         if not self.begins:
             self._refuse_to_begin()
-        self._message_out(SEND, type_, 0, payload, URGENT if urgent else NORMAL)
+        lane = URGENT if urgent else NORMAL
+        if trace is None:
+            self._message_out(SEND, type_, 0, payload, lane)
+        else:
+            self._message_with(Metadata.of(None, None, trace), (SEND, type_, 0), payload, lane)
 
     def reply(self, id_: int, type_: int, payload: bytes) -> None:
         """Queue the answer to the peer's request `id_`; without effect where it has one, or the connection has ended.

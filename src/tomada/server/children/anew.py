@@ -35,6 +35,8 @@ def main(descriptor: int) -> None:
         return
     try:
         app = _load(begin.module, begin.name)
+        if begin.is_traced:
+            _trace()
     except Exception as error:  # noqa: BLE001 - told to the log, and to the server
         log.exception("the application cannot be loaded in the process that forks children")
         channel.send(Broken(f"{begin.module} cannot be imported there: {error!r}"[:1_000]))
@@ -45,6 +47,12 @@ def main(descriptor: int) -> None:
 def _run(control: socket.socket, app: App, plan: Plan, pages: int, server: int) -> None:
     os.set_inheritable(control.fileno(), False)  # noqa: FBT003 - the function's own way
     template.run(control, app, plan, pages, server)
+
+
+def _trace() -> None:
+    from tomada import tracing  # noqa: PLC0415 - the server has what it needs
+
+    tracing.enable()
 
 
 def _load(module: str, name: str) -> App:

@@ -54,6 +54,8 @@ class Begin(_Message, frozen=True, tag=0):
     """Of the application in it."""
     server: _Number
     """The server's process id."""
+    is_traced: bool = False
+    """Whether there are spans to be made."""
 
 
 class Loaded(_Message, frozen=True, tag=1):

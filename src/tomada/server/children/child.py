@@ -42,6 +42,7 @@ from tomada.server.children.parentage import end_with_parent
 from tomada.server.children.rehearsal import rehearse
 from tomada.server.children.seed import places
 from tomada.server.streams import StreamServer
+from tomada.telemetry.tracer import Tracer
 from tomada.transports import stack
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 
 _STOPS: Final = "the server stops"
 _LONGEST: Final = 500
+_LAST_SPANS: Final = 1.0
+"""Seconds in which the spans of a child go where they go, before it ends."""
 _QUIET: Final = 0.001
 """A child that has had nothing to do for so many seconds rehearses; under load it has better things to do."""
 
@@ -260,6 +263,8 @@ def _exit(status: int) -> NoReturn:
     with suppress(Exception):
         sys.stdout.flush()
         sys.stderr.flush()
+        if Tracer.active is not None:
+            Tracer.active.flush(_LAST_SPANS)
     os._exit(status & 0xFF)
 
 

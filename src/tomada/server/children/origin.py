@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from tomada.errors import ChildrenFailed
 from tomada.server.children.channel import Begin, Channel, FromTemplate, decode_from_template, pair
 from tomada.server.children.pages import Pages
+from tomada.telemetry.tracer import Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,7 +148,7 @@ def _started_anew(app: App, plan: Plan) -> Template:
     process = subprocess.Popen([sys.executable, "-c", program], pass_fds=[other.fileno()])  # noqa: S603 - our own
     other.close()
     template = Template(process.pid, own, pages, process)
-    template.channel.send(Begin(plan, module, name, os.getpid()), [pages.file])
+    template.channel.send(Begin(plan, module, name, os.getpid(), Tracer.active is not None), [pages.file])
     return template
 
 

@@ -26,6 +26,7 @@ from tomada.protocol.handshake import encode_goodbye
 from tomada.server.children.noting import NotingLink
 from tomada.settings import Deadlines, Limits
 from tomada.telemetry import Event, tally
+from tomada.telemetry.tracer import Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +78,8 @@ async def rehearse() -> None:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Nobody is told of events, and nothing is counted."""
+    """Nobody is told of events, no span is made, and nothing is counted."""
+    tracer, Tracer.active = Tracer.active, None
     silenced = [(kind, kind.subscribers) for kind in _kinds(Event)]
     who, is_metered = tally.subscribers, tally.is_metered
     tally.wanted_by((), is_metered=False)
@@ -86,6 +88,7 @@ def silence() -> Iterator[None]:
     try:
         yield
     finally:
+        Tracer.active = tracer
         for kind, subscribers in silenced:
             kind.subscribers = subscribers
         tally.wanted_by(who, is_metered=is_metered)
