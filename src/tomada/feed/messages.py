@@ -26,6 +26,8 @@ Column = Literal[
 class NotAllowed(RemoteError):
     """It needs the right to act, which the dashboard's token gives."""
 
+    why: str
+
 
 class ConnectionRow(Message):
     """One connection of messages, or byte stream."""
