@@ -15,7 +15,7 @@ from tomada.cli.dashboard_options import HOST, PORT, Wanted
 from tomada.cli.output import UsageError
 from tomada.errors import AddressInUse
 from tomada.server.inherited import Inherited
-from tomada.server.workers.directory import SUFFIX, folder
+from tomada.server.workers.directory import SUFFIX, DirectoryError, folder
 from tomada.transports import reservation
 from tomada.transports.system.resolution import is_loopback
 
@@ -76,8 +76,15 @@ def ready(wanted: Wanted, *, develops: bool, is_supervised: bool, is_quiet: bool
     token = _token(wanted, develops=develops)
     if is_remote and not token:
         raise UsageError(f"{address} is reached by other machines: a dashboard there needs --dashboard-token")
-    place, listening = _listening(address, may_move=not wanted.at)
-    made = make_folder()
+    try:
+        made = make_folder()
+    except DirectoryError as error:
+        raise UsageError(f"there can be no dashboard: {error}") from error
+    try:
+        place, listening = _listening(address, may_move=not wanted.at)
+    except BaseException:
+        made.rmdir()
+        raise
     control = str(folder() / f"{os.getpid()}{SUFFIX}") if is_supervised else ""
     told = Told(folder=str(made), host=address.host, token=token, is_remote=is_remote, control=control)
     fragment = f"#token={token}" if token else ""
