@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
@@ -133,7 +134,8 @@ def test_no_file_but_the_pages_own_is_given_out(dashboard: Place, path: str) -> 
 def test_text_is_no_message(dashboard: Place) -> None:
     with connect(dashboard.feed, subprotocols=[Subprotocol("tomada.1")], proxy=None) as page:
         page.send("hello")
-        deque(page, 0)  # until it is closed
+        with pytest.raises(ConnectionClosedError):
+            deque(page, 0)
         assert page.close_code == 1003
 
 

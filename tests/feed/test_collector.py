@@ -92,7 +92,7 @@ def test_it_counts_what_is_open_and_what_has_ended(run: Run, monkeypatch: pytest
             assert later.received_bytes >= totals.received_bytes  # it may have acknowledged something at its end
             async with tomada.connect("memory://echo") as client:
                 await client.ask(Echo("again"))
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.01)
                 summary = (await collector.overview(-1)).summary
                 assert summary.totals.received_messages == 4
                 assert summary.totals.received_rate > 0

@@ -24,6 +24,7 @@ import msgspec
 
 from tomada.dashboard.told import Line, Told
 from tomada.endpoint import log
+from tomada.feed.machine import is_running
 from tomada.feed.notes import LogKeeper
 from tomada.server.workers.backoff import BackOff
 from tomada.server.workers.directory import DirectoryError, folder, private_folder
@@ -68,7 +69,7 @@ def make_folder() -> Path:
 def _sweep(place: Path) -> None:
     for left in place.glob(f"*{_SUFFIX}"):
         number = left.name.partition(".")[0]
-        if number.isdigit() and not Path(f"/proc/{number}").exists() and Path("/proc/self").exists():
+        if number.isdigit() and not is_running(int(number)):
             shutil.rmtree(left, ignore_errors=True)
 
 
