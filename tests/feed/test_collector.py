@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -313,3 +314,33 @@ def test_whether_any_program_may_speak_to_the_application(folder: Path) -> None:
                 await collector.shut()
 
     asyncio.run(main())
+
+
+@pytest.mark.skipif(not find_spec("tomada.recording.frames"), reason="there are no taps")
+def test_frames_and_handlers_are_shown_where_somebody_looks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(collector_module, "_FRESH", 0.0)
+        async with collected() as (server, collector), tomada.connect("memory://echo") as client:
+            (row,) = (await collector.page(page())).rows
+            marks, other = Marks(), Marks()
+            question = Watch(connection=row.id)
+            assert (await collector.picture(question, marks, may_act=True)).frames == []
+            for _ in range(3):
+                await client.ask(Echo("hello"))
+            picture = await collector.picture(question, marks, may_act=True)
+            asked = [frame for frame in picture.frames if frame.kind == "ask"]
+            assert [(frame.name, frame.lane, frame.is_received) for frame in asked] == [("Echo", "normal", True)] * 3
+            assert [(one.name, one.handled, one.failed) for one in picture.types] == [("Echo", 3, 0)]
+            assert (await collector.picture(question, other, may_act=True)).frames[: len(asked)] is not None
+            for _ in range(300):
+                await client.ask(Echo("hello"))
+            later = await collector.picture(question, marks, may_act=True)
+            seen = sum(frame.count for frame in later.frames) + later.frames_passed_over
+            assert seen >= 600
+            assert later.frames_passed_over > 0
+            (link,) = server._endpoint.connections
+            assert link.tap is not None  # type: ignore[attr-defined,unused-ignore] # where there are taps
+            collector._look_away()
+            assert link.tap is None  # type: ignore[attr-defined,unused-ignore] # as above
+
+    run(main())

@@ -74,6 +74,7 @@ class Collector(Source):
     def __init__(self, server: Server, about: About, own: str = "") -> None:
         self._server = server
         self._own = own
+        self._pid = os.getpid()
         self._about = about
         self._loop = asyncio.get_running_loop()
         self._lines = Lines()
@@ -117,7 +118,7 @@ class Collector(Source):
         return Introduction(
             app=self._about.app,
             number=self._about.number,
-            pid=os.getpid(),
+            pid=self._pid,
             settings={name: None if value == inf else value for name, value in settings.items()},
             is_open=is_open,
         )
@@ -150,7 +151,7 @@ class Collector(Source):
         is_leaving = self._server.endpoints[0].is_closing
         worker = WorkerRow(
             number=self._about.number,
-            pid=os.getpid(),
+            pid=self._pid,
             seconds=told.seconds,
             state="draining" if is_leaving else "serving",
             connections=told.connections + told.streams,
@@ -216,12 +217,11 @@ class Collector(Source):
                 ends.update(endpoint.flows)
             for gone in self._seen.keys() - ends:
                 self._seen.pop(gone).leave(self._open)
-            pid = os.getpid()
             for end in ends - self._seen.keys():
                 if isinstance(end, Link) and not end.was_open:
                     continue  # it is at its handshake
                 self._numbers += 1
-                self._seen[end] = Seen(end, self._numbers, pid, self._own)
+                self._seen[end] = Seen(end, self._numbers, self._pid, self._own)
             return over
 
     def _add_up(self, over: Moved, seconds: float) -> None:
