@@ -256,8 +256,8 @@ class Crew:
                 return
             worker = self.members.get(found.si_pid)
             if worker is None:
-                # A worker's own child, which this process got as number 1 of a container; or the dashboard, whose keeper,
-                # in another thread, may be faster.
+                # A worker's own child, which this process got as number 1 of a container; or the dashboard, for
+                # which another thread waits, and may be faster.
                 with suppress(ChildProcessError):
                     os.waitpid(found.si_pid, 0)
             elif worker.process.poll() is not None:
