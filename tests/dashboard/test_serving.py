@@ -283,3 +283,27 @@ def test_a_worker_whose_loop_is_blocked_keeps_no_viewer_waiting(place: Path) -> 
                 assert len(next(pictures).workers) == 2
             assert client.is_open  # it is blocked still
             os.killpg(server.process.pid, signal.SIGKILL)
+
+
+def test_what_other_machines_reach_is_for_the_token_alone(place: Path) -> None:
+    words = ("--dashboard", "0.0.0.0:0", "--dashboard-remote", "--dashboard-token", "new")
+    with serving(place, *words) as server:
+        dashboard = place_of(server.said("listening"))._replace(host="127.0.0.1")
+        assert dashboard.may() == {"watch": False, "act": False, "try": False}
+        assert dashboard.may(Authorization=f"Bearer {dashboard.token}") == {"watch": True, "act": True, "try": True}
+        for address in (dashboard.feed, dashboard.app):
+            with pytest.raises(tomada.HandshakeFailed, match="403 Forbidden"):
+                tomada.sync.connect(address)
+        assert seen(dashboard.acting, lambda picture: picture.workers).may_act
+
+
+def test_an_application_that_not_any_program_may_speak_to_is_tried_with_the_token_alone(place: Path) -> None:
+    words = ("--dashboard", "127.0.0.1:0", "--dashboard-token", "new", "--bind", f"unix://{place}/farm.sock")
+    with Supervised(place, str(farm(place)), *words, command="serve") as server:
+        dashboard = place_of(server.said("listening"))
+        assert dashboard.may() == {"watch": True, "act": False, "try": False}
+        with pytest.raises(tomada.HandshakeFailed, match="403 Forbidden"):
+            tomada.sync.connect(dashboard.app)
+        assert dashboard.may(Authorization=f"Bearer {dashboard.token}")["try"]
+        with tomada.sync.connect(f"{dashboard.app}/{dashboard.token}") as client:
+            assert client.ask(Version()) == 1
