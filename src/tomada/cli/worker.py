@@ -49,7 +49,7 @@ def _serve(member: Member, job: Job) -> None:
     if job.watching.tracing:
         begin_tracing()
     be_quiet_at_a_terminal()
-    serving = job.serving(app)
+    serving = job.serving(app, member.number)
     member.inherit(serving)
     if job.watching.metrics:
         serving.accompany(partial(be_read, Path(job.watching.metrics)))
