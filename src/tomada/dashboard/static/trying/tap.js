@@ -30,6 +30,7 @@ import { unpacker } from "../tomada/client/packing.js";
 export const SHOWN_BYTES = 4_096;
 /** and of a message in pieces, to be decoded. */
 const MOST_JOINED = 1_048_576;
+/** @type {Map<number, string>} */
 const KINDS = new Map(Object.entries(Kind).map(([name, number]) => [number, name.toLowerCase()]));
 const LANES = /** @type {const} */ (["control", "urgent", "normal"]);
 const RESUME = 8;
