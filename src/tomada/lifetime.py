@@ -15,7 +15,7 @@ from tomada.protocol import GoodbyeCode, Role, State
 from tomada.protocol.state import FINAL
 from tomada.sweep import NOWHERE, TICK
 from tomada.telemetry import ConnectionEnded, ConnectionOpened, HandshakeEnded, emit, late
-from tomada.telemetry.statistics import ConnectionStatistics
+from tomada.telemetry.statistics import ConnectionStatistics, Moved
 from tomada.transports import own_address, reset, unacknowledged
 
 if TYPE_CHECKING:
@@ -309,7 +309,8 @@ class Lifetime(Handling):
             if accepted and HandshakeEnded.subscribers:
                 self._tell_handshake(engine.reason, is_wrong=is_wrong and not self.endpoint.is_closing)
             return
-        self.endpoint.tally.connection_ended(is_wrong=is_wrong)
+        moved = Moved(engine.received_messages, engine.sent_messages, self.received_bytes, self.sent_bytes)
+        self.endpoint.tally.connection_ended(moved, is_wrong=is_wrong)
         if ConnectionEnded.subscribers:
             emit(
                 ConnectionEnded(

@@ -6,15 +6,18 @@ import logging
 import os
 import socket
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import typer
 
 from tomada.cli import certificates
 from tomada.cli.certificates import Authority, Certificate, Development, Key, server_tls
+from tomada.cli.dashboard import ready
+from tomada.cli.dashboard_options import DevelopingOptions
 from tomada.cli.groups import grouped
 from tomada.cli.job import Job, be_quiet_at_a_terminal, check_system, log_to_standard_error
 from tomada.cli.output import Json, UsageError, errors_told
@@ -63,6 +66,7 @@ def dev(
     deadlines: DeadlineOptions,
     limits: LimitOptions,
     access: AccessOptions,
+    dashboard: DevelopingOptions,
     as_json: Json = False,
 ) -> None:
     """Serve an application, and load it anew whenever a Python file in its folder changes.
@@ -91,9 +95,13 @@ def dev(
             children=children,
             access=access,
         )
-        shown = Shown(as_json=as_json, option=" --tls-dev" if development else "", develops=True)
         folder = watched_folder(target)
-        with Changes(folder) as changes:
+        watched = ready(dashboard, develops=True, is_supervised=True, is_quiet=as_json)
+        url = ""
+        if watched is not None:
+            job, url = msgspec.structs.replace(job, feed=watched.folder), watched.url
+        shown = Shown(as_json=as_json, option=" --tls-dev" if development else "", develops=True, dashboard=url)
+        with nullcontext() if watched is None else watched.keeper, Changes(folder) as changes:
             supervise(
                 job,
                 Workers(workers=1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -39,6 +40,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         children: The processes of connections, where they have some.
         access: Who may connect.
         keeping: Whether sessions are kept, and where.
+        feed: The dashboard's folder; empty: nobody watches.
     """
 
     target: str
@@ -52,9 +54,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     children: Children | None = None
     access: Access = Access()
     keeping: Keeping = Keeping()
+    feed: str = ""
 
-    def serving(self, app: App) -> Serving:
+    def serving(self, app: App, number: int = 0) -> Serving:
         """The server, not running yet.
+
+        Args:
+            app: What it serves.
+            number: Of the worker; 0 where there is no other process.
 
         Raises:
             UsageError: An option is of no use where it listens, or names what there is not.
@@ -63,7 +70,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         if not addresses and not (app.has_addresses and not app.handlers):
             addresses.append(DEFAULT_ADDRESS)
         try:
-            return tomada.serve(
+            serving = tomada.serve(
                 app,
                 *addresses,
                 tls=self.tls,
@@ -80,6 +87,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             if isinstance(error, TomadaError):
                 raise
             raise UsageError(str(error)) from error
+        if self.feed:
+            self._let_watch(serving, number)
+        return serving
+
+    def _let_watch(self, serving: Serving, number: int) -> None:
+        from tomada.feed.beside import open_feed
+        from tomada.feed.collector import About
+
+        told = About(serving.name, number, is_guarded=bool(self.access.proxied_by))
+        serving.accompany(lambda server: open_feed(server, Path(self.feed), told))
 
     def _given_for_messages(self, app: App) -> list[Address]:
         """The addresses of the sockets that were given, but for those that the application's own handlers name."""

@@ -59,7 +59,9 @@ def _at(address: Address, host: str) -> str:
     return str(Address(address.scheme, host, address.port, address.path))
 
 
-def tell_listening(app: str, addresses: Sequence[str], known: About, *, option: str = "", develops: bool) -> None:
+def tell_listening(
+    app: str, addresses: Sequence[str], known: About, *, option: str = "", dashboard: str = "", develops: bool
+) -> None:
     """Show it to people.
 
     Args:
@@ -67,6 +69,7 @@ def tell_listening(app: str, addresses: Sequence[str], known: About, *, option: 
         addresses: Where it listens.
         known: What it understands.
         option: What clients of encrypted addresses must add to their commands.
+        dashboard: Where browsers find it; empty: there is none.
         develops: Whether to show the addresses for other machines, and values for the fields.
     """
     typer.echo(f"{typer.style(app, bold=True)} listens on")
@@ -75,6 +78,9 @@ def tell_listening(app: str, addresses: Sequence[str], known: About, *, option: 
         typer.secho(f"  {place}", fg="cyan")
         if develops:
             _tell_ways(place)
+    if dashboard:
+        typer.echo("watch it at")
+        typer.secho(f"  {dashboard}", fg="cyan")
     if known.types and places[0].scheme not in ("udp", "unixgram"):
         here = reachable(places[0])
         option = option if here.startswith(_SECURE) else ""
@@ -86,6 +92,11 @@ def tell_listening(app: str, addresses: Sequence[str], known: About, *, option: 
             typer.secho(f"  and {known.types - len(known.examples)} more: tomada types {here}{option}", dim=True)
     typer.secho("Ctrl-C stops it", dim=True)
     sys.stdout.flush()
+
+
+def seen_at(dashboard: str) -> dict[str, str]:
+    """What programs are told of the dashboard: nothing where there is none."""
+    return {"dashboard": dashboard} if dashboard else {}
 
 
 def _tell_ways(place: Address) -> None:

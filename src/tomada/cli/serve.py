@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,9 +10,12 @@ import typer
 
 from tomada.cli import certificates
 from tomada.cli.certificates import Authority, Certificate, Development, Key, server_tls
+from tomada.cli.dashboard import Ready
+from tomada.cli.dashboard import ready as dashboard_ready
+from tomada.cli.dashboard_options import DashboardOptions
 from tomada.cli.groups import grouped
 from tomada.cli.job import Job, be_quiet_at_a_terminal, check_system, log_to_standard_error, take_over
-from tomada.cli.listening import about, tell_listening
+from tomada.cli.listening import about, seen_at, tell_listening
 from tomada.cli.loading import load_app, print_own, summary
 from tomada.cli.output import ExitCode, Json, errors_told, print_json
 from tomada.cli.serve_options import (
@@ -45,6 +49,8 @@ EXAMPLES = """
 
   tomada serve bank.py --workers 4 --drain 30 --idle-timeout off --message-bytes 64M
 
+  tomada serve bank.py --dashboard 4480 --dashboard-token new
+
   tomada serve bank.py --workers 4 --store sqlite:///var/lib/bank/sessions --keep 600
 """
 
@@ -66,6 +72,7 @@ def serve(
     limits: LimitOptions,
     sessions: SessionOptions,
     access: AccessOptions,
+    dashboard: DashboardOptions,
     as_json: Json = False,
 ) -> None:
     """Serve an application until Ctrl-C, which lets it end what is under way; a second one ends it at once."""
@@ -87,39 +94,51 @@ def serve(
         option = " --tls-dev" if development else ""
         if development:
             certificates.warn()
-        if workers.workers is None:
-            serve_here(job, option, as_json=as_json)
+        is_supervised = workers.workers is not None
+        if is_supervised:
+            check_system()
+        watched = dashboard_ready(dashboard, develops=False, is_supervised=is_supervised)
+        if watched is not None:
+            job = msgspec.structs.replace(job, feed=watched.folder)
+        if not is_supervised:
+            serve_here(job, option, watched, as_json=as_json)
             return
-        check_system()
         from tomada.cli.supervised import Shown, supervise
 
         be_quiet_at_a_terminal()
-        supervise(job, workers, Shown(as_json=as_json, option=option), as_json=as_json)
+        shown = Shown(as_json=as_json, option=option, dashboard="" if watched is None else watched.url)
+        with nullcontext() if watched is None else watched.keeper:
+            supervise(job, workers, shown, as_json=as_json)
 
 
-def serve_here(job: Job, option: str, *, as_json: bool) -> None:
+def serve_here(job: Job, option: str, watched: Ready | None = None, *, as_json: bool) -> None:
     """Serve in this process."""
     from tomada.server.activation import activation
 
     given = activation()
     job = msgspec.structs.replace(job, given=tuple(map(str, given.addresses)))
     has_started = False
+    url = "" if watched is None else watched.url
+    beside = ExitStack()
 
     def ready(server: Server) -> None:
         nonlocal has_started
         has_started = True
+        if watched is not None:
+            beside.enter_context(watched.keeper)  # not before: what forks children has no threads
         addresses = tuple(map(str, server.addresses))
         if as_json:
-            print_json({"event": "listening", "app": app.name, "addresses": addresses})
+            print_json({"event": "listening", "app": app.name, "addresses": addresses, **seen_at(url)})
         else:
-            tell_listening(app.name, addresses, about(app), option=option, develops=False)
+            tell_listening(app.name, addresses, about(app), option=option, dashboard=url, develops=False)
 
     try:
         app = load_app(job.target)
         be_quiet_at_a_terminal()
         serving = job.serving(app)
         take_over(given, serving)
-        serving.run(ready=ready)
+        with beside:
+            serving.run(ready=ready)
     except TomadaError:
         raise
     except Exception as error:  # whatever it raises is the application's own fault: its author sees where

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 import typer
 
-from tomada.cli.listening import About, tell_listening
+from tomada.cli.listening import About, seen_at, tell_listening
 from tomada.cli.output import print_json, tell_failure
 from tomada.server.activation import activation
 from tomada.server.notifier import notifier
@@ -32,21 +32,30 @@ class Shown:
         as_json: Whether programs read it.
         option: What clients must add to their commands.
         develops: Whether somebody is at work on the application: then commands have example values.
+        dashboard: Where browsers find it; empty: there is none.
     """
 
-    def __init__(self, *, as_json: bool, option: str = "", develops: bool = False) -> None:
+    def __init__(self, *, as_json: bool, option: str = "", develops: bool = False, dashboard: str = "") -> None:
         self._as_json = as_json
         self._option = option
         self._develops = develops
+        self._dashboard = dashboard
 
     def listening(self, supervisor: Supervisor) -> None:
         """All workers accept, for the first time."""
         about = msgspec.msgpack.decode(supervisor.about, type=About)
         if self._as_json:
             names = {"app": supervisor.app, "addresses": supervisor.addresses, "workers": supervisor.pids}
-            print_json({"event": "listening", **names})
+            print_json({"event": "listening", **names, **seen_at(self._dashboard)})
         else:
-            tell_listening(supervisor.app, supervisor.addresses, about, option=self._option, develops=self._develops)
+            tell_listening(
+                supervisor.app,
+                supervisor.addresses,
+                about,
+                option=self._option,
+                dashboard=self._dashboard,
+                develops=self._develops,
+            )
 
     def reloaded(self, supervisor: Supervisor, seconds: float, failure: str) -> None:
         """The application was loaded anew, or could not be: then `failure` says why."""

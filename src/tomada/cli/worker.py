@@ -44,7 +44,7 @@ def main() -> int:
 def _serve(member: Member, job: Job) -> None:
     app = load_app(job.target)
     be_quiet_at_a_terminal()
-    serving = job.serving(app)
+    serving = job.serving(app, member.number)
     member.inherit(serving)
     member.serve(serving, msgspec.msgpack.encode(about(app)))
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from tomada.errors import RemoteError
 from tomada.message import Message, Request, StreamRequest
 
 SHORTEST_PAUSE = 0.5
@@ -20,6 +21,12 @@ Column = Literal[
     "peer", "kind", "state", "age", "received_messages", "sent_messages", "received_bytes", "sent_bytes",
     "received_rate", "sent_rate", "waiting_bytes", "round_trip", "handlers", "worker",
 ]  # fmt: skip
+
+
+class NotAllowed(RemoteError):
+    """It needs the right to act, which the dashboard's token gives."""
+
+    why: str
 
 
 class ConnectionRow(Message):

@@ -95,6 +95,11 @@ class ConnectionThreads:
             for listener in self._listeners:
                 listener.resume()
 
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Of the threads that have one just now; each belongs to its thread."""
+        return tuple(thread.endpoint for thread in tuple(self._threads) if thread.endpoint is not None)
+
     def leave(self) -> None:
         """Let all say goodbye."""
         for thread in tuple(self._threads):
@@ -117,7 +122,7 @@ class ConnectionThreads:
 class _ConnectionThread:
     """One thread, for one connection."""
 
-    __slots__ = ("_accepted", "_calls", "_endpoint", "_home", "_on_end", "_place", "_ticket", "ended")
+    __slots__ = ("_accepted", "_calls", "_home", "_on_end", "_place", "_ticket", "ended", "endpoint")
 
     def __init__(
         self,
@@ -132,7 +137,7 @@ class _ConnectionThread:
         self._accepted = accepted
         self._ticket = ticket
         self._on_end = on_end
-        self._endpoint: Endpoint | None = None
+        self.endpoint: Endpoint | None = None
         self._calls: list[Callable[[Endpoint], None]] = []
         self.ended: asyncio.Future[None] = home.loop.create_future()
         """On the loop that accepted the connection."""
@@ -144,14 +149,14 @@ class _ConnectionThread:
     def call(self, work: Callable[[Endpoint], None]) -> None:
         """Let the thread do something with its endpoint, now or as soon as it has one."""
         self._calls.append(work)
-        endpoint = self._endpoint
+        endpoint = self.endpoint
         if endpoint is not None:
             with suppress(RuntimeError):  # its loop has just been closed
                 endpoint.loop.call_soon_threadsafe(self._do_calls)
 
     def _do_calls(self) -> None:
-        while self._calls and self._endpoint is not None:
-            self._calls.pop(0)(self._endpoint)
+        while self._calls and self.endpoint is not None:
+            self._calls.pop(0)(self.endpoint)
 
     def _run(self) -> None:
         try:
@@ -167,7 +172,7 @@ class _ConnectionThread:
         self.ended.set_result(None)
 
     async def _serve(self) -> None:
-        endpoint = self._endpoint = Endpoint.beside(self._home, replace(self._home.limits, threads=1))
+        endpoint = self.endpoint = Endpoint.beside(self._home, replace(self._home.limits, threads=1))
         self._do_calls()  # what came before there was an endpoint
         stay = _Stay(endpoint.loop.create_future(), self._ticket)
         address, make, options = self._place

@@ -26,11 +26,12 @@ from tomada.transports.datagrams.opening import SCHEMES
 from tomada.transports.datagrams.transport import DatagramOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from tomada.app import App
     from tomada.server.children.channel import Plan
     from tomada.server.children.origin import Template
+    from tomada.server.server import Companion
     from tomada.sessions import Store
     from tomada.sessions.elsewhere import Elsewhere
 
@@ -44,6 +45,7 @@ class Serving(Opening[Server]):
     __slots__ = (
         "_addresses",
         "_app",
+        "_beside",
         "_children",
         "_deadlines",
         "_elsewhere",
@@ -90,6 +92,7 @@ class Serving(Opening[Server]):
         self._store = None if self._sessions is None else open_store(store, self._sessions)
         self._template: Template | None = None
         self._elsewhere: Elsewhere | None = None
+        self._beside: list[Callable[[Server], Awaitable[Companion]]] = []
         own = [handler.address for handler in app.stream_handlers]
         options.check([*self._addresses, *own, *(handler.address for handler in app.datagram_handlers)])
 
@@ -144,6 +147,14 @@ class Serving(Opening[Server]):
         """Hand clients whose sessions other processes at the same addresses keep over to those."""
         self._elsewhere = others
 
+    def accompany(self, begin: Callable[[Server], Awaitable[Companion]]) -> None:
+        """Let something run beside the server, from when it listens until all that it serves has ended.
+
+        Args:
+            begin: Called with the server in its event loop. What it raises is an end of the server, too.
+        """
+        self._beside.append(begin)
+
     def run(self, *, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until SIGINT or SIGTERM, then close the server; a second signal cuts all at once, a third kills.
 
@@ -185,6 +196,12 @@ class Serving(Opening[Server]):
         server = Server(endpoint, admitting, self._isolation, self._inherited, front, self._store)
         await server.start(self._app, self._addresses)
         log.info("%s listens on %s", self._app.name, ", ".join(map(str, server.addresses)))
+        try:
+            for begin in self._beside:
+                server.accompany(await begin(server))
+        except BaseException:
+            await server.close()
+            raise
         return server
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import msgspec
 
@@ -38,17 +38,26 @@ HANDOVER: Final = 1.0
 """Seconds in which who has just connected completes a handshake, asks, and is answered."""
 
 
+class Companion(Protocol):
+    """What runs beside a server."""
+
+    async def close(self) -> None:
+        """End it."""
+
+
 class Server:
     """A running server. Got from `serve`."""
 
     __slots__ = (
         "_closed",
+        "_companions",
         "_datagrams",
         "_endpoint",
         "_front",
         "_inherited",
         "_listeners",
         "_options",
+        "_private",
         "_started_at",
         "_store",
         "_threads",
@@ -76,6 +85,9 @@ class Server:
         self._started_at = endpoint.loop.time()
         self._watchdog = Watchdog(endpoint.loop, endpoint.deadlines.turn, endpoint.handler_codes(), self._is_busy)
         self._closed: asyncio.Task[None] | None = None
+        self._private: list[transports.Listener] = []
+        """At addresses that are nobody else's business."""
+        self._companions: list[Companion] = []
 
     async def start(self, app: App, addresses: tuple[Address, ...]) -> None:
         """Begin to serve; done once, by `Serving`."""
@@ -105,9 +117,11 @@ class Server:
         options = self._inherited.options(place.address, place.options)
         if options is None:
             return  # another process serves it for all
-        place = place._replace(options=options)
+        self._listeners.append(await self._listen_at(place._replace(options=options)))
+
+    async def _listen_at(self, place: Place) -> transports.Listener:
         listen = self._listen_for_tasks if self._threads is None else self._threads.listen
-        self._listeners.append(await listen(place))
+        return await listen(place)
 
     async def _listen_for_tasks(self, place: Place) -> transports.Listener:
         make = place.make(self._endpoint)
@@ -138,6 +152,26 @@ class Server:
         plain = Address("unix" if accepted.family == getattr(socket, "AF_UNIX", None) else "tcp")
         await transports.adopt(accepted, plain, lambda: _Arrival(link, peer, heard), options, ticket)
 
+    async def listen_privately(self, address: Address) -> None:
+        """Listen for messages at one more unix address, which `addresses` does not name, for this user alone.
+
+        Without effect where connections are served in child processes, which know the addresses from their beginning.
+
+        Raises:
+            ListenFailed: The system refused.
+        """
+        if self._front is not None:
+            return
+        rights = transports.FileRights(mode=0o600)
+        options = msgspec.structs.replace(
+            self._options, subprotocol=SUBPROTOCOL, rights=rights, allow_users=(), proxied_by=()
+        )
+        self._private.append(await self._listen_at(Place(address, _messages, options)))
+
+    def accompany(self, companion: Companion) -> None:
+        """Let something run beside this server: it is closed when the server has ended all that it serves."""
+        self._companions.append(companion)
+
     def _is_busy(self) -> bool:
         """Whether any handler could run on the event loop just now."""
         endpoint = self._endpoint
@@ -158,6 +192,16 @@ class Server:
     def connections(self) -> tuple[Connection, ...]:
         """The connections of this moment, of those that are served on the server's own event loop."""
         return tuple(link.connection for link in self._endpoint.connections)
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """What its connections share, for those of the house that look at all of them: several where threads serve."""
+        return (self._endpoint, *(() if self._threads is None else self._threads.endpoints))
+
+    @property
+    def children(self) -> int:
+        """How many child processes there are now."""
+        return 0 if self._front is None else self._front.children
 
     def statistics(self) -> ServerStatistics:
         """What the server has done so far; also when it is closed."""
@@ -211,7 +255,7 @@ class Server:
 
     def stop_accepting(self) -> None:
         """Accept nobody any more, and receive no datagrams; what has been accepted goes on. `close` is to follow."""
-        for listener in self._listeners:
+        for listener in (*self._listeners, *self._private):
             listener.stop_accepting()
         self._datagrams.stop_receiving()
 
@@ -219,7 +263,7 @@ class Server:
         self.stop_accepting()
         if handover:
             await asyncio.sleep(HANDOVER)
-        for listener in self._listeners:
+        for listener in (*self._listeners, *self._private):
             listener.close()
         self._endpoint.leave()
         if self._threads is not None:
@@ -236,6 +280,8 @@ class Server:
             self._datagrams.close()
             self._watchdog.stop()
             await self._endpoint.sessions.close()
+            for companion in self._companions:
+                await companion.close()
 
 
 class _Arrival(asyncio.Protocol):

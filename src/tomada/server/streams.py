@@ -10,6 +10,7 @@ from tomada.endpoint import log
 from tomada.errors import FileChanged, TomadaError
 from tomada.streams import Stream, blocking
 from tomada.streams.flow import Flow
+from tomada.telemetry.statistics import Moved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -60,7 +61,8 @@ class StreamServer:
 
     def _ended(self, flow: Flow) -> None:
         self._endpoint.flows.discard(flow)
-        self._endpoint.tally.stream_ended(is_wrong=flow.is_wrong)
+        moved = Moved(received_bytes=flow.received_bytes, sent_bytes=flow.sent_bytes)
+        self._endpoint.tally.stream_ended(moved, is_wrong=flow.is_wrong)
 
     async def _serve(self, flow: Flow) -> None:
         endpoint, where, why = self._endpoint, self._handler.where, ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from operator import add, sub
 from threading import Lock
+from typing import NamedTuple
 
 import msgspec
 
@@ -59,10 +61,25 @@ class StreamStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Come, and not received by the program yet."""
 
 
+class Moved(NamedTuple):
+    """What went over a connection, or over several."""
+
+    received_messages: int = 0
+    sent_messages: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
+
+    def __add__(self, other: Moved) -> Moved:  # type: ignore[override] # sums, not a longer tuple
+        return Moved(*map(add, self, other))
+
+    def __sub__(self, other: Moved) -> Moved:
+        return Moved(*map(sub, self, other))
+
+
 class Tally:
     """Counts what becomes of the connections of one server or client, since its start; in any of its threads."""
 
-    __slots__ = ("_lock", "failed", "messages", "opened", "streams")
+    __slots__ = ("_lock", "ended", "failed", "messages", "opened", "streams")
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -74,6 +91,8 @@ class Tally:
         """How many have been opened so far."""
         self.failed = 0
         """How many of them have ended wrongly."""
+        self.ended = Moved()
+        """What went over those that have ended."""
 
     def connection_opened(self) -> None:
         """A connection of messages is open."""
@@ -81,11 +100,12 @@ class Tally:
             self.messages += 1
             self.opened += 1
 
-    def connection_ended(self, *, is_wrong: bool) -> None:
-        """It has ended."""
+    def connection_ended(self, moved: Moved, *, is_wrong: bool) -> None:
+        """It has ended, after so much."""
         with self._lock:
             self.messages -= 1
             self.failed += is_wrong
+            self.ended += moved
 
     def stream_opened(self) -> None:
         """A byte stream is open."""
@@ -93,8 +113,9 @@ class Tally:
             self.streams += 1
             self.opened += 1
 
-    def stream_ended(self, *, is_wrong: bool) -> None:
-        """It has ended."""
+    def stream_ended(self, moved: Moved, *, is_wrong: bool) -> None:
+        """It has ended, after so much."""
         with self._lock:
             self.streams -= 1
             self.failed += is_wrong
+            self.ended += moved

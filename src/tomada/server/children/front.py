@@ -109,6 +109,11 @@ class Front:
         """Done when there can be no children any more, and why."""
         return None if self._pool is None else self._pool.failed
 
+    @property
+    def children(self) -> int:
+        """How many there are now."""
+        return 0 if self._pool is None else len(self._pool._children)  # noqa: SLF001 - one house
+
     def renew(self) -> None:
         """Let children go that have an old certificate, when what they do has ended."""
         if self._pool is not None:

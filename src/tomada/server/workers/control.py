@@ -103,14 +103,16 @@ class Control:
 
     def _answer(self, caller: socket.socket, line: bytes) -> None:
         try:
-            command = msgspec.json.decode(line, type=Asked).command
+            asked = msgspec.json.decode(line, type=Asked)
         except UNREADABLE:
-            command = ""
+            asked = Asked("")
+        command, began = asked.command, time.monotonic()
         if command == "status":
             self._tell(caller, self._status())
         elif command == "reload":
-            began = time.monotonic()
             self._supervisor.reload(lambda failure: self._tell(caller, self._outcome(began, failure)))
+        elif command == "drain":
+            self._supervisor.drain(asked.worker, lambda failure: self._tell(caller, self._outcome(began, failure)))
         else:
             self._end(caller)
 

@@ -29,9 +29,11 @@ class DirectoryError(TomadaError):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a supervisor is asked: ``status`` or ``reload``."""
+    """What a supervisor is asked: ``status``, ``reload`` or ``drain``."""
 
     command: str
+    worker: int = 0
+    """Which one is to be drained."""
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -114,7 +116,7 @@ def running(place: Path) -> list[tuple[Path, Status]]:
     return found
 
 
-def ask(file: Path, command: str, kind: type[T], *, timeout: float | None) -> T:
+def ask(file: Path, command: str, kind: type[T], *, timeout: float | None, worker: int = 0) -> T:
     """What the supervisor behind `file` answers.
 
     Raises:
@@ -124,7 +126,7 @@ def ask(file: Path, command: str, kind: type[T], *, timeout: float | None) -> T:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.settimeout(timeout)
         asking.connect(str(file))
-        asking.sendall(msgspec.json.encode(Asked(command)) + b"\n")
+        asking.sendall(msgspec.json.encode(Asked(command, worker)) + b"\n")
         answer = b""
         while not answer.endswith(b"\n"):
             data = asking.recv(_LONGEST_LINE)

@@ -34,6 +34,7 @@ class Member:
 
     Attributes:
         settings: What to serve, in the words of whoever started the supervisor.
+        number: Its place among the workers, from 1.
 
     Raises:
         SupervisorGone: It has ended already, or there never was one.
@@ -55,6 +56,7 @@ class Member:
         if not isinstance(first, Start):
             raise SupervisorGone(f"the supervisor says {type(first).__name__} where it should say what to start")
         self.settings = first.settings
+        self.number = first.number
         self._neighbours: Neighbours | None = None
         if first.workers:
             (inbox,) = self._channel.take_sockets(1)

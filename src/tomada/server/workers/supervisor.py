@@ -10,7 +10,7 @@ import selectors
 import signal
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from tomada.endpoint import log
 from tomada.errors import ListenFailed, TomadaError
@@ -47,6 +47,13 @@ class StartFailed(TomadaError):
     def __init__(self, text: str, code: int = _NOT_STARTED) -> None:
         super().__init__(text)
         self.code = code
+
+
+class Relief(NamedTuple):
+    """Of one worker by another one."""
+
+    before: Worker
+    caller: Callable[[str], None]
 
 
 class Face(Protocol):
@@ -88,6 +95,8 @@ class Supervisor:
         self._coming: Generation | None = None
         self._arrived: Generation | None = None
         """One that serves, whose forerunners may still accept."""
+        self._reliefs: dict[Worker, Relief] = {}
+        """Workers that are being started in the place of one that serves."""
         self._has_served = False
         self._had_terminal = has_terminal()
         self._stops = 0
@@ -171,6 +180,7 @@ class Supervisor:
                 self._tell_reloaded(self._arrived)
             self._notifier.stopping()
             self._give_up_coming("stopped")
+            self._give_up_reliefs("the server stops")
             self._crew.replace_none()
             self._holder.close()
             for worker in tuple(self._crew.serving.values()):
@@ -199,10 +209,41 @@ class Supervisor:
         if self._has_served:
             self._notifier.reloading()
         self._give_up_coming(_SUPERSEDED)
+        self._give_up_reliefs("the application is loaded anew, in all workers")
         self._coming = Generation(self.plan.workers, self._crew.start, time.monotonic())
         if caller is not None:
             self._coming.callers.append(caller)
         self._start_more(self._coming)
+
+    def drain(self, number: int, caller: Callable[[str], None]) -> None:
+        """Start another worker in the place of one, and let that end when the new one is ready.
+
+        Args:
+            number: Of the place.
+            caller: Called with the outcome: nothing, or why it failed.
+        """
+        before = self._crew.serving.get(number)
+        if self._stops or self._coming is not None:
+            caller("the server stops" if self._stops else "the application is being loaded anew, in all workers")
+        elif before is None or before.is_told or any(one.before is before for one in self._reliefs.values()):
+            caller(f"there is no worker {number} that serves" if before is None else f"worker {number} ends already")
+        else:
+            try:
+                self._reliefs[self._crew.start(number)] = Relief(before, caller)
+            except NotStarted as error:
+                caller(str(error))
+
+    def _relieve(self, worker: Worker) -> None:
+        relief = self._reliefs.pop(worker)
+        self._crew.serving[worker.number] = worker
+        self._crew.stop(relief.before, "drained", handover=True)
+        relief.caller("")
+
+    def _give_up_reliefs(self, why: str) -> None:
+        while self._reliefs:
+            worker, relief = self._reliefs.popitem()
+            self._crew.stop(worker, why, handover=True)
+            relief.caller(why)
 
     def _start_more(self, coming: Generation) -> None:
         try:
@@ -299,6 +340,8 @@ class Supervisor:
     def is_ready(self, worker: Worker) -> None:
         """Go on with the start or the reload that it belongs to."""
         coming = self._coming
+        if worker in self._reliefs:
+            self._relieve(worker)
         if coming is None or worker not in coming:
             return
         self._start_more(coming)
@@ -312,7 +355,11 @@ class Supervisor:
     def has_ended(self, worker: Worker, how: str, *, was_serving: bool) -> None:
         """Replace it, if it was to serve."""
         self._leave_behind(worker)
-        if self._stops or worker.is_told:
+        relief = self._reliefs.pop(worker, None)
+        if relief is not None:
+            relief.caller(f"the worker that was to come in its place did not start: {how}")
+            was_serving = worker.number not in self._crew.serving  # the one before it has ended meanwhile
+        if self._stops or worker.is_told or any(one.before is worker for one in self._reliefs.values()):
             return
         coming = self._coming
         if coming is not None and worker in coming:

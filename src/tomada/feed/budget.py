@@ -1,0 +1,55 @@
+"""How much of the event loop's time looking may take, however many connections and viewers there are."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from typing import Self
+
+T = TypeVar("T")
+
+SHARE: Final = 1 / 40
+"""Of the loop's time."""
+CHUNK: Final = 256
+"""So many connections are looked at in one turn of the loop, which takes less than a millisecond."""
+
+
+class Budget:
+    """Measures what looking takes, and lets it wait until that is at most `SHARE` of the time that has passed.
+
+    ::
+
+        await budget.wait()
+        with budget:
+            ...
+    """
+
+    __slots__ = ("_began", "_free_at")
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._free_at = 0.0
+
+    async def wait(self) -> None:
+        """Until there is time to spend."""
+        await asyncio.sleep(max(0.0, self._free_at - perf_counter()))
+
+    def __enter__(self) -> Self:
+        self._began = perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        now = perf_counter()
+        self._free_at = max(self._free_at, self._began) + (now - self._began) / SHARE
+
+
+async def chunks(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+    """The items in pieces; everybody else has a turn in between."""
+    for first in range(0, len(items), CHUNK):
+        if first:
+            await asyncio.sleep(0)
+        yield items[first : first + CHUNK]

@@ -1,0 +1,304 @@
+"""Looks at one server, from inside its process: at most twice a second, in short steps, and only while somebody asks.
+
+What the server counts anyhow is read; nothing is counted for the sake of this. Of the connections only those of the
+page that somebody looks at are described. All who look at the same share it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import os
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from tomada.endpoint import log
+from tomada.feed.budget import Budget, chunks
+from tomada.feed.closeups import Closeups
+from tomada.feed.inner import Introduction, Ranks, Rows, Summary
+from tomada.feed.machine import Machine
+from tomada.feed.messages import SHORTEST_PAUSE, Totals, WorkerRow
+from tomada.feed.notes import Lines, LogKeeper, Strikes
+from tomada.feed.seen import KEYS, Seen
+from tomada.feed.source import Overview, Source
+from tomada.link import Link
+from tomada.telemetry.statistics import Moved
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tomada.feed.inner import Closeup, LookClosely, Rank, TurnPage
+    from tomada.feed.messages import ConnectionRow
+    from tomada.server import Server
+    from tomada.streams.flow import Flow
+
+_FRESH: Final = 0.9 * SHORTEST_PAUSE
+"""What is so many seconds old need not be looked at again."""
+_MOST_PAGES: Final = 64
+_IDLE: Final = 10.0
+"""Where nobody has asked for so many seconds, what was seen is forgotten: connections that are gone must not stay."""
+_SHALLOW: Final = 8
+"""Where less than one in so many is wanted, it is cheaper not to sort them all."""
+_PLAIN: Final = ("tcp", "ws")
+Place = tuple[str | float | int, int, Seen]
+
+
+class About(msgspec.Struct, frozen=True):
+    """What a server does not know of itself."""
+
+    app: str
+    number: int = 0
+    """Of the worker; 0 where there is no other."""
+    is_guarded: bool = False
+    """Whether callers must come through a proxy."""
+
+
+class Collector(Source):
+    """Sees one server.
+
+    Args:
+        server: Which.
+        about: What is told of it.
+        own: The socket file through which the dashboard's users speak to the application.
+    """
+
+    def __init__(self, server: Server, about: About, own: str = "") -> None:
+        self._server = server
+        self._own = own
+        self._about = about
+        self._loop = asyncio.get_running_loop()
+        self._lines = Lines()
+        self._log = LogKeeper(self._lines.add)
+        self._strikes = Strikes()
+        self._machine = Machine()
+        self._closeups = Closeups()
+        self._budget = Budget()
+        self._looking = asyncio.Lock()
+        self._seen: dict[Link | Flow, Seen] = {}
+        self._numbers = 0
+        self._looked_at = -inf
+        self._total = Moved()
+        self._rates = (0.0, 0.0, 0.0, 0.0)
+        self._pages: dict[tuple[object, ...], Rows] = {}
+        self._keys = KEYS | {"worker": lambda _: about.number}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._resting: asyncio.TimerHandle | None = None
+        self._log.start()
+
+    async def shut(self) -> None:
+        """See nothing any more."""
+        if self._resting is not None:
+            self._resting.cancel()
+        self._log.stop()
+        self._strikes.stop()
+        self._closeups.stop()
+        for task in self._closing:
+            task.cancel()
+
+    # What does not change.
+
+    async def introduction(self) -> Introduction:
+        """As of `Source`."""
+        endpoint = self._server.endpoints[0]
+        settings = msgspec.structs.asdict(endpoint.limits) | msgspec.structs.asdict(endpoint.deadlines)
+        is_open = not self._about.is_guarded and any(place.scheme in _PLAIN for place in self._server.addresses)
+        return Introduction(
+            app=self._about.app,
+            number=self._about.number,
+            pid=os.getpid(),
+            settings={name: None if value == inf else value for name, value in settings.items()},
+            is_open=is_open,
+        )
+
+    # All together.
+
+    async def overview(self, log_after: int) -> Overview:
+        """As of `Source`."""
+        await self._refresh()
+        told = self._server.statistics()
+        total = self._total
+        totals = Totals(
+            connections=told.connections,
+            streams=told.streams,
+            handshakes=told.handshakes,
+            handlers=told.handlers,
+            accepted=told.accepted,
+            opened=told.opened,
+            failed=told.failed,
+            turned_away=told.turned_away,
+            received_messages=total.received_messages,
+            sent_messages=total.sent_messages,
+            received_bytes=total.received_bytes,
+            sent_bytes=total.sent_bytes,
+            received_rate=self._rates[0],
+            sent_rate=self._rates[1],
+            received_byte_rate=self._rates[2],
+            sent_byte_rate=self._rates[3],
+        )
+        is_leaving = self._server.endpoints[0].is_closing
+        worker = WorkerRow(
+            number=self._about.number,
+            pid=os.getpid(),
+            seconds=told.seconds,
+            state="draining" if is_leaving else "serving",
+            connections=told.connections + told.streams,
+            processor=self._machine.processor,
+            memory_bytes=self._machine.memory(),
+            children=self._server.children,
+        )
+        summary = Summary(
+            addresses=list(told.addresses),
+            seconds=told.seconds,
+            totals=totals,
+            types=[],
+            worker=worker,
+            strikes=self._strikes.told(),
+            log=self._lines.after(log_after),
+        )
+        return Overview(summary, [worker])
+
+    async def _refresh(self) -> None:
+        async with self._looking:
+            if self._loop.time() < self._looked_at + _FRESH:
+                return
+            await self._budget.wait()
+            now = self._loop.time()
+            seconds, self._looked_at = now - self._looked_at, now
+            if self._resting is None:
+                self._resting = self._loop.call_later(_IDLE, self._rest)
+            self._pages.clear()
+            self._meet()
+            async for some in chunks(list(self._seen.values())):
+                with self._budget:
+                    for seen in some:
+                        seen.count(min(seconds, max(seen.age, 1e-3)))
+            with self._budget:
+                self._add_up(seconds)
+            self._machine.look()
+
+    def _rest(self) -> None:
+        self._resting = None
+        left = self._looked_at + _IDLE - self._loop.time()
+        if left > 0:
+            self._resting = self._loop.call_later(left, self._rest)
+        elif not self._looking.locked():
+            self._looked_at = -inf
+            self._seen.clear()
+            self._pages.clear()
+            self._closeups.stop()
+
+    def _meet(self) -> None:
+        """Know all that there are, and forget those that are gone."""
+        with self._budget:
+            ends: set[Link | Flow] = set()
+            for endpoint in self._server.endpoints:
+                ends.update(endpoint.connections)
+                ends.update(endpoint.flows)
+            for gone in self._seen.keys() - ends:
+                del self._seen[gone]
+            pid = os.getpid()
+            for end in ends - self._seen.keys():
+                if isinstance(end, Link) and not end.was_open:
+                    continue  # it is at its handshake
+                self._numbers += 1
+                self._seen[end] = Seen(end, self._numbers, pid, self._own)
+
+    def _add_up(self, seconds: float) -> None:
+        """What is over, and what has been counted of what is not: neither goes back."""
+        total = self._server.endpoints[0].tally.ended
+        for seen in self._seen.values():
+            if not seen.end.ended.done():
+                total += seen.moved
+        before, self._total = self._total, Moved(*map(max, self._total, total))
+        if seconds != inf:
+            self._rates = tuple(moved / seconds for moved in self._total - before)  # type: ignore[assignment] # four of them
+
+    # Pages.
+
+    async def page(self, asked: TurnPage) -> Rows:
+        """As of `Source`."""
+        await self._refresh()
+        async with self._looking:
+            question = msgspec.structs.astuple(asked)
+            found = self._pages.get(question)
+            if found is None:
+                matching, places = await self._places(asked, asked.first + asked.count)
+                with self._budget:
+                    rows = [seen.row(self._about.number) for _, _, seen in places[asked.first :]]
+                found = Rows(matching, rows)
+                if len(self._pages) < _MOST_PAGES:
+                    self._pages[question] = found
+            return found
+
+    async def rank(self, asked: Rank) -> Ranks:
+        """Where connections stand, to be compared with those of other processes."""
+        await self._refresh()
+        async with self._looking:
+            matching, places = await self._places(asked, asked.count)
+            with self._budget:
+                return Ranks(matching, [(key, seen.id) for key, _, seen in places])
+
+    async def _places(self, asked: TurnPage | Rank, most: int) -> tuple[int, Sequence[Place]]:
+        """How many fit the query, and the first ones in the order that was asked for."""
+        await self._budget.wait()
+        key, query = self._keys[asked.sort], asked.query.lower()
+        places: list[Place] = []
+        async for some in chunks(list(self._seen.values())):
+            with self._budget:
+                for seen in some:
+                    seen.look_at_peer()
+                    if not query or seen.matches(query):
+                        places.append((key(seen), seen.number, seen))
+        with self._budget:
+            return len(places), _first(places, most, descending=asked.descending)
+
+    async def describe(self, ids: Sequence[str]) -> list[ConnectionRow]:
+        """The rows of some connections."""
+        with self._budget:
+            found = [self._find(id_) for id_ in ids]
+            return [seen.row(self._about.number) for seen in found if seen is not None]
+
+    def _find(self, id_: str) -> Seen | None:
+        return next((seen for seen in self._seen.values() if seen.id == id_), None)
+
+    # One connection.
+
+    async def closeup(self, asked: LookClosely) -> Closeup:
+        """As of `Source`."""
+        await self._refresh()
+        with self._budget:
+            return self._closeups.look(self._find(asked.connection), self._about.number, asked.after)
+
+    async def close(self, connection: str) -> bool:
+        """As of `Source`."""
+        seen = self._find(connection)
+        if seen is None or seen.end.ended.done():
+            return False
+        log.info("%s: closed from the dashboard", seen.peer)
+        end = seen.end
+        if end.loop is self._loop:
+            self._begin_to_close(end)
+        else:
+            end.loop.call_soon_threadsafe(self._begin_to_close, end)
+        return True
+
+    def _begin_to_close(self, end: Link | Flow) -> None:
+        work = end.connection.close() if isinstance(end, Link) else end.close("it was closed from the dashboard")
+        task = end.loop.create_task(work)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def drain(self, worker: int) -> bool:  # noqa: ARG002 - as of `Source`
+        """There is nobody here who would start another one."""
+        return False
+
+
+def _first(places: list[Place], most: int, *, descending: bool) -> Sequence[Place]:
+    """The first ones; which of those with the same key come first stays the same."""
+    if most * _SHALLOW < len(places):
+        choose = heapq.nlargest if descending else heapq.nsmallest
+        return choose(most, places)
+    places.sort(reverse=descending)
+    return places[:most]
