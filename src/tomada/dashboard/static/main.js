@@ -36,9 +36,9 @@ class Dashboard {
   #view = null;
   #isPaused = false;
   #main = h("main", { id: "main", tabindex: -1 });
-  #frame = h("div", { class: "frame" });
+  #shell = h("div", { class: "shell" });
   #banner = h("div", { class: "banner", role: "status", hidden: true });
-  /** @type {ReturnType<typeof frameParts>} */
+  /** @type {ReturnType<typeof shellParts>} */
   #parts;
 
   constructor() {
@@ -47,7 +47,7 @@ class Dashboard {
       changed: () => this.#view && this.#feed.watch(this.#view.watch),
     };
     this.#parts = this.#build();
-    document.body.append(this.#frame);
+    document.body.append(this.#shell);
   }
 
   start() {
@@ -69,12 +69,12 @@ class Dashboard {
   }
 
   #build() {
-    const parts = frameParts({
+    const parts = shellParts({
       pause: () => this.#pause(!this.#isPaused),
       language: () => this.#speak(language() === "en" ? "pt-BR" : "en"),
       theme: () => this.#paint(),
     });
-    replace(this.#frame, parts.skip, parts.side, h("div", { class: "content" }, parts.top, this.#banner, this.#main));
+    replace(this.#shell, parts.skip, parts.side, h("div", { class: "content" }, parts.top, this.#banner, this.#main));
     return parts;
   }
 
@@ -117,15 +117,15 @@ class Dashboard {
     const title = this.#view?.title() ?? "";
     const app = this.#context.picture?.app ?? "tomada";
     document.title = `${title} · ${app}`;
-    setText(this.#parts.title, title);
+    setText(this.#parts.title, this.#view?.heading?.() ?? title);
   }
 
   // What comes.
 
-  /** @param {{ picture: Picture, watch: import("./app/feed.js").Watch }} came */
-  #came({ picture, watch }) {
+  /** @param {{ picture: Picture, watch: import("./app/feed.js").Watch, isFirst: boolean }} came */
+  #came({ picture, watch, isFirst }) {
     const { history, lines, settings } = this.#context;
-    history.add(picture);
+    history.add(picture, isFirst);
     lines.add(picture.log);
     if (Object.keys(picture.settings).length > 0) Object.assign(settings, picture.settings);
     if (this.#isPaused) return;
@@ -187,7 +187,7 @@ class Dashboard {
  *
  * @param {{ pause: () => void, language: () => void, theme: () => void }} act
  */
-function frameParts(act) {
+function shellParts(act) {
   /** @type {Map<string, HTMLAnchorElement>} */
   const links = new Map();
   /** @type {Map<string, HTMLElement>} */

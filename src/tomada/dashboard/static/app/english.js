@@ -22,7 +22,7 @@ export const english = {
   live: "Live",
   paused: "Paused",
   lost: "Connection lost",
-  lostBanner: "The server does not answer: {reason}. Trying again {when}.",
+  lostBanner: "No picture from the server: {reason}. Trying again {when}.",
   again: "in {seconds} s",
   againNow: "now",
   tryNow: "Try now",
@@ -71,7 +71,6 @@ export const english = {
   noStrikes: "No limit and no deadline was met.",
   latestLog: "Latest in the log",
   ago: "{age} ago",
-  minutesAgo: "{count} min ago",
   now: "now",
 
   search: "Search",
@@ -164,6 +163,9 @@ export const english = {
   durations: "Half took no longer — 99 of 100 took no longer",
   lastMinutes: "Last minutes",
   noType: "This application handles no message",
+  noneHandled: "Nothing has been handled yet",
+  noneHandledHint: "Each type appears here with its first message.",
+  tryRefused: "This application is for callers with rights: open this page with the dashboard's token to try it",
   noTypeHint: "Its handlers are plain ones of byte streams or datagrams.",
 
   number: "Number",

@@ -48,7 +48,7 @@ const HIDDEN_PAUSE = 5;
 const CHANGED = Symbol("something else is asked for");
 
 /**
- * Events: `picture`, whose detail is `{ picture, watch }`; `state`.
+ * Events: `picture`, whose detail is `{ picture, watch, isFirst }`; `state`.
  */
 export class Feed extends EventTarget {
   /** @type {FeedState} */
@@ -86,13 +86,15 @@ export class Feed extends EventTarget {
     for (;;) {
       this.#controller = new AbortController();
       const watch = this.#watch;
+      let isFirst = true;
       const asked = document.hidden ? { ...watch, every: HIDDEN_PAUSE } : watch;
       try {
         for await (const picture of connection.stream("Watch", asked, { signal: this.#controller.signal })) {
           if (this.#controller.signal.aborted) break;
           live();
           this.#become({ phase: "live", reason: "", again: 0 });
-          this.dispatchEvent(new CustomEvent("picture", { detail: { picture, watch } }));
+          this.dispatchEvent(new CustomEvent("picture", { detail: { picture, watch, isFirst } }));
+          isFirst = false;
         }
         if (!this.#controller.signal.aborted) throw new Error("the pictures ended");
       } catch (error) {

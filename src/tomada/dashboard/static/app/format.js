@@ -13,6 +13,8 @@ const KIBI = 1024;
 const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86_400;
+/** @type {[number, string][]} */
+const AGES = [[DAY, "d"], [HOUR, "h"], [MINUTE, "min"]];
 /** Shown where there is no value. */
 export const NONE = "–";
 
@@ -45,7 +47,7 @@ function fixed(value, digits) {
 
 /** Three digits that say something. @param {number} value */
 function brief(value) {
-  return fixed(value, value >= 100 || Number.isInteger(value) ? 0 : value >= 10 ? 1 : 2);
+  return fixed(value, value >= 100 || Number.isInteger(value) ? 0 : 1);
 }
 
 /** @param {number} value in bytes */
@@ -71,7 +73,7 @@ export function took(seconds) {
   if (seconds < 0.001) return `${whole(seconds * 1e6)} µs`;
   if (seconds < 1) return `${brief(seconds * 1000)} ms`;
   if (seconds < MINUTE) return `${brief(seconds)} s`;
-  return age(seconds);
+  return seconds % MINUTE === 0 && seconds < HOUR ? `${seconds / MINUTE} min` : age(seconds);
 }
 
 /** How long something has lasted. @param {number} seconds */
@@ -81,6 +83,12 @@ export function age(seconds) {
   if (left < HOUR) return `${Math.floor(left / MINUTE)} min ${left % MINUTE} s`;
   if (left < DAY) return `${Math.floor(left / HOUR)} h ${Math.floor((left % HOUR) / MINUTE)} min`;
   return `${whole(Math.floor(left / DAY))} d ${Math.floor((left % DAY) / HOUR)} h`;
+}
+
+/** The same, in one unit. @param {number} seconds */
+export function briefAge(seconds) {
+  const [unit, name] = AGES.find(([size]) => seconds >= size) ?? [1, "s"];
+  return `${whole(Math.floor(Math.max(0, seconds) / unit))} ${name}`;
 }
 
 /** @param {number} part from 0 to 1 */

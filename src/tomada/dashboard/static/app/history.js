@@ -43,9 +43,10 @@ export class History {
   /** @type {{ id: string, rates: Series, roundTrip: Series }} of the connection that is looked at */
   connection = { id: "", rates: new Series(), roundTrip: new Series() };
 
-  /** @param {Picture} picture */
-  add({ time, totals, types, looked_at: row }) {
+  /** @param {Picture} picture @param {boolean} isFirst of a connection to the feed: its rates have no past yet */
+  add({ time, totals, types, looked_at: row }, isFirst) {
     this.connections.add(time, totals.connections, totals.streams);
+    if (isFirst) return;
     this.messages.add(time, totals.received_rate, totals.sent_rate);
     this.bytes.add(time, totals.received_byte_rate, totals.sent_byte_rate);
     this.handlers.add(time, totals.handlers);
@@ -95,6 +96,6 @@ export class Lines {
     const missing = this.#last > 0 && line.number > this.#last + 1 ? line.number - this.#last - 1 : 0;
     this.#last = line.number;
     this.#keys.add(key);
-    this.kept.push({ ...line, key, missing });
+    this.kept.push({ ...line, level: line.level.toLowerCase(), key, missing });
   }
 }

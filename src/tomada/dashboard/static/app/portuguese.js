@@ -23,7 +23,7 @@ export const portuguese = {
   live: "Ao vivo",
   paused: "Em pausa",
   lost: "Conexão perdida",
-  lostBanner: "O servidor não responde: {reason}. Nova tentativa {when}.",
+  lostBanner: "Nenhuma imagem do servidor: {reason}. Nova tentativa {when}.",
   again: "em {seconds} s",
   againNow: "agora",
   tryNow: "Tentar agora",
@@ -72,7 +72,6 @@ export const portuguese = {
   noStrikes: "Nenhum limite e nenhum prazo foi atingido.",
   latestLog: "Últimas do registro",
   ago: "há {age}",
-  minutesAgo: "há {count} min",
   now: "agora",
 
   search: "Buscar",
@@ -165,6 +164,9 @@ export const portuguese = {
   durations: "Metade não levou mais — 99 de 100 não levaram mais",
   lastMinutes: "Últimos minutos",
   noType: "Esta aplicação não trata mensagem alguma",
+  noneHandled: "Nada foi tratado ainda",
+  noneHandledHint: "Cada tipo aparece aqui com sua primeira mensagem.",
+  tryRefused: "Esta aplicação é de quem tem direitos: abra esta página com o token do painel para experimentá-la",
   noTypeHint: "Seus tratadores são simples, de fluxos de bytes ou de datagramas.",
 
   number: "Número",

@@ -7,7 +7,7 @@
 // @ts-check
 
 import { drawn, h, setAttribute, setText, show } from "../app/dom.js";
-import { ceiling, clock } from "../app/format.js";
+import { age, ceiling, clock } from "../app/format.js";
 import { SPAN } from "../app/history.js";
 import { t } from "../app/texts.js";
 
@@ -15,6 +15,8 @@ const WIDTH = 600;
 const HEIGHT = 100;
 /** Points that are further apart, in seconds, are not joined: nobody looked in between. */
 const GAP = 12;
+/** A chart that has just begun is not all empty. */
+const SHORTEST = 30;
 
 /** @typedef {import("../app/history.js").Series} Series */
 /** @typedef {{ label: string, tone: string }} Line */
@@ -33,6 +35,8 @@ export class Chart {
   #series = null;
   #now = 0;
   #max = 1;
+  #span = SPAN;
+  #from = h("span", { class: "chart-from" });
 
   /**
    * @param {string} label
@@ -58,7 +62,7 @@ export class Chart {
     const plot = this.element;
     plot.append(
       this.#top, this.#cursor, this.#tip,
-      h("span", { class: "chart-from" }, t("minutesAgo", { count: SPAN / 60 })), h("span", { class: "chart-to" }, t("now")),
+      this.#from, h("span", { class: "chart-to" }, t("now")),
     );
     plot.addEventListener("pointermove", (event) => this.#point(event));
     plot.addEventListener("pointerleave", () => {
@@ -71,6 +75,9 @@ export class Chart {
   update(series, now) {
     this.#series = series;
     this.#now = now;
+    const first = series.points[0]?.time ?? now;
+    this.#span = Math.min(SPAN, Math.max(SHORTEST, Math.round(now - first)));
+    setText(this.#from, t("ago", { age: age(this.#span) }));
     const highest = Math.max(0, ...series.points.flatMap(({ values }) => values));
     this.#max = this.#isSmall ? Math.max(highest, 1e-9) : ceiling(highest);
     if (!this.#isSmall) setText(this.#top, this.#format(this.#max));
@@ -87,7 +94,7 @@ export class Chart {
     const runs = [];
     let before = -Infinity;
     for (const { time, values } of this.#series?.points ?? []) {
-      const x = WIDTH * (1 - (this.#now - time) / SPAN);
+      const x = WIDTH * (1 - (this.#now - time) / this.#span);
       const y = HEIGHT - 2 - (HEIGHT - 6) * ((values[at] ?? 0) / this.#max);
       if (time - before > GAP) runs.push([]);
       runs[runs.length - 1].push(`${x.toFixed(1)} ${y.toFixed(1)}`);
@@ -100,11 +107,11 @@ export class Chart {
   #point(event) {
     const box = this.element.getBoundingClientRect();
     const part = (event.clientX - box.left) / box.width;
-    const wanted = this.#now - SPAN * (1 - part);
+    const wanted = this.#now - this.#span * (1 - part);
     const points = this.#series?.points ?? [];
     if (points.length === 0) return;
     const near = points.reduce((best, point) => (Math.abs(point.time - wanted) < Math.abs(best.time - wanted) ? point : best));
-    const place = 1 - (this.#now - near.time) / SPAN;
+    const place = 1 - (this.#now - near.time) / this.#span;
     const values = this.#lines.map(({ label }, at) => `${this.#format(near.values[at] ?? 0)} ${label}`).join(" · ");
     setText(this.#tip, `${clock(near.time).slice(0, 8)}  ${values}`);
     show(this.#cursor, true);

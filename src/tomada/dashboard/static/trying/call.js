@@ -96,7 +96,7 @@ export class Call {
   /** @param {any} value */
   #show(value) {
     this.#value = value;
-    replace(this.#outcome, h("div", { class: "value" }, this.#entry.reply && h("span", { class: "value-type" }, nameOf(this.#entry)), valueView(value)));
+    replace(this.#outcome, h("div", { class: "json-value" }, this.#entry.reply && h("span", { class: "value-type" }, nameOf(this.#entry)), valueView(value)));
   }
 
   /** @param {unknown} error */
@@ -189,7 +189,7 @@ export class FrameList {
 /** @param {Seen} seen */
 function decodedView(seen) {
   try {
-    return h("div", { class: "value" }, valueView(seen.decoded()));
+    return h("div", { class: "json-value" }, valueView(seen.decoded()));
   } catch (error) {
     return h("p", { class: "quiet" }, error instanceof Error ? error.message : String(error));
   }

@@ -69,7 +69,7 @@ export class Form {
   #field(field, draft, place) {
     const id = `field-${count++}`;
     const path = place.path ? `${place.path}.${field.name}` : field.name;
-    const control = h("div", { class: "control" });
+    const control = h("div", { class: "field-control" });
     const fill = () => {
       const isGiven = Object.hasOwn(draft, field.name);
       const own = { path, name: field.name, changed: (/** @type {any} */ value) => { draft[field.name] = value; place.changed(); } };

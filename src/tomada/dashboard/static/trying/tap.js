@@ -9,6 +9,7 @@
 import { Catalogue } from "../tomada/client/catalogue.js";
 import { HEADER_BYTES, Kind, METADATA, MORE, isMessage, joined, readFrame, viewOf } from "../tomada/client/frames.js";
 import { unpacker } from "../tomada/client/packing.js";
+import { described } from "./described.js";
 
 /**
  * @typedef {import("../tomada/client/frames.js").Frame} Frame
@@ -119,7 +120,7 @@ export class Tap {
   /** @param {Frame} frame @param {Uint8Array} payload @param {string} name @param {boolean} isReceived */
   #decoded({ kind, flags, type }, payload, name, isReceived) {
     if (payload.length === 0) return null;
-    if (HOLDS_ARRAY.has(kind)) return plain(unpacker.decode(payload));
+    if (HOLDS_ARRAY.has(kind)) return described(kind, plain(unpacker.decode(payload)));
     if (kind === Kind.CREDIT) return creditOf(payload);
     if (!isMessage(kind)) return payload;
     if (flags & MORE) return payload;

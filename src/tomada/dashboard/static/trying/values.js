@@ -41,9 +41,7 @@ function structure(value, depth) {
     h("span", { class: isList ? "value-at" : "value-name" }, name), valueView(item, depth + 1)));
   if (entries.length > MOST_ITEMS) rows.push(h("li", {}, `… ${entries.length - MOST_ITEMS}`));
   const list = h("ul", { class: "value-rows" }, ...rows);
-  if (depth === 0 || entries.length <= FOLDED) {
-    return depth === 0 || !isList ? list : h("details", { class: "value-fold", open: true }, h("summary", {}, `[${entries.length}]`), list);
-  }
+  if (depth === 0 || entries.length <= FOLDED) return list;
   return h("details", { class: "value-fold" }, h("summary", {}, isList ? `[${entries.length}]` : `{${entries.length}}`), list);
 }
 
@@ -61,7 +59,7 @@ export function hexView(bytes, size) {
   for (let at = 0; at < bytes.length; at += ROW) {
     const row = bytes.subarray(at, at + ROW);
     const digits = Array.from(row, (byte) => byte.toString(16).padStart(2, "0"));
-    rows.push(`${at.toString(16).padStart(4, "0")}  ${digits.slice(0, 8).join(" ").padEnd(23)}  ${digits.slice(8).join(" ").padEnd(23)}  ${Array.from(row, shownByte).join("")}`);
+    rows.push(`${at.toString(16).padStart(4, "0")}  ${digits.join(" ").padEnd(3 * ROW - 1)}  ${Array.from(row, shownByte).join("")}`);
   }
   const note = size > bytes.length ? h("p", { class: "quiet" }, t("longFrame", { count: bytes.length })) : null;
   return h("div", { class: "hex" }, h("pre", { tabindex: 0, role: "group", "aria-label": t("bytesOfFrame") }, rows.join("\n")), note);

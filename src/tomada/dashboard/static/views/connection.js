@@ -76,6 +76,10 @@ export class ConnectionPage {
     return this.#row?.peer || this.#id;
   }
 
+  heading() {
+    return t("connection");
+  }
+
   back() {
     go("connections");
     return true;

@@ -7,7 +7,7 @@
 // @ts-check
 
 import { h, replace, setAttribute, setText, show } from "../app/dom.js";
-import { age, bytes, short, took, whole } from "../app/format.js";
+import { briefAge, bytes, short, took, whole } from "../app/format.js";
 import { go, linkTo } from "../app/route.js";
 import { t } from "../app/texts.js";
 import { firstCommand } from "../parts/addresses.js";
@@ -26,6 +26,8 @@ import { rateText } from "./overview.js";
 const ROWS = 50;
 /** After the last key, in milliseconds: not every letter is a question to the server. */
 const SEARCH_PAUSE = 200;
+/** Letters of a peer's name that are always shown. */
+const TAIL = 16;
 
 /** What was chosen stays while other pages are looked at. */
 const chosen = { query: "", sort: "peer", descending: false, first: 0 };
@@ -94,6 +96,7 @@ export class Connections {
     }
     this.#matching = matching;
     this.#table.show(connections);
+    this.#table.element.classList.toggle("one-process", picture.workers.length < 2);
     const all = totals.connections + totals.streams;
     const values = { count: matching, shown: whole(matching), all: whole(all) };
     setText(this.#count, t(watch.query ? "matchingOf" : "matching", values));
@@ -157,7 +160,7 @@ function columns(context) {
   return [
     { name: "peer", label: t("peer"), sorts: true, class: "peer", make: peerCell },
     { name: "state", label: t("state"), sorts: true, class: "state", make: stateCell },
-    { name: "age", label: t("age"), sorts: true, class: "number", text: (row) => age(row.age) },
+    { name: "age", label: t("age"), sorts: true, class: "number", text: (row) => briefAge(row.age) },
     { name: "received_messages", label: t("messages"), group: received, sorts: true, class: "number in", text: (row) => short(row.received_messages) },
     { name: "received_bytes", label: t("bytes"), group: received, sorts: true, class: "number in", text: (row) => bytes(row.received_bytes) },
     { name: "received_rate", label: t("rate"), group: received, sorts: true, class: "number in strong", hint: t("perSecond"), text: (row) => rateText(row, row.received_rate) },
@@ -174,12 +177,16 @@ function columns(context) {
 
 /** @param {HTMLTableCellElement} cell @param {ConnectionRow} first */
 function peerCell(cell, first) {
-  const link = h("a", { href: linkTo("connections", first.id), "data-row": true });
+  // Where there is no room the middle is left out: the ends tell peers apart.
+  const [head, tail] = [h("span", { class: "head" }), h("span", { class: "tail" })];
+  const link = h("a", { href: linkTo("connections", first.id), "data-row": true }, head, tail);
   const note = h("span", { class: "note" });
   cell.append(link, note);
   return (/** @type {ConnectionRow} */ row) => {
-    setText(link, row.peer || row.id);
-    setAttribute(link, "title", row.peer);
+    const name = row.peer || row.id;
+    setText(head, name.slice(0, -TAIL));
+    setText(tail, name.slice(-TAIL));
+    setAttribute(link, "title", name);
     const words = [row.software, row.resumed > 0 ? `↻ ${whole(row.resumed)}` : ""].filter(Boolean).join(" · ");
     setText(note, words);
     setAttribute(note, "title", `${row.software} → ${row.address}`);

@@ -33,7 +33,7 @@ export class Overview {
   #handlers = chartTile(t("handlersRunning"), [{ label: "", tone: "neutral" }], short);
   #addresses = addressList();
   #counts = countList();
-  #types = ranking(t("types"), linkTo("types"), t("noType"));
+  #types = ranking(t("types"), linkTo("types"), t("noneHandled"));
   #busiest = ranking(t("busiest"), linkTo("connections"), t("noConnection"));
   #workers = ranking(t("workers"), linkTo("workers"), t("noWorker"));
   #strikes = ranking(t("recentStrikes"), linkTo("limits"), t("noStrikes"));
@@ -49,8 +49,8 @@ export class Overview {
         this.#messages.element, this.#bytes.element, this.#connections.element, this.#handlers.element),
       h("div", { class: "columns" }, this.#types.element, this.#busiest.element),
       h("div", { class: "columns three" },
-        h("div", { class: "stack" }, panel(t("addresses"), this.#addresses.element), panel(t("sinceStart"), this.#counts.element)),
-        this.#workers.element, this.#strikes.element),
+        h("div", { class: "stack" }, panel(t("addresses"), this.#addresses.element), this.#strikes.element),
+        this.#workers.element, panel(t("sinceStart"), this.#counts.element)),
       h("section", { class: "panel", "aria-label": t("latestLog") },
         h("h2", {}, t("latestLog"), h("a", { class: "more", href: linkTo("log") }, t("all"))), this.#lines));
   }
@@ -158,10 +158,15 @@ export function rateText(row, value) {
   return row.kind === "stream" ? `${bytes(value)}/s` : `${rate(value)}/s`;
 }
 
+/** A server without workers is one process, which has no number. @param {{ number: number, pid: number }} worker */
+export function processName({ number, pid }) {
+  return number > 0 ? `${t("worker")} ${number}` : `${t("process")} ${pid}`;
+}
+
 /** @param {Picture} picture @returns {Item[]} */
 function workerItems({ workers }) {
   return workers.slice(0, MOST).map((row) => ({
-    key: `${row.number}/${row.pid}`, name: `${t("worker")} ${row.number}`, href: linkTo("workers"), share: row.processor,
+    key: `${row.number}/${row.pid}`, name: processName(row), href: linkTo("workers"), share: row.processor,
     value: `${Math.round(100 * row.processor)} %`, note: `${whole(row.connections)} ⇄ · ${bytes(row.memory_bytes)}`,
     tone: row.state === "serving" ? undefined : "is-leaving",
   }));

@@ -71,6 +71,10 @@ export class Trying {
     return this.#name ? `${t("try")}: ${this.#name}` : t("try");
   }
 
+  heading() {
+    return t("try");
+  }
+
   back() {
     if (this.#name) go("try");
     return this.#name !== "";
@@ -82,9 +86,11 @@ export class Trying {
 
   #refresh() {
     const { entries, isOpen, reason } = application;
+    const { access } = this.#context.feed;
     const isThere = entries.length > 0 || isOpen;
     show(this.#status, !isOpen);
-    setText(this.#status, reason ? t("tryLost", { reason }) : t("tryConnecting"));
+    const isRefused = access.watch && !access.try;
+    setText(this.#status, isRefused ? t("tryRefused") : reason ? t("tryLost", { reason }) : t("tryConnecting"));
     this.#entries.show(entries.filter((entry) => entry.name.toLowerCase().includes(this.#query)));
     if (isThere) this.#showEntry(entries);
   }
@@ -339,7 +345,7 @@ class TryOne {
   /** @param {{ name: string, value: any }} message */
   #came({ name, value }) {
     show(this.#unasked, true);
-    this.#unasked.append(h("div", { class: "value" }, h("span", { class: "value-type" }, name), valueView(value)));
+    this.#unasked.append(h("div", { class: "json-value" }, h("span", { class: "value-type" }, name), valueView(value)));
     if (this.#unasked.childElementCount > MOST_UNASKED) this.#unasked.children[1]?.remove();
   }
 

@@ -62,7 +62,7 @@ export class Types {
     show(this.#table.element, rows.length > 0);
     show(this.#hint, rows.length === 0);
     if (rows.length > 0) replace(this.#hint);
-    else if (this.#hint.childElementCount === 0) replace(this.#hint, all.length > 0 ? this.#noMatch() : empty(t("noType"), t("noTypeHint")));
+    else if (this.#hint.childElementCount === 0) replace(this.#hint, all.length > 0 ? this.#noMatch() : empty(t("noneHandled"), t("noneHandledHint")));
   }
 
   #noMatch() {
@@ -80,7 +80,7 @@ function columns(context) {
     { name: "history", label: t("lastMinutes"), class: "history", make: (cell) => historyCell(cell, context) },
     { name: "rate", label: t("rate"), sorts: true, class: "number strong", hint: t("perSecond"), text: (row) => `${rate(row.rate)}/s` },
     { name: "handled", label: t("handled"), sorts: true, class: "number", text: (row) => short(row.handled) },
-    { name: "durations", label: "", class: "durations", hint: t("durations"), make: durationCell },
+    { name: "durations", label: `${t("p50")} – ${t("p99")}`, class: "durations", hint: t("durations"), make: durationCell },
     { name: "p50", label: t("p50"), sorts: true, class: "number", text: (row) => took(row.p50) },
     { name: "p99", label: t("p99"), sorts: true, class: "number", text: (row) => took(row.p99) },
     { name: "failed", label: t("errors"), sorts: true, class: "number", make: errorCell },

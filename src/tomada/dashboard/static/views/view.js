@@ -20,7 +20,8 @@
  *
  * @typedef {object} View
  * @property {HTMLElement} element
- * @property {() => string} title
+ * @property {() => string} title Of the browser's tab.
+ * @property {() => string} [heading] Where it is another one.
  * @property {Watch} watch What it wants to be shown.
  * @property {(picture: Picture, watch: Watch) => void} update `watch` is what the picture answers.
  * @property {() => boolean} [back] Escape was pressed; whether that meant something.

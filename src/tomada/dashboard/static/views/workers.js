@@ -12,6 +12,7 @@ import { t } from "../app/texts.js";
 import { drainAsked } from "../parts/acting.js";
 import { bar, button, empty, pill } from "../parts/controls.js";
 import { Table, sorted } from "../parts/table.js";
+import { processName } from "./overview.js";
 
 /** @typedef {import("../app/feed.js").WorkerRow} WorkerRow */
 
@@ -54,7 +55,7 @@ export class Workers {
 /** @param {import("./view.js").Context} context @returns {import("../parts/table.js").Column<WorkerRow>[]} */
 function columns(context) {
   return [
-    { name: "number", label: t("number"), sorts: true, class: "name", text: (row) => `${t("worker")} ${whole(row.number)}` },
+    { name: "number", label: t("number"), sorts: true, class: "name", text: processName },
     { name: "state", label: t("state"), sorts: true, make: stateCell },
     { name: "pid", label: t("process"), sorts: true, class: "number", text: (row) => String(row.pid) },
     { name: "seconds", label: t("age"), sorts: true, class: "number", text: (row) => age(row.seconds) },
