@@ -88,14 +88,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
                 raise
             raise UsageError(str(error)) from error
         if self.feed:
-            self._let_watch(serving, number)
+            types = frozenset(kind.__name__ for kind in app.handlers)
+            self._let_watch(serving, number, types)
         return serving
 
-    def _let_watch(self, serving: Serving, number: int) -> None:
+    def _let_watch(self, serving: Serving, number: int, types: frozenset[str]) -> None:
         from tomada.feed.beside import open_feed
         from tomada.feed.collector import About
 
-        told = About(serving.name, number, is_guarded=bool(self.access.proxied_by))
+        told = About(serving.name, number, is_guarded=bool(self.access.proxied_by), types=types)
         serving.accompany(lambda server: open_feed(server, Path(self.feed), told))
 
     def _given_for_messages(self, app: App) -> list[Address]:

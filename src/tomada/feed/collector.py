@@ -18,6 +18,7 @@ from tomada.endpoint import log
 from tomada.feed.budget import Budget, chunks
 from tomada.feed.closeups import Closeups
 from tomada.feed.inner import Introduction, Ranks, Rows, Summary
+from tomada.feed.lenses import Meter
 from tomada.feed.machine import Machine
 from tomada.feed.messages import SHORTEST_PAUSE, Totals, WorkerRow
 from tomada.feed.notes import Lines, LogKeeper, Strikes
@@ -43,6 +44,10 @@ _SHALLOW: Final = 8
 """Where less than one in so many is wanted, it is cheaper not to sort them all."""
 _PLAIN: Final = ("tcp", "ws")
 Place = tuple[str | float | int, int, Seen]
+OWN_TYPES: Final = frozenset(
+    {"Watch", "Close", "Drain", "Introduce", "Summarize", "TurnPage", "Rank", "Describe", "LookClosely"}
+)
+"""What the feed itself handles, in the same process."""
 
 
 class About(msgspec.Struct, frozen=True):
@@ -53,6 +58,8 @@ class About(msgspec.Struct, frozen=True):
     """Of the worker; 0 where there is no other."""
     is_guarded: bool = False
     """Whether callers must come through a proxy."""
+    types: frozenset[str] = frozenset()
+    """The names of those that it handles."""
 
 
 class Collector(Source):
@@ -74,6 +81,7 @@ class Collector(Source):
         self._strikes = Strikes()
         self._machine = Machine()
         self._closeups = Closeups()
+        self._meter: Meter | None = None
         self._budget = Budget()
         self._looking = asyncio.Lock()
         self._seen: dict[Link | Flow, Seen] = {}
@@ -93,7 +101,7 @@ class Collector(Source):
             self._resting.cancel()
         self._log.stop()
         self._strikes.stop()
-        self._closeups.stop()
+        self._look_away()
         for task in self._closing:
             task.cancel()
 
@@ -152,7 +160,7 @@ class Collector(Source):
             addresses=list(told.addresses),
             seconds=told.seconds,
             totals=totals,
-            types=[],
+            types=[] if self._meter is None else self._meter.rows(),
             worker=worker,
             strikes=self._strikes.told(),
             log=self._lines.after(log_after),
@@ -168,6 +176,7 @@ class Collector(Source):
             seconds, self._looked_at = now - self._looked_at, now
             if self._resting is None:
                 self._resting = self._loop.call_later(_IDLE, self._rest)
+                self._meter = self._meter or Meter(OWN_TYPES - self._about.types)
             self._pages.clear()
             self._meet()
             async for some in chunks(list(self._seen.values())):
@@ -187,7 +196,13 @@ class Collector(Source):
             self._looked_at = -inf
             self._seen.clear()
             self._pages.clear()
-            self._closeups.stop()
+            self._look_away()
+
+    def _look_away(self) -> None:
+        self._closeups.stop()
+        if self._meter is not None:
+            self._meter.close()
+            self._meter = None
 
     def _meet(self) -> None:
         """Know all that there are, and forget those that are gone."""

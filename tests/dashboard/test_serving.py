@@ -1,0 +1,265 @@
+"""The dashboard of real servers: one process, several, and those that come and go."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tomada
+import tomada.sync
+from tests.dashboard.watched import place_of, seen, serving
+from tests.server.workers.farm import Nap, Pid, Version
+from tests.server.workers.supervised import Call, Supervised, change, farm, is_there, until
+from tomada.feed.messages import Close, Drain, NotAllowed, Picture, Watch
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder with a path short enough for socket files."""
+    with tempfile.TemporaryDirectory(prefix="tomada-") as name:
+        yield Path(name)
+
+
+def test_one_process_is_seen_and_its_connections_are_closed(place: Path) -> None:
+    with serving(place) as server:
+        told = server.said("listening")
+        dashboard = place_of(told)
+        with tomada.sync.connect(told["addresses"][0], sessions=False) as client:
+            assert client.ask(Version()) == 1
+            picture = seen(dashboard.feed, lambda picture: picture.totals.received_messages)
+            (row,) = picture.connections
+            assert (picture.app, picture.addresses, picture.matching) == ("farm", told["addresses"], 1)
+            assert (row.kind, row.state, row.received_messages, row.sent_messages) == ("messages", "open", 1, 1)
+            assert row.peer.startswith("tcp://127.0.0.1:")
+            assert row.software == "tomada (Python)"
+            assert not picture.may_act
+            (worker,) = picture.workers
+            assert (worker.number, worker.pid, worker.state) == (0, server.process.pid, "serving")
+            assert picture.settings["connections"] == 10_000
+            with tomada.sync.connect(dashboard.feed) as viewer, pytest.raises(NotAllowed):
+                viewer.ask(Close(row.id))
+            with tomada.sync.connect(dashboard.acting) as viewer:
+                assert viewer.ask(Close(row.id)) is True
+                assert viewer.ask(Close("1-1")) is False
+                assert viewer.ask(Drain(0)) is False  # nobody would start another one
+            with pytest.raises(tomada.ConnectionLost):
+                client.ask(Version())
+        assert seen(dashboard.feed, lambda picture: not picture.matching).totals.opened == 1
+        server.signal(signal.SIGTERM)
+        assert server.end() == 0
+    assert not list(place.glob("tomada/*"))
+
+
+def test_no_viewer_is_told_more_than_twice_a_second(place: Path) -> None:
+    with serving(place) as server:
+        dashboard = place_of(server.said("listening"))
+        with (
+            tomada.sync.connect(dashboard.feed) as viewer,
+            pytest.raises(tomada.InvalidMessage, match=r"Watch\.every"),
+        ):
+            next(iter(viewer.stream(Watch(every=0.4))))
+
+
+def test_the_application_is_reached_through_the_dashboard_and_seen_in_it(place: Path) -> None:
+    with serving(place) as server:
+        dashboard = place_of(server.said("listening"))
+        with tomada.sync.connect(dashboard.app) as client:
+            assert client.ask(Pid()) == server.process.pid
+            picture = seen(dashboard.feed, lambda picture: picture.connections)
+            assert [row.peer for row in picture.connections] == ["dashboard"]
+
+
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_with_other_isolation_it_shows_what_can_be_shown(place: Path, isolation: str) -> None:
+    with serving(place, "--isolation", isolation) as server:
+        told = server.said("listening")
+        dashboard = place_of(told)
+        with tomada.sync.connect(dashboard.app) as client:
+            assert client.ask(Version()) == 1
+            if isolation == "thread":
+                picture = seen(dashboard.feed, lambda picture: picture.connections)
+                with tomada.sync.connect(dashboard.acting) as viewer:
+                    assert viewer.ask(Close(picture.connections[0].id)) is True
+                assert not seen(dashboard.feed, lambda picture: not picture.matching).connections
+            else:
+                picture = seen(dashboard.feed, lambda picture: picture.workers)
+                assert picture.workers[0].children > 1
+        server.signal(signal.SIGTERM)
+        assert server.end() == 0
+
+
+def numbers(picture: Picture) -> list[tuple[int, int]]:
+    return [(worker.number, worker.pid) for worker in picture.workers if worker.state == "serving"]
+
+
+def test_several_workers_are_one_picture(place: Path) -> None:
+    with serving(place, "--workers", "2") as server:
+        told = server.said("listening")
+        dashboard = place_of(told)
+        clients = [tomada.sync.connect(told["addresses"][0]) for _ in range(8)]
+        pids = [client.ask(Pid()) for client in clients]
+        picture = seen(dashboard.feed, lambda picture: picture.totals.received_messages == 8, sort="peer", count=5)
+        assert numbers(picture) == list(enumerate(told["workers"], 1))
+        assert (picture.matching, picture.totals.connections) == (8, 8)
+        rest = seen(dashboard.feed, lambda picture: picture.connections, sort="peer", first=5, count=5)
+        peers = [row.peer for row in (*picture.connections, *rest.connections)]
+        assert (len(peers), peers) == (8, sorted(peers))
+        by_worker = {number: told["workers"][number - 1] for number in (1, 2)}
+        shown = [by_worker[row.worker] for row in (*picture.connections, *rest.connections)]
+        assert sorted(shown) == sorted(pids)
+        found = seen(dashboard.feed, lambda _: True, query=peers[3].upper())
+        assert [row.peer for row in found.connections] == [peers[3]]
+        for client in clients:
+            client.close()
+
+
+def test_workers_come_and_go_while_somebody_watches(place: Path) -> None:
+    with serving(place, "--workers", "2") as server:
+        told = server.said("listening")
+        dashboard = place_of(told)
+        with tomada.sync.connect(dashboard.feed) as viewer:
+            pictures = iter(viewer.stream(Watch()))
+
+            def until_seen(*pids: int) -> Picture:
+                return next(picture for picture in pictures if {pid for _, pid in numbers(picture)} == set(pids))
+
+            until_seen(*told["workers"])
+            os.kill(told["workers"][0], signal.SIGKILL)
+            other = server.said("worker_started", number=1)["pid"]
+            picture = until_seen(other, told["workers"][1])
+            gone = [worker.pid for worker in picture.workers if worker.state == "gone"]
+            assert gone == [told["workers"][0]]
+            lines = [line.text for line in picture.log]
+            while not any("SIGKILL" in text for text in lines):
+                lines += [line.text for line in next(pictures).log]
+            change(place / "farm.py", VERSION=2)
+            server.signal(signal.SIGHUP)
+            until_seen(*server.said("reloaded")["workers"])
+
+
+def test_a_worker_is_drained_and_replaced_and_no_caller_is_turned_away(place: Path) -> None:
+    with serving(place, "--workers", "2") as server:
+        told = server.said("listening")
+        dashboard = place_of(told)
+        with tomada.sync.connect(dashboard.feed) as viewer, pytest.raises(NotAllowed):
+            viewer.ask(Drain(2))
+        with tomada.sync.connect(dashboard.acting) as viewer:
+            assert viewer.ask(Drain(9)) is False
+            assert viewer.ask(Drain(2)) is True
+        ended = server.said("worker_ended", pid=told["workers"][1])
+        assert not ended["is_wrong"]
+        picture = seen(dashboard.feed, lambda picture: len(numbers(picture)) == 2)
+        assert told["workers"][1] not in dict(map(reversed, numbers(picture)))  # type: ignore[arg-type] # pairs
+        with tomada.sync.connect(told["addresses"][0]) as client:
+            assert client.ask(Version()) == 1
+
+
+def test_a_worker_that_cannot_be_replaced_goes_on(place: Path) -> None:
+    with serving(place, "--workers", "1") as server:
+        told = server.said("listening")
+        (place / "farm.py").write_text("this is no Python\n")
+        with tomada.sync.connect(place_of(told).acting) as viewer:
+            assert viewer.ask(Drain(1)) is False
+        with tomada.sync.connect(told["addresses"][0]) as client:
+            assert client.ask(Pid()) == told["workers"][0]
+
+
+def dashboards(parent: int) -> list[int]:
+    """They are children of a thread of their own."""
+    tasks = Path(f"/proc/{parent}/task").iterdir()
+    found = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+    return [pid for pid in found if b"tomada.dashboard" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+@pytest.mark.parametrize("words", [(), ("--workers", "1")], ids=["alone", "workers"])
+def test_a_dashboard_that_is_killed_is_started_again_and_nobody_else_notices(
+    place: Path, words: tuple[str, ...]
+) -> None:
+    with serving(place, *words) as server:
+        told = server.said("listening")
+        dashboard = place_of(told)
+        seen(dashboard.feed, lambda picture: picture.workers)
+        (first,) = dashboards(server.process.pid)
+        with tomada.sync.connect(told["addresses"][0]) as client:
+            os.kill(first, signal.SIGKILL)
+            assert client.ask(Version()) == 1
+            seen(dashboard.feed, lambda picture: picture.matching)
+            (other,) = dashboards(server.process.pid)
+            assert other != first
+            assert "the dashboard has ended; it is started again in 0 s" in server.errors
+            os.kill(other, signal.SIGKILL)
+            until(lambda: "it is started again in 1 s" in server.errors)
+        server.signal(signal.SIGTERM)
+        assert server.end() == 0
+
+
+@pytest.mark.parametrize("words", [(), ("--workers", "1")], ids=["alone", "workers"])
+def test_a_dashboard_ends_with_a_server_that_is_killed(place: Path, words: tuple[str, ...]) -> None:
+    with serving(place, *words) as server:
+        seen(place_of(server.said("listening")).feed, lambda picture: picture.workers)
+        (dashboard,) = dashboards(server.process.pid)
+        os.kill(server.process.pid, signal.SIGKILL)
+        until(lambda: not is_there(dashboard))
+    left = list(place.glob("tomada/*.watched"))
+    assert len(left) == 1
+    with serving(place) as server:  # whoever comes next removes what was left behind
+        server.said("listening")
+        assert not left[0].exists()
+
+
+def test_a_viewer_that_never_reads_keeps_nobody_waiting(place: Path) -> None:
+    with serving(place) as server:
+        told = server.said("listening")
+        dashboard = place_of(told)
+        deaf = [socket.create_connection((dashboard.host, dashboard.port)) for _ in range(3)]
+        with tomada.sync.connect(told["addresses"][0]) as client:
+            for one in deaf:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+                one.sendall(
+                    f"GET /feed HTTP/1.1\r\nHost: {dashboard.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+                )
+            for _ in range(50):
+                assert client.ask(Version(), timeout=10) == 1
+            assert seen(dashboard.feed, lambda picture: picture.totals.received_messages == 50)
+        for one in deaf:
+            one.close()
+
+
+def test_what_is_under_way_is_seen_while_the_server_drains(place: Path) -> None:
+    with serving(place) as server:
+        told = server.said("listening")
+        with (
+            tomada.sync.connect(place_of(told).feed) as viewer,
+            tomada.sync.connect(told["addresses"][0]) as client,
+        ):
+            pictures = iter(viewer.stream(Watch()))
+            next(pictures)
+            call = Call(place, client, Nap(1.5))
+            server.signal(signal.SIGTERM)
+            assert next(picture for picture in pictures if picture.workers[0].state == "draining").matching
+            assert call.answer() == 1
+        assert server.end() == 0
+
+
+def test_dev_has_one_with_a_token_and_takes_another_port_where_its_own_is_taken(place: Path) -> None:
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        words = (str(farm(place)), "--bind", "tcp://127.0.0.1:0")
+        with Supervised(place, *words, command="dev") as server:
+            told = server.said("listening")
+            dashboard = place_of(told)
+            assert dashboard.token
+            assert seen(dashboard.acting, lambda picture: picture.workers).may_act
+            server.signal(signal.SIGINT)
+            assert server.end() == 0
+        with Supervised(place, *words, "--no-dashboard", command="dev") as server:
+            assert "dashboard" not in server.said("listening")
