@@ -98,6 +98,7 @@ class Dashboard {
     const { page, rest } = route();
     this.#view?.dispose?.();
     this.#view = this.#feed.state.phase === "denied" ? doorView(this.#feed) : viewOf(page, rest, this.#context);
+    this.#view.pause?.(this.#isPaused);
     replace(this.#main, this.#view.element);
     this.#feed.watch(this.#view.watch);
     const { picture } = this.#context;
@@ -126,8 +127,9 @@ class Dashboard {
   #came({ picture, watch, isFirst }) {
     const { history, lines, settings } = this.#context;
     history.add(picture, isFirst);
-    lines.add(picture.log);
+    lines.add(picture.log, isFirst);
     if (Object.keys(picture.settings).length > 0) Object.assign(settings, picture.settings);
+    this.#view?.came?.(picture, watch);
     if (this.#isPaused) return;
     this.#context.picture = picture;
     this.#showFigures(picture);
@@ -147,6 +149,7 @@ class Dashboard {
   /** @param {boolean} isPaused */
   #pause(isPaused) {
     this.#isPaused = isPaused;
+    this.#view?.pause?.(isPaused);
     replace(this.#parts.pause, icon(isPaused ? "play" : "pause"), h("span", {}, t(isPaused ? "goOn" : "pause")));
     setAttribute(this.#parts.pause, "aria-pressed", String(isPaused));
     this.#showState();

@@ -145,6 +145,7 @@ export const english = {
   repeated: "sent again",
   times: "{count} times",
   answered: "answered after {time}",
+  after: "after {time}",
   notAnswered: "not answered yet",
   noFrames: "Nothing has gone over it since this page was opened",
   noFramesHint: "Frames appear here as they go. Connections at rest exchange a heartbeat now and then.",

@@ -80,21 +80,21 @@ export class Lines {
   #keys = new Set();
   #last = 0;
 
-  /** @param {LogLine[]} lines @returns {boolean} whether there was a new one */
-  add(lines) {
-    const before = this.#keys.size === 0 ? "" : this.kept[this.kept.length - 1].key;
+  /** @param {LogLine[]} lines @param {boolean} isFirst of a stream of pictures: each numbers them for itself */
+  add(lines, isFirst) {
+    if (isFirst) this.#last = 0;
     for (const line of lines) this.#addLine(line);
+    // Several processes tell theirs one after the other.
+    if (lines.length > 0) this.kept.sort((one, other) => one.time - other.time);
     for (const { key } of this.kept.splice(0, Math.max(0, this.kept.length - MOST_LINES))) this.#keys.delete(key);
-    return this.kept.length > 0 && this.kept[this.kept.length - 1].key !== before;
   }
 
   /** @param {LogLine} line */
   #addLine(line) {
-    const key = `${line.worker}/${line.number}/${line.time}`;
-    if (this.#keys.has(key)) return;
-    // A number that is smaller is that of a server which was started anew.
-    const missing = this.#last > 0 && line.number > this.#last + 1 ? line.number - this.#last - 1 : 0;
+    const key = `${line.worker}/${line.time}/${line.text}`;
+    const missing = this.#last > 0 ? Math.max(0, line.number - this.#last - 1) : 0;
     this.#last = line.number;
+    if (this.#keys.has(key)) return;
     this.#keys.add(key);
     this.kept.push({ ...line, level: line.level.toLowerCase(), key, missing });
   }

@@ -146,6 +146,7 @@ export const portuguese = {
   repeated: "enviado de novo",
   times: "{count} vezes",
   answered: "respondido após {time}",
+  after: "após {time}",
   notAnswered: "ainda sem resposta",
   noFrames: "Nada passou por ela desde que esta página foi aberta",
   noFramesHint: "Os quadros aparecem aqui quando passam. Conexões em repouso trocam um sinal de vez em quando.",

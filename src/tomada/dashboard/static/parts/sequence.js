@@ -141,7 +141,7 @@ function frameRow(frame, work, after) {
     frame.count > 1 ? h("b", { class: "times", title: t("times", { count: whole(frame.count) }) }, `× ${whole(frame.count)}`) : null,
     frame.is_repeated ? h("span", { class: "again" }, `↻ ${t("repeated")}`) : null,
     frame.lane === "urgent" ? h("span", { class: "lane-mark" }, t("lane.urgent")) : null,
-    after === null ? null : h("span", { class: "after", title: t("answered", { time: took(after) }) }, took(after)),
+    after === null ? null : h("span", { class: "after", title: t("answered", { time: took(after) }) }, t("after", { time: took(after) })),
     h("span", { class: "size" }, bytes(frame.size)),
   ];
   const number = frame.id ? h("span", { class: "number", title: t("requests") }, `#${frame.id}`) : null;

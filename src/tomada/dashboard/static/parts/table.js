@@ -15,6 +15,7 @@ import { t } from "../app/texts.js";
  * @property {string} name
  * @property {string} label
  * @property {string} [group] The columns of one group stand under a common head.
+ * @property {string} [mark] Of its group, on a card.
  * @property {string} [hint]
  * @property {string} [class]
  * @property {boolean} [sorts] Whether the table can be sorted by it.
@@ -82,7 +83,7 @@ export class Table {
   /** @param {Row} first */
   #makeRow(first) {
     const updates = this.#columns.map((column) => {
-      const label = column.group ? `${column.group}: ${column.label}` : column.label;
+      const label = `${column.mark ?? ""} ${column.label}`.trim();
       const cell = h("td", { role: "cell", class: column.class, "data-label": label });
       const update = column.make?.(cell, first) ?? ((/** @type {Row} */ row) => setText(cell, column.text?.(row) ?? ""));
       return { cell, update };

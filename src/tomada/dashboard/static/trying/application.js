@@ -57,7 +57,8 @@ export class Application extends EventTarget {
   async #open() {
     for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
       try {
-        const options = { renew: true, timeout: TIMEOUT, WebSocket: this.#tap.WebSocket };
+        // A page that is left leaves no session behind that the server would keep.
+        const options = { renew: true, sessions: false, timeout: TIMEOUT, WebSocket: this.#tap.WebSocket };
         this.connection = await connect(addressOf("app"), options);
         break;
       } catch (error) {

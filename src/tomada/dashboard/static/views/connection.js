@@ -85,6 +85,18 @@ export class ConnectionPage {
     return true;
   }
 
+  /** The page's own pause is one of the frames, too. @param {boolean} isPaused */
+  pause(isPaused) {
+    this.#setPaused(isPaused);
+  }
+
+  /** @param {Picture} picture @param {import("./view.js").Watch} watch */
+  came(picture, watch) {
+    if (watch.connection !== this.#id || !picture.looked_at) return;
+    this.#sequence.add(picture.frames, picture.frames_passed_over);
+    this.#showSequence(picture.looked_at);
+  }
+
   /** @param {boolean} isPaused */
   #setPaused(isPaused) {
     this.#isPaused = isPaused;
@@ -111,8 +123,6 @@ export class ConnectionPage {
     this.#figures.update(row);
     this.#queues.update(row, this.#context.settings.buffer_bytes ?? 0);
     this.#chart.update(this.#context.history.connection.rates, picture.time);
-    this.#sequence.add(picture.frames, picture.frames_passed_over);
-    this.#showSequence(row);
   }
 
   /** @param {ConnectionRow} row */

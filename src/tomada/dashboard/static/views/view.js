@@ -24,6 +24,8 @@
  * @property {() => string} [heading] Where it is another one.
  * @property {Watch} watch What it wants to be shown.
  * @property {(picture: Picture, watch: Watch) => void} update `watch` is what the picture answers.
+ * @property {(picture: Picture, watch: Watch) => void} [came] Also while the page is paused.
+ * @property {(isPaused: boolean) => void} [pause]
  * @property {() => boolean} [back] Escape was pressed; whether that meant something.
  * @property {() => void} [dispose]
  */
