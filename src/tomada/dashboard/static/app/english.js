@@ -57,7 +57,7 @@ export const english = {
   receivedGroup: "Received",
   sentGroup: "Sent",
   openNow: "open",
-  streams: "byte streams",
+  streams: "{count} byte stream | {shown} byte streams",
   handlersRunning: "Handlers at work",
   handshakes: "{count} handshake | {count} handshakes",
   sinceStart: "Since the start",

@@ -34,9 +34,9 @@ export function whole(value) {
   return format({ maximumFractionDigits: 0 }).format(value);
 }
 
-/** In at most about five characters. @param {number} value */
+/** In a few characters. @param {number} value */
 export function short(value) {
-  if (Math.abs(value) < 10_000) return whole(Math.round(value));
+  if (Math.abs(value) < 100_000) return whole(Math.round(value));
   return format({ notation: "compact", maximumFractionDigits: 1 }).format(value);
 }
 
@@ -93,7 +93,7 @@ export function briefAge(seconds) {
 
 /** @param {number} part from 0 to 1 */
 export function percent(part) {
-  return format({ style: "percent", maximumFractionDigits: part < 0.1 ? 1 : 0 }).format(part);
+  return format(part < 0.1 ? { style: "percent", maximumSignificantDigits: 2 } : { style: "percent" }).format(part);
 }
 
 /** Of the wall clock. @param {number} seconds since 1970 */

@@ -58,7 +58,7 @@ export const portuguese = {
   receivedGroup: "Recebido",
   sentGroup: "Enviado",
   openNow: "abertas",
-  streams: "fluxos de bytes",
+  streams: "{count} fluxo de bytes | {shown} fluxos de bytes",
   handlersRunning: "Tratadores em ação",
   handshakes: "{count} aperto de mão | {count} apertos de mão",
   sinceStart: "Desde o início",

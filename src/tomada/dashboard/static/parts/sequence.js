@@ -136,7 +136,7 @@ export class Sequence {
 /** @param {FrameRow} frame @param {string} work @param {number | null} after */
 function frameRow(frame, work, after) {
   const way = frame.is_received ? "to-server" : "to-peer";
-  const classes = ["frame", way, frame.lane, frame.kind, work, frame.is_repeated ? "repeated" : ""];
+  const classes = ["frame", way, frame.lane, `is-${frame.kind}`, work, frame.is_repeated ? "repeated" : ""];
   const notes = [
     frame.count > 1 ? h("b", { class: "times", title: t("times", { count: whole(frame.count) }) }, `× ${whole(frame.count)}`) : null,
     frame.is_repeated ? h("span", { class: "again" }, `↻ ${t("repeated")}`) : null,

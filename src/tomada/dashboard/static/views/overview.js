@@ -63,7 +63,7 @@ export class Overview {
   update(picture, watch) {
     const { history, lines } = this.#context;
     const { totals, time } = picture;
-    this.#connections.update(history.connections, time, totals.streams > 0 ? `${whole(totals.streams)} ${t("streams")}` : "");
+    this.#connections.update(history.connections, time, totals.streams > 0 ? t("streams", { count: totals.streams, shown: whole(totals.streams) }) : "");
     this.#messages.update(history.messages, time);
     this.#bytes.update(history.bytes, time);
     const { handshakes } = totals;
