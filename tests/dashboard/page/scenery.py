@@ -55,7 +55,7 @@ class Scenery(Source):
             time=time.time(),
             app=f"scenery {HOSTILE}",
             addresses=["tcp://127.0.0.1:4477", "wss://bank.example:8443/"],
-            seconds=seconds + 4_000,
+            seconds=seconds + 40,
             totals=_totals(self._rows, seconds),
             types=types_at(seconds),
             workers=workers_at(self._drained),
