@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from tests.web import chromium
 
 ROOT = Path(__file__).parents[3]
-TOKEN = "abcdefghijklmnop"
+TOKEN = "abcdefghijklmnop"  # noqa: S105 - of servers that live as long as a test
 PATIENCE = 20_000
 expect.set_options(timeout=PATIENCE)
 
@@ -65,7 +65,8 @@ class Server:
         program = ROOT / "examples" / "bank" / "bank.py"
         command = [sys.executable, "-m", "tomada", "serve", str(program), "--bind", "tcp://127.0.0.1:0", "--json"]
         command += ["--dashboard", f"127.0.0.1:{self.port}", "--dashboard-token", TOKEN, *self._words]
-        environment = {**os.environ, "BANK_DATABASE": str(self._folder / "bank.db"), "XDG_RUNTIME_DIR": str(self._folder)}
+        folder = str(self._folder)
+        environment = {**os.environ, "BANK_DATABASE": f"{folder}/bank.db", "XDG_RUNTIME_DIR": folder}
         errors = (self._folder / "errors.txt").open("a")
         with errors:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)

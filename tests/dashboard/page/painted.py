@@ -56,7 +56,7 @@ def workers_at(drained: set[int]) -> list[WorkerRow]:
     """Three, of which one is busy."""
     rows = ((1, 0.42, "serving"), (2, 0.97, "serving"), (3, 0.05, "draining"))
     return [
-        WorkerRow(number, 5_000 + number, 4_000.0, "draining" if number in drained else state, 5_000, load, 90_000_000, 2)
+        WorkerRow(number, 5_000 + number, 4_000.0, "draining" if number in drained else state, 5_000, load, 90_000_000)
         for number, load, state in rows
     ]
 

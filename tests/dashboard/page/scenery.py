@@ -1,7 +1,8 @@
-"""A server that is not there: ``python -m tests.dashboard.page.scenery TOKEN CONNECTIONS``; prints the dashboard's URL.
+"""A server that is not there: ``python -m tests.dashboard.page.scenery TOKEN CONNECTIONS``; prints its dashboard's URL.
 
-The dashboard is the real one, and so is the application behind "Try it", that of the tests of the browser's client. What
-the feed tells is made up: thousands of connections, names that are markup, limits that strike, a frame of every kind.
+The dashboard is the real one, and so is the application behind "Try it", that of the tests of the browser's client.
+What the feed tells is made up: thousands of connections, names that are markup, limits that strike, a frame of every
+kind.
 """
 
 # ruff: noqa: T201 - it tells its test where it listens
@@ -20,7 +21,7 @@ import uvicorn
 
 import tomada
 from tests.dashboard.page.painted import HOSTILE, connection_at, frames_at, log_at, strikes_at, types_at, workers_at
-from tests.web.streaming import app
+from tests.web import program, streaming  # noqa: F401 - it adds its handlers to the application
 from tomada.dashboard.access import Access
 from tomada.dashboard.relay import connected
 from tomada.dashboard.told import Told
@@ -74,7 +75,7 @@ class Scenery(Source):
 
     def _fitting(self, question: Watch) -> list[ConnectionRow]:
         words = question.query.lower()
-        rows = [row for row in self._rows if words in f"{row.peer} {row.state} {row.kind} {row.software} {row.id}".lower()]
+        rows = [row for row in self._rows if words in _words(row)]
         return sorted(rows, key=lambda row: _key(getattr(row, question.sort)), reverse=question.descending)
 
     async def close(self, connection: str) -> bool:
@@ -87,6 +88,10 @@ class Scenery(Source):
         """Paint it as draining."""
         self._drained.add(worker)
         return True
+
+
+def _words(row: ConnectionRow) -> str:
+    return f"{row.peer} {row.state} {row.kind} {row.software} {row.id}".lower()
 
 
 def _key(value: str | float | None) -> tuple[bool, str | float]:
@@ -146,7 +151,7 @@ async def show(token: str, count: int) -> None:
         async with (
             tomada.serve(feed_app(source, may_act=False), f"unix://{folder / WATCH}", sessions=None),
             tomada.serve(feed_app(source, may_act=True), f"unix://{folder / ACT}", sessions=None),
-            tomada.serve(app, f"unix://{folder / 'app.socket'}"),
+            tomada.serve(program.app, f"unix://{folder / 'app.socket'}"),
         ):
             dashboard = Dashboard(Access(Told(folder=name, token=token)), _Ways(folder, source))
             config = uvicorn.Config(
