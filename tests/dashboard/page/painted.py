@@ -9,6 +9,7 @@ from tomada.feed.messages import ConnectionRow, FrameRow, LogLine, Strike, TypeR
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>"
 SPECIAL = 3
 """The connection of this number has a name that is markup; the one after it is a byte stream."""
+_BEGAN = time.time() - 8
 _STATES = ("open", "open", "open", "draining", "resuming")
 
 
@@ -71,9 +72,8 @@ def strikes_at() -> list[Strike]:
 
 def log_at(after: int, seconds: float) -> list[LogLine]:
     """A line a second; some numbers are passed over."""
-    now = time.time()
     lines = [
-        LogLine(2 * second, now - seconds + second, _level(second), _text(second), second % 3 + 1)
+        LogLine(second + second // 7, _BEGAN + second, _level(second), _text(second), second % 3 + 1)
         for second in range(int(seconds) + 8)
     ]
     return [line for line in lines if line.number >= after][-100:]

@@ -96,7 +96,8 @@ export class Call {
   /** @param {any} value */
   #show(value) {
     this.#value = value;
-    replace(this.#outcome, h("div", { class: "json-value" }, this.#entry.reply && h("span", { class: "value-type" }, nameOf(this.#entry)), valueView(value)));
+    const type = this.#entry.reply && h("span", { class: "value-type" }, nameOf(this.#entry));
+    replace(this.#outcome, h("div", { class: "json-value" }, type, valueView(value)));
   }
 
   /** @param {unknown} error */

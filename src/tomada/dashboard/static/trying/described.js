@@ -8,6 +8,8 @@
 
 import { Kind } from "../tomada/client/frames.js";
 
+/** @type {Record<string, string>} */
+const METADATA = { d: "deadline (ms)", k: "key" };
 const LIMITS = ["frame_bytes", "message_bytes", "requests", "buffer_bytes", "stream_bytes"];
 
 /** @param {number} kind @param {any[]} said @returns {any} */
@@ -26,6 +28,11 @@ export function described(kind, said) {
     case Kind.GOODBYE: return named(["code", "reason"], said);
     default: return said;
   }
+}
+
+/** What a request says beside itself. @param {Record<string, any>} metadata */
+export function metadataOf(metadata) {
+  return Object.fromEntries(Object.entries(metadata).map(([name, value]) => [METADATA[name] ?? name, value]));
 }
 
 /** @param {string[]} names @param {any[]} values */

@@ -77,7 +77,13 @@ export class Reader {
     ]));
   }
 
-  /** The first member that the draft fits; else what is wrong with it as the most likely one. @param {any} draft @param {Extract<Type, { is: "union" }>} type @param {string} path */
+  /**
+   * The first member that the draft fits; else what is wrong with it as the most likely one.
+   *
+   * @param {any} draft
+   * @param {Extract<Type, { is: "union" }>} type
+   * @param {string} path
+   */
   #union(draft, type, path) {
     const tries = type.of.map((member) => {
       const reader = new Reader(this.#catalogue);
@@ -122,7 +128,13 @@ function choicesText(values) {
   return t("wrongChoice", { choices: values.map((value) => JSON.stringify(value)).join(", ") });
 }
 
-/** Which member of a union a draft is most likely meant for. @param {any} draft @param {Extract<Type, { is: "union" }>} type @param {Catalogue} catalogue */
+/**
+ * Which member of a union a draft is most likely meant for.
+ *
+ * @param {any} draft
+ * @param {Extract<Type, { is: "union" }>} type
+ * @param {Catalogue} catalogue
+ */
 export function memberOf(draft, type, catalogue) {
   const fit = type.of.findIndex((member) => {
     const reader = new Reader(catalogue);
@@ -132,8 +144,11 @@ export function memberOf(draft, type, catalogue) {
   if (fit >= 0) return fit;
   const alike = type.of.findIndex((member) => {
     const entry = member.is === "name" ? catalogue.byName.get(member.name) : undefined;
-    if (entry && entry.kind !== "enum") return isObject(draft) && (entry.tag === null || draft.type === undefined || draft.type === entry.tag);
-    return Array.isArray(draft) ? member.is === "list" || member.is === "tuple" : typeof draft === "string" && member.is === "scalar" && member.name !== "None";
+    if (entry && entry.kind !== "enum") {
+      return isObject(draft) && (entry.tag === null || draft.type === undefined || draft.type === entry.tag);
+    }
+    if (Array.isArray(draft)) return member.is === "list" || member.is === "tuple";
+    return typeof draft === "string" && member.is === "scalar" && member.name !== "None";
   });
   return Math.max(0, alike);
 }

@@ -133,7 +133,8 @@ export class Form {
       const path = `${place.path}[${at}]`;
       const own = { path, name: place.name, changed: (/** @type {any} */ value) => { items[at] = value; place.changed(items); } };
       const remove = iconButton("close", t("remove", { name: path }), () => { items.splice(at, 1); place.changed(items); fill(); }, "plain");
-      return h("div", { class: "item" }, h("span", { class: "at" }, String(at)), this.#value(of, item, own, `field-${count++}`), remove, this.#errorFor(path));
+      const value = this.#value(of, item, own, `field-${count++}`);
+      return h("div", { class: "item" }, h("span", { class: "at" }, String(at)), value, remove, this.#errorFor(path));
     }));
     fill();
     const add = h("button", { type: "button", class: "button slim", click: () => {
@@ -149,7 +150,8 @@ export class Form {
     return h("div", { class: "list items", role: "group", "aria-label": place.path }, ...of.map((type, at) => {
       const path = `${place.path}[${at}]`;
       const own = { path, name: place.name, changed: (/** @type {any} */ value) => { items[at] = value; place.changed(items); } };
-      return h("div", { class: "item" }, h("span", { class: "at" }, String(at)), this.#value(type, items[at], own, `field-${count++}`), this.#errorFor(path));
+      const value = this.#value(type, items[at], own, `field-${count++}`);
+      return h("div", { class: "item" }, h("span", { class: "at" }, String(at)), value, this.#errorFor(path));
     }));
   }
 

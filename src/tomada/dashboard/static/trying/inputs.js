@@ -154,7 +154,7 @@ function bytesInput(draft, spot) {
     area.value = ENCODINGS[encoding.value].write(bytes);
     area.setCustomValidity("");
   } }, ...Object.keys(ENCODINGS).map((name) => h("option", {}, name)));
-  const file = h("input", { type: "file", class: "away", "aria-label": t("file"), change: async () => {
+  const file = h("input", { type: "file", hidden: true, "aria-label": t("file"), change: async () => {
     const [chosen] = file.files ?? [];
     if (!chosen || chosen.size > MOST_FILE) return;
     bytes = new Uint8Array(await chosen.arrayBuffer());

@@ -9,7 +9,7 @@
 import { Catalogue } from "../tomada/client/catalogue.js";
 import { HEADER_BYTES, Kind, METADATA, MORE, isMessage, joined, readFrame, viewOf } from "../tomada/client/frames.js";
 import { unpacker } from "../tomada/client/packing.js";
-import { described } from "./described.js";
+import { described, metadataOf } from "./described.js";
 
 /**
  * @typedef {import("../tomada/client/frames.js").Frame} Frame
@@ -130,7 +130,7 @@ export class Tap {
     if (!entry) return this.#answer(kind, name, plain(value));
     // The server's catalogue knows all types that this end uses: it has them from there.
     const message = this.theirs.structureFromWire(value, this.theirs.byName.get(entry.name) ?? entry);
-    return start ? { metadata: plain(unpacker.decode(payload.subarray(2, start))), message } : message;
+    return start ? { ...metadataOf(plain(unpacker.decode(payload.subarray(2, start)))), message } : message;
   }
 
   /** @param {number} kind @param {string} name @param {any} value */
