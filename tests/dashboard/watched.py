@@ -37,9 +37,10 @@ class Place(NamedTuple):
 
     def ask(self, path: str = "/access", **headers: str) -> tuple[int, dict[str, str], str]:
         """Status, headers and body of the answer to a GET."""
-        request = urllib.request.Request(f"http://{self.host}:{self.port}{path}", headers=headers)
+        url = f"http://{self.host}:{self.port}{path}"
+        request = urllib.request.Request(url, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310 - as above
                 return answer.status, dict(answer.headers), answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

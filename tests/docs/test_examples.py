@@ -20,6 +20,7 @@ DOCUMENTS = [
     "docs/tutorial/from-a-socket.md",
     "docs/how-to/bring-your-own-protocol.md",
     "docs/how-to/byte-streams.md",
+    "docs/how-to/dashboard.md",
     "docs/how-to/datagrams.md",
     "docs/how-to/tcp.md",
     "docs/how-to/telemetry.md",
@@ -37,6 +38,7 @@ DOCUMENTS = [
     "docs/how-to/write-a-session-store.md",
 ]
 PORT = "4477"
+DASHBOARD = "4480"
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:
@@ -73,20 +75,27 @@ class Documented:
         self.folder = folder
         self.stack = stack
         self.port = free_port()
+        self.dashboard = free_port()
         self.files: dict[str, str] = {}
 
     def file(self, body: str) -> None:
         name = re.match(r"# (\w+\.py)\n", body)
         if name is not None:
             self.files[name[1]] = body
-            (self.folder / name[1]).write_text(body.replace(PORT, self.port))
+            (self.folder / name[1]).write_text(self.moved(body))
+
+    def moved(self, text: str) -> str:
+        return text.replace(PORT, self.port).replace(DASHBOARD, self.dashboard)
+
+    def documented(self, text: str) -> str:
+        return text.replace(self.port, PORT).replace(self.dashboard, DASHBOARD)
 
     def run(self, command: str) -> str:
         if command.startswith("tomada serve") or command.endswith(" &"):
             return self.serve(command.removesuffix(" &"))
-        words = [word.replace(PORT, self.port) for word in arguments(command)]
+        words = [self.moved(word) for word in arguments(command)]
         done = subprocess.run(words, cwd=self.folder, text=True, capture_output=True, timeout=30, check=False)
-        return (done.stdout + done.stderr).replace(self.port, PORT)
+        return self.documented(done.stdout + done.stderr)
 
     def serve(self, command: str) -> str:
         self.port = free_port()
@@ -95,7 +104,7 @@ class Documented:
         has_address = "--bind" in command or any("@app.stream" in self.files.get(word, "") for word in command.split())
         if command.startswith("tomada") and not has_address:
             command += f" --bind tcp://127.0.0.1:{PORT}"
-        words = arguments(command.replace(PORT, self.port))
+        words = arguments(self.moved(command))
         server = subprocess.Popen(words, cwd=self.folder, text=True, stdout=subprocess.PIPE)
         self.stack.callback(server.wait)
         self.stack.callback(server.terminate)
@@ -106,7 +115,7 @@ class Documented:
             lines.append(line)
             if "Ctrl-C" in line or not command.startswith("tomada"):
                 break
-        return "".join(lines).replace(self.port, PORT)
+        return self.documented("".join(lines))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

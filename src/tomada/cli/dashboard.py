@@ -15,9 +15,9 @@ from tomada.cli.dashboard_options import HOST, PORT, Wanted
 from tomada.cli.output import UsageError
 from tomada.errors import AddressInUse
 from tomada.server.inherited import Inherited
-from tomada.server.workers.directory import SUFFIX, folder
+from tomada.server.workers.directory import SUFFIX, DirectoryError, folder
 from tomada.transports import reservation
-from tomada.transports.system.resolution import is_loopback
+from tomada.transports.system.resolution import is_loopback, own_hosts
 
 if TYPE_CHECKING:
     import socket
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE: Final = "TOMADA_DASHBOARD_TOKEN"  # noqa: S105 - the name of a variable
 _NEW: Final = "new"
 _TOKEN_BYTES: Final = 24
-_ALL: Final = {"": HOST, "0.0.0.0": HOST, "::": "[::1]"}  # noqa: S104 - as listeners name them
+_ALL: Final = ("", "0.0.0.0", "::")  # noqa: S104 - as listeners name them
 
 
 class Ready:
@@ -76,12 +76,19 @@ def ready(wanted: Wanted, *, develops: bool, is_supervised: bool, is_quiet: bool
     token = _token(wanted, develops=develops)
     if is_remote and not token:
         raise UsageError(f"{address} is reached by other machines: a dashboard there needs --dashboard-token")
-    place, listening = _listening(address, may_move=not wanted.at)
-    made = make_folder()
+    try:
+        made = make_folder()
+    except DirectoryError as error:
+        raise UsageError(f"there can be no dashboard: {error}") from error
+    try:
+        place, listening = _listening(address, may_move=not wanted.at)
+    except BaseException:
+        made.rmdir()
+        raise
     control = str(folder() / f"{os.getpid()}{SUFFIX}") if is_supervised else ""
     told = Told(folder=str(made), host=address.host, token=token, is_remote=is_remote, control=control)
     fragment = f"#token={token}" if token else ""
-    host = _ALL.get(place.host, f"[{place.host}]" if ":" in place.host else place.host)
+    host = _reached(place.host)
     return Ready(Keeper(told, listening, tells_log=is_supervised), made, f"http://{host}:{place.port}/{fragment}")
 
 
@@ -110,6 +117,13 @@ def _is_here(host: str) -> bool:
         return is_loopback(host)
     except ValueError:  # a name, or all interfaces
         return host == "localhost"
+
+
+def _reached(host: str) -> str:
+    """How a URL names it: one of this machine's own addresses, where it stands for all of them."""
+    if host in _ALL:
+        host = next((own for own in own_hosts() if ":" not in own), HOST)
+    return f"[{host}]" if ":" in host else host
 
 
 def _token(wanted: Wanted, *, develops: bool, environment: Mapping[str, str] = os.environ) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
+import re
 import socket
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -19,6 +20,7 @@ from tomada.transports.websocket.server import is_allowed
 if TYPE_CHECKING:
     from tomada.dashboard.told import Told
 
+_HOST: Final = re.compile(r"(?:\[(?P<number>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?")
 _SECONDS_PER_GUESS: Final = 0.5
 _MOST_WAITING: Final = 16
 _MOST_HOSTS: Final = 1_024
@@ -54,7 +56,7 @@ class Access:
         """Whether a header Host names this machine: by a number, which no foreign name can stand behind, or by name."""
         name = _name_of(header)
         try:
-            number = ipaddress.ip_address(name.partition("%")[0])
+            number = ipaddress.ip_address(name)
         except ValueError:
             return name in self._names
         return self._told.is_remote or number.is_loopback or name in self._names
@@ -111,8 +113,6 @@ class _Guesses:
 
 
 def _name_of(header: str) -> str:
-    """The host in a header Host, without its port and brackets."""
-    header = header.lower()
-    if header.startswith("["):
-        return header[1:].partition("]")[0]
-    return header.partition(":")[0]
+    """The host in a header Host, without its port and brackets; empty where it is not written as one."""
+    found = _HOST.fullmatch(header.lower())
+    return (found["number"] or found["name"]) if found is not None else ""

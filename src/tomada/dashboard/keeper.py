@@ -24,6 +24,7 @@ import msgspec
 
 from tomada.dashboard.told import Line, Told
 from tomada.endpoint import log
+from tomada.feed.machine import is_running
 from tomada.feed.notes import LogKeeper
 from tomada.server.workers.backoff import BackOff
 from tomada.server.workers.directory import DirectoryError, folder, private_folder
@@ -37,8 +38,8 @@ CHANNEL: Final = "TOMADA_DASHBOARD"
 _SUFFIX: Final = ".watched"
 _PATIENCE: Final = 3.0
 """Seconds in which the process ends when it is to, before it is killed."""
-_LONGEST_FOLDER: Final = 70
-"""Bytes, so that the socket files in it have names that the system takes."""
+_LONGEST_FOLDER: Final = 60
+"""Bytes of what it is in, so that the socket files in it have names that the system takes."""
 _NEEDED: Final = ("starlette", "uvicorn", "websockets")
 
 
@@ -58,20 +59,17 @@ def make_folder() -> Path:
     try:
         place = private_folder(folder())
         _sweep(place)
-        made = place / f"{os.getpid()}{_SUFFIX}"
-        if len(os.fsencode(made)) <= _LONGEST_FOLDER:
-            shutil.rmtree(made, ignore_errors=True)  # of another process that had this number
-            made.mkdir(mode=0o700)
-            return made
-        return Path(tempfile.mkdtemp(prefix="tomada-", dir="/tmp"))
+        if len(os.fsencode(place)) <= _LONGEST_FOLDER:
+            return Path(tempfile.mkdtemp(_SUFFIX, f"{os.getpid()}.", place))
+        return Path(tempfile.mkdtemp(prefix="tomada-"))
     except OSError as error:
         raise DirectoryError(f"no folder can be made for the dashboard: {error.strerror}") from error
 
 
 def _sweep(place: Path) -> None:
     for left in place.glob(f"*{_SUFFIX}"):
-        number = left.name.removesuffix(_SUFFIX)
-        if number.isdigit() and not Path(f"/proc/{number}").exists() and Path("/proc/self").exists():
+        number = left.name.partition(".")[0]
+        if number.isdigit() and not is_running(int(number)):
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -153,6 +151,7 @@ class Keeper:
             try:
                 self._wait_for(process, ours)
             finally:
+                ours.close()  # by which it hears that it is to end
                 _end(process)
 
     def _wait_for(self, process: subprocess.Popen[bytes], ours: socket.socket) -> None:

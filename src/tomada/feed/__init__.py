@@ -3,15 +3,21 @@
 May import the server's own rooms and the public names; is imported by the command line and the dashboard. Read
 ``messages.py`` first, the questions and answers.
 
-========================  =======================================================================================
-``messages.py``           what viewers ask, and what they are told
-``inner.py``              what a dashboard asks each process that serves
-``collector.py``          looks at one server, at most twice a second, and never for long
-``app.py``                answers viewers and dashboards, from a collector or from several processes together
-``beside.py``             lets the app listen beside a server, on a Unix socket that only its user may enter
-``merging.py``            makes one picture of those of several processes
-``several.py``            asks them
-========================  =======================================================================================
+==================  ============================================================================================
+``messages.py``     what viewers ask, and what they are told
+``source.py``       what pictures are made of, and how
+``app.py``          answers viewers and dashboards, from whatever source there is
+``collector.py``    one process as a source: looks at its server, at most twice a second, and never for long
+``budget.py``       how long that is
+``seen.py``         one connection, as the collector knows it
+``closeups.py``     connections that somebody looks at closely, through a lens of ``lenses.py``
+``notes.py``        the log, and the limits and deadlines that struck
+``machine.py``      what the process takes of its machine
+``beside.py``       lets the app listen beside a server, on a Unix socket that only its user may enter
+``inner.py``        what a dashboard asks each process that serves
+``several.py``      several processes as a source: finds them, and asks each (``member.py``)
+``merging.py``      makes one picture of what they say
+==================  ============================================================================================
 
 Where the feed is reached, and with what right:
 

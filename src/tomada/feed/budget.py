@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter
+from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -36,15 +36,14 @@ class Budget:
 
     async def wait(self) -> None:
         """Until there is time to spend."""
-        await asyncio.sleep(max(0.0, self._free_at - perf_counter()))
+        await asyncio.sleep(max(0.0, self._free_at - monotonic()))
 
     def __enter__(self) -> Self:
-        self._began = perf_counter()
+        self._began = thread_time()  # that others had the processor meanwhile is not this one's fault
         return self
 
     def __exit__(self, *_: object) -> None:
-        now = perf_counter()
-        self._free_at = max(self._free_at, self._began) + (now - self._began) / SHARE
+        self._free_at = max(self._free_at, monotonic()) + (thread_time() - self._began) / SHARE
 
 
 async def chunks(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:

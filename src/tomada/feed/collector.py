@@ -10,7 +10,7 @@ import asyncio
 import heapq
 import os
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -43,7 +43,7 @@ _IDLE: Final = 10.0
 _SHALLOW: Final = 8
 """Where less than one in so many is wanted, it is cheaper not to sort them all."""
 _PLAIN: Final = ("tcp", "ws")
-Place = tuple[str | float | int, int, Seen]
+Place = tuple[str | float | int, Seen]
 OWN_TYPES: Final = frozenset(
     {"Watch", "Close", "Drain", "Introduce", "Summarize", "TurnPage", "Rank", "Describe", "LookClosely"}
 )
@@ -74,6 +74,7 @@ class Collector(Source):
     def __init__(self, server: Server, about: About, own: str = "") -> None:
         self._server = server
         self._own = own
+        self._pid = os.getpid()
         self._about = about
         self._loop = asyncio.get_running_loop()
         self._lines = Lines()
@@ -87,6 +88,8 @@ class Collector(Source):
         self._seen: dict[Link | Flow, Seen] = {}
         self._numbers = 0
         self._looked_at = -inf
+        self._open = [0, 0, 0, 0]
+        """What went over the connections that are seen: messages in and out, bytes in and out."""
         self._total = Moved()
         self._rates = (0.0, 0.0, 0.0, 0.0)
         self._pages: dict[tuple[object, ...], Rows] = {}
@@ -115,7 +118,7 @@ class Collector(Source):
         return Introduction(
             app=self._about.app,
             number=self._about.number,
-            pid=os.getpid(),
+            pid=self._pid,
             settings={name: None if value == inf else value for name, value in settings.items()},
             is_open=is_open,
         )
@@ -148,7 +151,7 @@ class Collector(Source):
         is_leaving = self._server.endpoints[0].is_closing
         worker = WorkerRow(
             number=self._about.number,
-            pid=os.getpid(),
+            pid=self._pid,
             seconds=told.seconds,
             state="draining" if is_leaving else "serving",
             connections=told.connections + told.streams,
@@ -178,13 +181,12 @@ class Collector(Source):
                 self._resting = self._loop.call_later(_IDLE, self._rest)
                 self._meter = self._meter or Meter(OWN_TYPES - self._about.types)
             self._pages.clear()
-            self._meet()
+            over = self._meet()
             async for some in chunks(list(self._seen.values())):
                 with self._budget:
                     for seen in some:
-                        seen.count(min(seconds, max(seen.age, 1e-3)))
-            with self._budget:
-                self._add_up(seconds)
+                        seen.count(seconds, self._open)
+            self._add_up(over, seconds)
             self._machine.look()
 
     def _rest(self) -> None:
@@ -195,6 +197,7 @@ class Collector(Source):
         elif not self._looking.locked():
             self._looked_at = -inf
             self._seen.clear()
+            self._open = [0, 0, 0, 0]
             self._pages.clear()
             self._look_away()
 
@@ -204,30 +207,27 @@ class Collector(Source):
             self._meter.close()
             self._meter = None
 
-    def _meet(self) -> None:
-        """Know all that there are, and forget those that are gone."""
+    def _meet(self) -> Moved:
+        """Know all that there are, and forget those that are gone; what went over those until now."""
         with self._budget:
+            over = self._server.endpoints[0].tally.ended
             ends: set[Link | Flow] = set()
             for endpoint in self._server.endpoints:
                 ends.update(endpoint.connections)
                 ends.update(endpoint.flows)
             for gone in self._seen.keys() - ends:
-                del self._seen[gone]
-            pid = os.getpid()
+                self._seen.pop(gone).leave(self._open)
             for end in ends - self._seen.keys():
                 if isinstance(end, Link) and not end.was_open:
                     continue  # it is at its handshake
                 self._numbers += 1
-                self._seen[end] = Seen(end, self._numbers, pid, self._own)
+                self._seen[end] = Seen(end, self._numbers, self._pid, self._own)
+            return over
 
-    def _add_up(self, seconds: float) -> None:
-        """What is over, and what has been counted of what is not: neither goes back."""
-        total = self._server.endpoints[0].tally.ended
-        for seen in self._seen.values():
-            if not seen.end.ended.done():
-                total += seen.moved
-        before, self._total = self._total, Moved(*map(max, self._total, total))
-        if seconds != inf:
+    def _add_up(self, over: Moved, seconds: float) -> None:
+        """What went over those that are gone, and over those that are not: together it does not go back."""
+        before, self._total = self._total, Moved(*map(max, self._total, over + Moved(*self._open)))
+        if 0 < seconds < inf:
             self._rates = tuple(moved / seconds for moved in self._total - before)  # type: ignore[assignment] # four of them
 
     # Pages.
@@ -241,7 +241,7 @@ class Collector(Source):
             if found is None:
                 matching, places = await self._places(asked, asked.first + asked.count)
                 with self._budget:
-                    rows = [seen.row(self._about.number) for _, _, seen in places[asked.first :]]
+                    rows = [seen.row(self._about.number) for _, seen in places[asked.first :]]
                 found = Rows(matching, rows)
                 if len(self._pages) < _MOST_PAGES:
                     self._pages[question] = found
@@ -253,21 +253,23 @@ class Collector(Source):
         async with self._looking:
             matching, places = await self._places(asked, asked.count)
             with self._budget:
-                return Ranks(matching, [(key, seen.id) for key, _, seen in places])
+                return Ranks(matching, [(key, seen.id) for key, seen in places])
 
-    async def _places(self, asked: TurnPage | Rank, most: int) -> tuple[int, Sequence[Place]]:
+    async def _places(self, asked: TurnPage | Rank, most: int) -> tuple[int, list[Place]]:
         """How many fit the query, and the first ones in the order that was asked for."""
         await self._budget.wait()
         key, query = self._keys[asked.sort], asked.query.lower()
-        places: list[Place] = []
+        found: list[Seen] = []
+        keys: list[str | float | int] = []
         async for some in chunks(list(self._seen.values())):
             with self._budget:
                 for seen in some:
-                    seen.look_at_peer()
                     if not query or seen.matches(query):
-                        places.append((key(seen), seen.number, seen))
+                        found.append(seen)
+                        keys.append(key(seen))
         with self._budget:
-            return len(places), _first(places, most, descending=asked.descending)
+            order = _first(keys, most, descending=asked.descending)
+            return len(found), [(keys[place], found[place]) for place in order]
 
     async def describe(self, ids: Sequence[str]) -> list[ConnectionRow]:
         """The rows of some connections."""
@@ -310,10 +312,14 @@ class Collector(Source):
         return False
 
 
-def _first(places: list[Place], most: int, *, descending: bool) -> Sequence[Place]:
-    """The first ones; which of those with the same key come first stays the same."""
-    if most * _SHALLOW < len(places):
+def _first(keys: list[Any], most: int, *, descending: bool) -> Sequence[int]:
+    """The places of the first ones; of those with the same key the older connection comes first.
+
+    Places are numbers, and no pairs are made of them: thousands of new tuples at every look would wake the garbage
+    collector, which then goes through all that the server has.
+    """
+    places = range(len(keys))
+    if most * _SHALLOW < len(keys):
         choose = heapq.nlargest if descending else heapq.nsmallest
-        return choose(most, places)
-    places.sort(reverse=descending)
-    return places[:most]
+        return choose(most, places, key=keys.__getitem__)
+    return sorted(places, key=keys.__getitem__, reverse=descending)[:most]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _METER: Final = "tomada.telemetry.meter"
 _TAP: Final = "tomada.recording.tap"
 _FRAMES: Final = "tomada.recording.frames"
+_FIELDS: Final = FrameRow.__struct_fields__
 
 
 class Meter:
@@ -75,7 +76,7 @@ class Lens:
         if self._watching is None:
             return [], 0
         frames, passed_over = self._watching.take()
-        return [FrameRow(*frame) for frame in frames], passed_over
+        return [FrameRow(*(getattr(frame, name) for name in _FIELDS)) for frame in frames], passed_over
 
     def close(self) -> None:
         """See no more."""

@@ -38,6 +38,17 @@ class Machine:
             return _highest()
 
 
+def is_running(pid: int) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
 def _highest() -> int:
     try:
         import resource  # noqa: PLC0415 - Windows has none

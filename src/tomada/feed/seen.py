@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from tomada.connection_state import ConnectionState
 from tomada.feed.messages import ConnectionRow
 from tomada.link import Link
-from tomada.telemetry.statistics import Moved
 from tomada.transports import own_address
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ _TCP_INFO: Final = getattr(socket, "TCP_INFO", None)
 _ROUND_TRIP: Final = Struct("@68xI")
 """Of Linux' struct tcp_info: the smoothed round-trip time, in microseconds."""
 STATES: Final = (*(state.value for state in ConnectionState), "open")
+_SHORTEST: Final = 1e-3
 UNKNOWN: Final = 1e9
 """Sorts what is not known behind all that is."""
 
@@ -47,10 +47,14 @@ class Seen:
         "_own",
         "end",
         "id",
-        "moved",
+        "is_stream",
         "number",
         "peer",
+        "received_bytes",
+        "received_messages",
         "received_rate",
+        "sent_bytes",
+        "sent_messages",
         "sent_rate",
     )
 
@@ -59,7 +63,9 @@ class Seen:
         self._own = own
         self.number = number
         self.id = f"{pid}-{number}"
-        self.moved = Moved()
+        self.is_stream = not isinstance(end, Link)
+        self.received_messages = self.sent_messages = self.received_bytes = self.sent_bytes = 0
+        """As of the last look."""
         self.received_rate = 0.0
         self.sent_rate = 0.0
         self._address: Address | None = None
@@ -69,22 +75,41 @@ class Seen:
 
     # Counting.
 
-    def count(self, seconds: float) -> None:
-        """What has gone and come since the last look, that many seconds ago."""
-        end, before = self.end, self.moved
-        if end.received_bytes == before.received_bytes and end.sent_bytes == before.sent_bytes:
+    def count(self, seconds: float, total: list[int]) -> None:
+        """Add what has gone and come since the last look, that many seconds ago, to `total`.
+
+        This runs for all connections at every look: no structures are made, and what has not moved costs least.
+        """
+        end = self.end
+        came, went = end.received_bytes - self.received_bytes, end.sent_bytes - self.sent_bytes
+        if not came and not went:
             self.received_rate = self.sent_rate = 0.0
             return
-        if isinstance(end, Link):
-            engine = end.engine
-            now = Moved(engine.received_messages, engine.sent_messages, end.received_bytes, end.sent_bytes)
-            self.received_rate = (now.received_messages - before.received_messages) / seconds
-            self.sent_rate = (now.sent_messages - before.sent_messages) / seconds
+        self.received_bytes += came
+        self.sent_bytes += went
+        total[2] += came
+        total[3] += went
+        if self.is_stream:
+            moved_in, moved_out = came, went
         else:
-            now = Moved(received_bytes=end.received_bytes, sent_bytes=end.sent_bytes)
-            self.received_rate = (now.received_bytes - before.received_bytes) / seconds
-            self.sent_rate = (now.sent_bytes - before.sent_bytes) / seconds
-        self.moved = now
+            engine = end.engine  # type: ignore[union-attr] # a link has one
+            moved_in = engine.received_messages - self.received_messages
+            moved_out = engine.sent_messages - self.sent_messages
+            self.received_messages += moved_in
+            self.sent_messages += moved_out
+            total[0] += moved_in
+            total[1] += moved_out
+        if end.peer is not self._address:
+            self.look_at_peer()
+        seconds = max(min(seconds, self.age), _SHORTEST)
+        self.received_rate, self.sent_rate = moved_in / seconds, moved_out / seconds
+
+    def leave(self, total: list[int]) -> None:
+        """Take what it has moved out of `total`: it is gone."""
+        total[0] -= self.received_messages
+        total[1] -= self.sent_messages
+        total[2] -= self.received_bytes
+        total[3] -= self.sent_bytes
 
     @property
     def age(self) -> float:
@@ -147,7 +172,7 @@ class Seen:
     def row(self, worker: int) -> ConnectionRow:
         """All about it."""
         self.look_at_peer()
-        end, moved, transport = self.end, self.moved, self.end.transport
+        end, transport = self.end, self.end.transport
         unacknowledged = held = credit = handlers = requests = resumed = 0
         if isinstance(end, Link):
             told = end.statistics()
@@ -164,10 +189,10 @@ class Seen:
             state=self.state,
             address="" if transport is None else str(own_address(transport)),
             age=self.age,
-            received_messages=moved.received_messages,
-            sent_messages=moved.sent_messages,
-            received_bytes=moved.received_bytes,
-            sent_bytes=moved.sent_bytes,
+            received_messages=self.received_messages,
+            sent_messages=self.sent_messages,
+            received_bytes=self.received_bytes,
+            sent_bytes=self.sent_bytes,
             received_rate=self.received_rate,
             sent_rate=self.sent_rate,
             waiting_bytes=self.waiting_bytes,
@@ -198,11 +223,11 @@ KEYS: Final[dict[str, Callable[[Seen], str | float | int]]] = {
     "peer": lambda seen: seen.peer,
     "kind": lambda seen: seen.kind,
     "state": lambda seen: seen.state,
-    "age": lambda seen: seen.age,
-    "received_messages": lambda seen: seen.moved.received_messages,
-    "sent_messages": lambda seen: seen.moved.sent_messages,
-    "received_bytes": lambda seen: seen.moved.received_bytes,
-    "sent_bytes": lambda seen: seen.moved.sent_bytes,
+    "age": lambda seen: -seen.end.opened_at,  # the same clock in all processes; the age would change meanwhile
+    "received_messages": lambda seen: seen.received_messages,
+    "sent_messages": lambda seen: seen.sent_messages,
+    "received_bytes": lambda seen: seen.received_bytes,
+    "sent_bytes": lambda seen: seen.sent_bytes,
     "received_rate": lambda seen: seen.received_rate,
     "sent_rate": lambda seen: seen.sent_rate,
     "waiting_bytes": lambda seen: seen.waiting_bytes,

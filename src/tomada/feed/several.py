@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 import tomada
-from tomada.errors import ConnectionLost, TimedOut, TomadaError
+from tomada.errors import TomadaError
 from tomada.feed import merging
-from tomada.feed.beside import FEED
+from tomada.feed.beside import FEED, forget
 from tomada.feed.inner import (
     Closeup,
     Describe,
@@ -25,65 +26,37 @@ from tomada.feed.inner import (
     Introduction,
     Rank,
     Rows,
-    Summarize,
     Summary,
     TurnPage,
 )
+from tomada.feed.machine import is_running
+from tomada.feed.member import LONGEST, PATIENCE, Member
 from tomada.feed.messages import MOST_ROWS, SHORTEST_PAUSE, Close, WorkerRow
 from tomada.feed.notes import Lines
 from tomada.feed.source import Overview, Source
 from tomada.settings import Deadlines
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from tomada.connection import Connection
     from tomada.feed.inner import LookClosely
 
 log: Final = logging.getLogger("tomada.dashboard")
 _FRESH: Final = 0.9 * SHORTEST_PAUSE
-_PATIENCE: Final = 2.0
-"""Seconds that a process may take to answer."""
 _MEMORY: Final = 10.0
 """For so many seconds one that is gone is shown."""
 _IDLE: Final = 10.0
 """Where nobody has watched for so many seconds, nobody is asked, and no connection is kept."""
 _MOST_PAGES: Final = 64
-_DEADLINES: Final = Deadlines(connect=_PATIENCE, handshake=_PATIENCE, drain=0.1)
+_DEADLINES: Final = Deadlines(connect=LONGEST, handshake=LONGEST, drain=0.1)
 
 
-class Member:
-    """One process."""
+class _Page(NamedTuple):
+    """Some connections, and when they were asked for."""
 
-    def __init__(self, connection: Connection, introduction: Introduction) -> None:
-        self.connection = connection
-        self.introduction = introduction
-        self.summary: Summary | None = None
-        """As it said last."""
-        self.log = -1
-        """The last line that is known of its log."""
-        self.gone_at = inf
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether it cannot be asked any more."""
-        return not self.connection.is_open
-
-    async def ask(self, question: tomada.Request[Any]) -> Any:
-        """What it answers; None where it does not in time, or is gone."""
-        try:
-            return await self.connection.ask(question, timeout=_PATIENCE)
-        except (TimedOut, ConnectionLost):
-            return None
-
-    def row(self) -> WorkerRow | None:
-        """What is shown of it."""
-        if self.summary is None:
-            return None
-        if not self.is_gone:
-            return self.summary.worker
-        return msgspec.structs.replace(self.summary.worker, state="gone", connections=0, processor=0.0, memory_bytes=0)
+    asked_at: float
+    rows: Rows | None
 
 
 class Several(Source):
@@ -100,12 +73,13 @@ class Several(Source):
         self._loop = asyncio.get_running_loop()
         self._asking = asyncio.Lock()
         self._members: dict[str, Member] = {}
+        self._greeting: dict[str, asyncio.Task[None]] = {}
         self._lines = Lines()
         self._departed = merging.NOTHING
         self._asked_at = -inf
         self._summary: Summary | None = None
         self._introduction = Introduction("", 0, 0, {}, is_open=False)
-        self._pages: dict[tuple[object, ...], Rows] = {}
+        self._pages: dict[tuple[object, ...], _Page] = {}
         self._began = monotonic()
         self._resting: asyncio.TimerHandle | None = None
         self._leaving: set[asyncio.Task[None]] = set()
@@ -114,9 +88,11 @@ class Several(Source):
         """Ask nobody any more."""
         if self._resting is not None:
             self._resting.cancel()
+        for greeting in self._greeting.values():
+            greeting.cancel()
         self._forget_all()
-        if self._leaving:
-            await asyncio.wait(self._leaving)
+        if waiting := {*self._leaving, *self._greeting.values()}:
+            await asyncio.wait(waiting)
 
     def note(self, when: float, level: str, text: str) -> None:
         """One line more of the log, of whoever started the processes."""
@@ -126,6 +102,9 @@ class Several(Source):
 
     def _there(self) -> list[Member]:
         return [member for member in self._members.values() if not member.is_gone]
+
+    def _answering(self) -> list[Member]:
+        return [member for member in self._there() if not member.is_late]
 
     async def _meet(self) -> None:
         """Know all that there are; show those that are gone for a while."""
@@ -138,17 +117,27 @@ class Several(Source):
                     self._departed = merging.total([self._departed, merging.since_start(member.summary.totals)])
             if now > member.gone_at + _MEMORY:
                 del self._members[name]
-        unknown = [name for name in names if name not in self._members]
-        await asyncio.gather(*(self._greet(name) for name in unknown))
+        begun = []
+        for name in names:
+            if name not in self._members and name not in self._greeting:
+                task = self._greeting[name] = asyncio.create_task(self._greet(name))
+                task.add_done_callback(partial(self._greeted, name))
+                begun.append(task)
+        if begun:
+            await asyncio.wait(begun, timeout=PATIENCE)
+
+    def _greeted(self, name: str, _: asyncio.Task[None]) -> None:
+        del self._greeting[name]
 
     async def _greet(self, name: str) -> None:
         try:
             connection = await tomada.connect(f"unix://{self._folder / name}", sessions=False, deadlines=_DEADLINES)
         except TomadaError:
-            return  # it ends just now, or was killed and left its file behind
+            _forget_killed(self._folder, name)
+            return  # it ends just now, or was killed
         introduction = None
         try:
-            introduction = await connection.ask(Introduce(), timeout=_PATIENCE)
+            introduction = await connection.ask(Introduce(), timeout=LONGEST)
         except TomadaError as error:
             log.warning("a process that serves does not say who it is: %s", error)
         if introduction is None:
@@ -169,7 +158,7 @@ class Several(Source):
         members, self._members = self._members, {}
         self._summary, self._asked_at, self._departed = None, -inf, merging.NOTHING
         for member in members.values():
-            task = self._loop.create_task(member.connection.close())
+            task = self._loop.create_task(member.leave())
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
 
@@ -197,10 +186,11 @@ class Several(Source):
                 self._resting = self._loop.call_later(_IDLE, self._rest)
             await self._meet()
             self._asked_at = self._loop.time()
-            self._pages.clear()
             there = self._there()
-            answers = await asyncio.gather(*(member.ask(Summarize(member.log)) for member in there))
-            for member, summary in zip(there, answers, strict=True):
+            if begun := [task for member in there if (task := member.begin()) is not None]:
+                await asyncio.wait(begun, timeout=PATIENCE)
+            for member in there:
+                summary = member.end()
                 if summary is not None:
                     self._take(member, summary)
             self._summary = self._together([member.summary for member in self._there() if member.summary is not None])
@@ -228,25 +218,33 @@ class Several(Source):
     # Connections.
 
     async def page(self, asked: TurnPage) -> Rows:
-        """As of `Source`."""
+        """As of `Source`; where nobody answers in time, as it was."""
         await self._refresh()
         question = msgspec.structs.astuple(asked)
-        found = self._pages.get(question)
-        if found is None:
-            there = self._there()
-            if len(there) == 1:
-                found = await there[0].ask(asked) or Rows(0, [])
-            elif asked.first + asked.count <= MOST_ROWS:
-                found = await self._shallow(there, asked)
-            else:
-                found = await self._deep(there, asked)
-            if len(self._pages) < _MOST_PAGES:
-                self._pages[question] = found
-        return found
+        known = self._pages.pop(question, None)
+        if known is None or known.asked_at != self._asked_at:
+            asked_at = self._asked_at
+            rows = await self._ask_for(asked)
+            known = _Page(asked_at, rows) if rows is not None or known is None else known
+            if len(self._pages) >= _MOST_PAGES:
+                del self._pages[next(iter(self._pages))]
+        self._pages[question] = known
+        return known.rows or Rows(0, [])
 
-    async def _shallow(self, there: list[Member], asked: TurnPage) -> Rows:
+    async def _ask_for(self, asked: TurnPage) -> Rows | None:
+        there = self._answering()
+        if len(there) == 1:
+            found: Rows | None = await there[0].ask(asked)
+            return found
+        if asked.first + asked.count <= MOST_ROWS:
+            return await self._shallow(there, asked)
+        return await self._deep(there, asked)
+
+    async def _shallow(self, there: list[Member], asked: TurnPage) -> Rows | None:
         whole = msgspec.structs.replace(asked, first=0, count=asked.first + asked.count)
         pages = [page for page in await asyncio.gather(*(member.ask(whole) for member in there)) if page is not None]
+        if not pages and self._members:
+            return None
         rows = merging.rows(pages, asked.sort, descending=asked.descending)
         return Rows(sum(page.matching for page in pages), rows[asked.first : asked.first + asked.count])
 
@@ -257,12 +255,12 @@ class Several(Source):
         answers = await asyncio.gather(*(member.ask(question) for member in there))
         ranks = [answer for answer in answers if answer is not None]
         ids = merging.ranks(ranks, descending=asked.descending)[asked.first : last]
-        described = await asyncio.gather(*(member.ask(Describe(_of(member, ids))) for member in there))
+        described = await asyncio.gather(*(member.ask(Describe(member.own(ids))) for member in there))
         rows = {row.id: row for some in described for row in some or ()}
         return Rows(sum(one.matching for one in ranks), [rows[id_] for id_ in ids if id_ in rows])
 
     def _owner(self, connection: str) -> Member | None:
-        return next((member for member in self._there() if _of(member, [connection])), None)
+        return next((member for member in self._there() if member.own([connection])), None)
 
     async def closeup(self, asked: LookClosely) -> Closeup:
         """As of `Source`."""
@@ -280,10 +278,11 @@ class Several(Source):
         return self._drain is not None and await self._drain(worker)
 
 
-def _of(member: Member, ids: Iterable[str]) -> list[str]:
-    """Those of a process: their ids begin with its own."""
-    beginning = f"{member.introduction.pid}-"
-    return [id_ for id_ in ids if id_.startswith(beginning)]
+def _forget_killed(folder: Path, name: str) -> None:
+    """Remove what a process has left behind that could not do so itself."""
+    pid = name.removesuffix(FEED)
+    if pid.isdigit() and not is_running(int(pid)):
+        forget(folder, int(pid))
 
 
 def _names(folder: Path) -> list[str]:

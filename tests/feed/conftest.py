@@ -1,0 +1,5 @@
+"""As in the integration tests: on both loops, and nothing is left behind."""
+
+from tests.integration.conftest import _loops_have_what_they_keep, folder, run
+
+__all__ = ["_loops_have_what_they_keep", "folder", "run"]
