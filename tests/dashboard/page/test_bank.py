@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -150,3 +152,23 @@ def test_the_form_follows_a_server_that_was_started_anew(own_bank: Server, look:
     page.get_by_role("button", name="Ask").click()
     expect(page.locator(".result .failure")).to_contain_text("UnknownAccount")
     viewer.said.clear()
+
+
+def test_a_connections_own_page_shows_its_frames_live(bank: Server, look: Look) -> None:
+    pytest.importorskip("tomada.recording.frames")
+    viewer = look(bank.url)
+    page = viewer.open("connections")
+    with tomada.sync.connect(bank.address, sessions=False) as client:
+        page.locator("tbody a").first.click()
+        expect(page.locator(".connection-name")).to_contain_text("tcp://127.0.0.1:")
+        expect(page.locator(".live-state")).to_have_text("Live")
+        until = page.locator(".frame", has_text="Balance")
+        ask = client.peer_type("Balance")
+        for _ in range(100):
+            with pytest.raises(tomada.RemoteError):
+                client.ask(ask(account="nobody"))
+            if until.count():
+                break
+            page.wait_for_timeout(100)
+        expect(until.first).to_have_class(re.compile("to-server"))
+        expect(page.locator(".frame", has_text="UnknownAccount").first).to_contain_text("after")
