@@ -1,0 +1,102 @@
+/**
+ * The page's own connection to the application, as any other client of it has one.
+ *
+ * @module
+ */
+
+// @ts-check
+
+import { connect } from "../tomada/tomada.js";
+import { addressOf } from "../app/access.js";
+import { Tap } from "./tap.js";
+
+/**
+ * @typedef {import("./tap.js").Seen} Seen
+ * @typedef {import("../tomada/client/expressions.js").Entry} Entry
+ */
+
+const MOST_FRAMES = 2_000;
+const FIRST_PAUSE = 500;
+const LONGEST_PAUSE = 8_000;
+const TIMEOUT = 5_000;
+
+/**
+ * Events: `catalogue`, when the server has described its types, also anew; `state`; `frame`, whose detail is one;
+ * `message`, what the server sends unasked, `{ name, value }`.
+ */
+export class Application extends EventTarget {
+  /** @type {import("../tomada/tomada.js").Connection | null} */
+  connection = null;
+  reason = "";
+  /** @type {Seen[]} the last ones */
+  frames = [];
+  #tap = new Tap((seen) => this.#frame(seen), () => this.#renewed());
+  /** @type {Promise<void> | null} */
+  #opening = null;
+  /** @type {Set<string>} */
+  #heard = new Set();
+
+  get catalogue() {
+    return this.#tap.theirs;
+  }
+
+  /** What the server handles. @returns {Entry[]} */
+  get entries() {
+    return this.catalogue.entries.filter((entry) => entry.handled && ["message", "request"].includes(entry.kind));
+  }
+
+  get isOpen() {
+    return this.connection?.isOpen ?? false;
+  }
+
+  /** Connects, once; it is made again when it is lost. */
+  open() {
+    this.#opening ??= this.#open();
+  }
+
+  async #open() {
+    for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+      try {
+        // A page that is left leaves no session behind that the server would keep.
+        const options = { renew: true, sessions: false, timeout: TIMEOUT, WebSocket: this.#tap.WebSocket };
+        this.connection = await connect(addressOf("app"), options);
+        break;
+      } catch (error) {
+        this.reason = error instanceof Error ? error.message : String(error);
+        this.dispatchEvent(new CustomEvent("state"));
+        await new Promise((resolve) => { setTimeout(resolve, pause); });
+      }
+    }
+    for (const name of ["interrupt", "reconnect", "lost", "renew", "close"]) {
+      this.connection.addEventListener(name, () => this.#told());
+    }
+    this.#listen();
+    this.#told();
+  }
+
+  #told() {
+    this.reason = this.connection?.reason ?? "";
+    this.dispatchEvent(new CustomEvent("state"));
+  }
+
+  /** @param {Seen} seen */
+  #frame(seen) {
+    this.frames.push(seen);
+    if (this.frames.length > MOST_FRAMES) this.frames.splice(0, MOST_FRAMES / 4);
+    this.dispatchEvent(new CustomEvent("frame", { detail: seen }));
+  }
+
+  #renewed() {
+    this.#listen();
+    queueMicrotask(() => this.dispatchEvent(new CustomEvent("catalogue")));
+  }
+
+  /** To messages that the server may send by itself. */
+  #listen() {
+    for (const { name, kind } of this.catalogue.entries) {
+      if (!this.connection || kind !== "message" || this.#heard.has(name)) continue;
+      this.#heard.add(name);
+      this.connection.on(name, (value) => void this.dispatchEvent(new CustomEvent("message", { detail: { name, value } })));
+    }
+  }
+}

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import tomada
+from tests.web.test_types import OPTIONS, ROOT
+
+STATIC = ROOT / "src" / "tomada" / "dashboard" / "static"
+
+
+def test_the_types_of_the_page_hold(tmp_path: Path) -> None:
+    compiler = shutil.which("tsc", path=f"{ROOT}/.venv/typescript/node_modules/.bin") or shutil.which("tsc")
+    if compiler is None:
+        pytest.skip("there is no TypeScript: scripts/set-up test installs it where there is npm")
+    # The dashboard serves the browser's client beside the page, as the folder tomada.
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    (beside / "tomada").symlink_to(tomada.web_folder())
+    options = {**OPTIONS, "rootDirs": [str(STATIC), str(beside)], "preserveSymlinks": True}
+    configuration = {"compilerOptions": options, "files": [str(STATIC / "main.js")]}
+    (tmp_path / "tsconfig.json").write_text(json.dumps(configuration))
+
+    done = subprocess.run([compiler, "-p", str(tmp_path)], capture_output=True, text=True, check=False)
+
+    assert done.stdout == ""
+    assert done.returncode == 0
+
+
+def test_every_module_of_the_page_is_checked() -> None:
+    unchecked = [str(file) for file in STATIC.rglob("*.js") if "// @ts-check" not in file.read_text()]
+    assert unchecked == []
+
+
+def test_nothing_of_the_page_takes_text_for_markup() -> None:
+    markup = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", 'setAttribute("style"')
+    for file in STATIC.rglob("*.js"):
+        text = file.read_text()
+        assert [word for word in markup if word in text] == [], file
+
+
+def test_the_page_names_nothing_elsewhere() -> None:
+    """It works offline: no address of another host, but for examples and namespaces."""
+    for file in (*STATIC.rglob("*.js"), *STATIC.rglob("*.css"), *STATIC.rglob("*.html")):
+        text = file.read_text().replace("http://www.w3.org/2000/svg", "").replace("https://example.org/", "")
+        assert "http://" not in text, file
+        assert "https://" not in text, file
