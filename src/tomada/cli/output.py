@@ -105,3 +105,8 @@ def named(value: Any) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
         return [named(item) for item in value]
     return msgspec.to_builtins(value)
+
+
+def printable(text: str) -> str:
+    """`text` from somebody else, fit for a terminal: what would move the cursor or turn the writing shows as ``�``."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "�" for each in text)

@@ -1,0 +1,300 @@
+"""The screen of ``tomada top``: a server live in the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING, ClassVar, Final, get_args
+
+import msgspec
+from textual.app import App
+from textual.binding import Binding
+from textual.widgets import Footer, Input, Static, TabbedContent, TabPane
+
+from tomada.cli.output import printable
+from tomada.cli.top import headings
+from tomada.cli.top.dialogs import Help, Question
+from tomada.cli.top.headings import place
+from tomada.cli.top.lines import Lines, LogNumbers
+from tomada.cli.top.looking import Looking
+from tomada.cli.top.summary import Summary
+from tomada.cli.top.tables import LiveTable
+from tomada.cli.top.watching import Watcher, check, opened
+from tomada.errors import TomadaError
+from tomada.feed.messages import Column, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+
+    from tomada.cli.top.place import Place
+    from tomada.feed.messages import ConnectionRow, Picture
+    from tomada.settings import TLS
+
+PAGE: Final = 100
+"""Connections that are shown at once; there may be thousands."""
+LATE: Final = 5.0
+"""Without a picture for so many seconds it is said how old the last one is."""
+TABS: Final = ("connections", "types", "workers", "strikes", "log")
+_NO_RIGHT: Final = "this needs the right to act: give the dashboard's token with --token, or in TOMADA_TOKEN"
+
+
+class Top(App[None]):
+    """Shows pictures of a server until somebody quits.
+
+    Args:
+        where: The server's feed.
+        tls: Whom to trust there.
+        wanted: What is asked first: what the connections are sorted by, and which.
+    """
+
+    TITLE = "tomada top"
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    TabbedContent { height: 1fr; }
+    TabPane { padding: 0; }
+    LiveTable { height: 1fr; scrollbar-size: 1 1; }
+    Lines { height: 1fr; padding: 0 1; scrollbar-size: 1 1; background: $background; }
+    #filter { height: 1; border: none; padding: 0 1; display: none; }
+    #filter.shown { display: block; }
+    #page { height: 1; padding: 0 1; color: $text-muted; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q", "quit", "Quit"),
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("slash", "filter", "Filter", key_display="/"),
+        Binding("less_than_sign,greater_than_sign", "nothing", "Sort", key_display="< >"),
+        Binding("r", "nothing", "Reverse", show=False),
+        Binding("c", "close_connection", "Close"),
+        Binding("d", "drain", "Drain", show=False),
+        Binding("p", "pause", "Pause"),
+        Binding("n", "page(1)", "Next page", show=False),
+        Binding("b", "page(-1)", "Page before", show=False),
+        Binding("escape", "all", "All", show=False),
+        *(Binding(str(number), f"tab('{name}')", show=False) for number, name in enumerate(TABS, 1)),
+    ]
+
+    def __init__(self, where: Place, tls: TLS | None, wanted: Watch) -> None:
+        super().__init__()
+        self.picture: Picture | None = None
+        self.watcher = Watcher(where, tls, wanted, self.show)
+        self._shown_at = 0.0
+        self._numbers = LogNumbers()
+
+    def compose(self) -> ComposeResult:
+        """Summary, tabs, keys."""
+        wanted = self.watcher.wanted
+        yield Summary()
+        with TabbedContent(initial=TABS[0]):
+            with TabPane("Connections", id="connections"):
+                yield Input(placeholder="peer, state, kind, software or id contains …", id="filter", compact=True)
+                yield LiveTable(
+                    headings.CONNECTIONS,
+                    lambda row: str(row.id),
+                    id="connection-table",
+                    order=wanted.sort,
+                    descending=wanted.descending,
+                    sorts=False,
+                )
+                yield Static(id="page", markup=False)
+            with TabPane("Types", id="types"):
+                yield LiveTable(headings.TYPES, _name, id="type-table", order="rate", descending=True)
+            with TabPane("Workers", id="workers"):
+                yield LiveTable(
+                    headings.WORKERS, lambda row: f"{row.number} {row.pid}", id="worker-table", order="number"
+                )
+            with TabPane("Strikes", id="strikes"):
+                yield LiveTable(headings.STRIKES, _name, id="strike-table", order="seconds_ago")
+            with TabPane("Log", id="log"):
+                yield Lines(id="log-lines")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Watch, and say how it goes."""
+        self.query_one("#connection-table").focus()
+        self.set_interval(0.25, self.show_state)
+        self.run_worker(self.watcher.run(), name="watcher")
+
+    def show(self, picture: Picture) -> None:
+        """Show how it is now."""
+        self.picture = picture
+        self._shown_at = asyncio.get_running_loop().time()
+        base = self.screen_stack[0]
+        with self.batch_update():
+            base.query_one(Summary).show(picture)
+            base.query_one("#connection-table", LiveTable).show(picture.connections[:PAGE])
+            base.query_one("#type-table", LiveTable).show(picture.types)
+            base.query_one("#worker-table", LiveTable).show(picture.workers)
+            base.query_one("#strike-table", LiveTable).show(picture.strikes)
+            base.query_one("#log-lines", Lines).add(self._numbers.fresh(picture.log))
+            base.query_one("#page", Static).update(self._page(picture))
+            for screen in self.screen_stack:
+                if isinstance(screen, Looking) and screen.row.id == self.watcher.wanted.connection:
+                    screen.show(picture)
+        self.show_state()
+
+    def show_state(self) -> None:
+        """Say whether pictures come."""
+        words, style = self._state()
+        self.screen_stack[0].query_one(Summary).show_state(words, style)
+
+    def _state(self) -> tuple[str, str]:
+        from tomada.cli.top import words
+
+        if self.watcher.is_paused:
+            return "paused", "bold yellow"
+        if self.watcher.trouble:
+            return "lost, resuming…", "bold red"
+        if self.picture is None:
+            return "connecting…", "dim"
+        late = asyncio.get_running_loop().time() - self._shown_at
+        if late > max(LATE, 3 * self.watcher.wanted.every):
+            return f"no news for {words.age(late)}", "yellow"
+        return f"up {words.age(self.picture.seconds)}", "green"
+
+    def _page(self, picture: Picture) -> str:
+        wanted = self.watcher.wanted
+        shown = min(len(picture.connections), PAGE)
+        if not shown:
+            what = "no connections" if not wanted.query else "no connection fits"
+        else:
+            what = f"{wanted.first + 1:,}-{wanted.first + shown:,} of {picture.matching:,}"
+        fitting = f'  containing "{printable(wanted.query)}" (Esc: all)' if wanted.query else ""
+        pages = "  n, b: other pages" if picture.matching > PAGE else ""
+        return what + fitting + pages
+
+    # What the keys do
+
+    def action_tab(self, name: str) -> None:
+        """Show a panel."""
+        tabs = self.query_one(TabbedContent)
+        tabs.active = name
+        tabs.get_pane(name).query("LiveTable, Lines").first().focus()
+
+    def action_nothing(self) -> None:
+        """The focused table has this key; here it stands for the footer."""
+
+    def action_help(self) -> None:
+        """Show what the keys do."""
+        self.push_screen(Help())
+
+    def action_pause(self) -> None:
+        """Leave the server alone, or ask it again."""
+        self.watcher.go_on() if self.watcher.is_paused else self.watcher.pause()
+        self.show_state()
+
+    def action_filter(self) -> None:
+        """Ask for the text that connections must contain."""
+        self.action_tab(TABS[0])
+        line = self.query_one("#filter", Input)
+        line.add_class("shown")
+        line.focus()
+
+    def action_all(self) -> None:
+        """Show all connections again."""
+        line = self.query_one("#filter", Input)
+        line.value = ""
+        self._leave_filter(line)
+
+    def action_page(self, step: int) -> None:
+        """Show the next connections, or those before."""
+        matching = self.picture.matching if self.picture else 0
+        first = self.watcher.wanted.first + step * PAGE
+        if 0 <= first < matching:
+            self.watcher.ask(first=first)
+
+    def action_close_connection(self) -> None:
+        """Close the connection that was chosen, if that is really wanted."""
+        row = self._chosen_connection()
+        if row is None:
+            return
+        if self.picture is None or not self.picture.may_act:
+            self._complain(_NO_RIGHT)
+            return
+        words = f"Close the connection of {place(row.peer)}? It is told goodbye."
+        self.push_screen(Question(words, "Close"), lambda yes: self._close(row) if yes else None)
+
+    def action_drain(self) -> None:
+        """Let the worker that was chosen end, if that is really wanted."""
+        row = self.query_one("#worker-table", LiveTable).chosen
+        if row is None or self.query_one(TabbedContent).active != "workers":
+            return
+        if self.picture is None or not self.picture.may_act:
+            self._complain(_NO_RIGHT)
+            return
+        words = f"Drain worker {row.number} (process {row.pid})? It ends what is under way, and is replaced."
+        self.push_screen(Question(words, "Drain"), lambda yes: self._drain(row.number) if yes else None)
+
+    # What the widgets tell
+
+    def on_live_table_sorted(self, event: LiveTable.Sorted) -> None:
+        """The server sorts the connections."""
+        if event.table.id == "connection-table" and event.table.order in get_args(Column):
+            self.watcher.ask(sort=event.table.order, descending=event.table.descending, first=0)
+
+    def on_data_table_row_selected(self, event: LiveTable.RowSelected) -> None:
+        """A connection is to be looked at."""
+        row = self.query_one("#connection-table", LiveTable).chosen
+        if event.data_table.id == "connection-table" and row is not None:
+            self.watcher.ask(connection=row.id)
+            self.push_screen(Looking(row), lambda _: self.watcher.ask(connection=""))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """What connections must contain is being written."""
+        self.watcher.ask(query=event.value, first=0)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """It is written."""
+        self._leave_filter(event.input)
+
+    def _leave_filter(self, line: Input) -> None:
+        line.remove_class("shown")
+        self.query_one("#connection-table").focus()
+
+    def _chosen_connection(self) -> ConnectionRow | None:
+        if isinstance(self.screen, Looking):
+            return None if self.screen.is_over else self.screen.row
+        if self.query_one(TabbedContent).active != TABS[0]:
+            return None
+        row: ConnectionRow | None = self.query_one("#connection-table", LiveTable).chosen
+        return row
+
+    def _close(self, row: ConnectionRow) -> None:
+        self.run_worker(self._acted(self.watcher.close(row.id), f"{place(row.peer)} is closed", "it had ended already"))
+
+    def _drain(self, number: int) -> None:
+        self.run_worker(self._acted(self.watcher.drain(number), f"worker {number} drains", "there is no such worker"))
+
+    async def _acted(self, asked: Awaitable[bool], done: str, otherwise: str) -> None:
+        try:
+            self.notify(done if await asked else otherwise, markup=False)
+        except TomadaError as error:
+            self._complain(str(error))
+
+    def _complain(self, words: str) -> None:
+        self.notify(printable(words), severity="error", markup=False)
+
+
+def _name(row: object) -> str:
+    return str(getattr(row, "name", ""))
+
+
+async def draw(where: Place, tls: TLS | None, wanted: Watch, wait: float) -> int:
+    """Show it until somebody quits; the exit code, which is not 0 where the screen itself has failed.
+
+    Raises:
+        UsageError: It is no feed. The terminal is left alone.
+        ConnectFailed: Nobody is there.
+    """
+    async with opened(where, tls, wait=wait) as connection:
+        check(connection, where)
+    app = Top(where, tls, msgspec.structs.replace(wanted, count=PAGE))
+    if sys.platform != "win32":
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the terminal is left as it was found
+            asyncio.get_running_loop().add_signal_handler(number, app.exit)
+    await app.run_async()
+    return app.return_code or 0
