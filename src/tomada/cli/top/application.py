@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
+    from textual.screen import Screen
 
     from tomada.cli.top.place import Place
     from tomada.feed.messages import ConnectionRow, Picture
@@ -38,6 +39,8 @@ PAGE: Final = 100
 """Connections that are shown at once; there may be thousands."""
 LATE: Final = 5.0
 """Without a picture for so many seconds it is said how old the last one is."""
+_ON_BASE: Final = ("tab", "filter", "all", "page")
+"""What is done on the first screen only."""
 TABS: Final = ("connections", "types", "workers", "strikes", "log")
 _NO_RIGHT: Final = "this needs the right to act: give the dashboard's token with --token, or in TOMADA_TOKEN"
 
@@ -67,10 +70,8 @@ class Top(App[None]):
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("slash", "filter", "Filter", key_display="/"),
-        Binding("less_than_sign,greater_than_sign", "nothing", "Sort", key_display="< >"),
-        Binding("r", "nothing", "Reverse", show=False),
         Binding("c", "close_connection", "Close"),
-        Binding("d", "drain", "Drain", show=False),
+        Binding("d", "drain", "Drain"),
         Binding("p", "pause", "Pause"),
         Binding("n", "page(1)", "Next page", show=False),
         Binding("b", "page(-1)", "Page before", show=False),
@@ -81,9 +82,14 @@ class Top(App[None]):
     def __init__(self, where: Place, tls: TLS | None, wanted: Watch) -> None:
         super().__init__()
         self.picture: Picture | None = None
-        self.watcher = Watcher(where, tls, wanted, self.show)
-        self._shown_at = 0.0
         self._numbers = LogNumbers()
+        self.watcher = Watcher(where, tls, wanted, self.show, self._numbers.begin_anew)
+        self._shown_at = 0.0
+
+    @property
+    def _base(self) -> Screen[object]:
+        """The screen under all others, which pictures are shown on also while one lies over it."""
+        return self.screen_stack[0]
 
     def compose(self) -> ComposeResult:
         """Summary, tabs, keys."""
@@ -115,7 +121,7 @@ class Top(App[None]):
 
     def on_mount(self) -> None:
         """Watch, and say how it goes."""
-        self.query_one("#connection-table").focus()
+        self._base.query_one("#connection-table").focus()
         self.set_interval(0.25, self.show_state)
         self.run_worker(self.watcher.run(), name="watcher")
 
@@ -123,7 +129,7 @@ class Top(App[None]):
         """Show how it is now."""
         self.picture = picture
         self._shown_at = asyncio.get_running_loop().time()
-        base = self.screen_stack[0]
+        base = self._base
         with self.batch_update():
             base.query_one(Summary).show(picture)
             base.query_one("#connection-table", LiveTable).show(picture.connections[:PAGE])
@@ -140,7 +146,7 @@ class Top(App[None]):
     def show_state(self) -> None:
         """Say whether pictures come."""
         words, style = self._state()
-        self.screen_stack[0].query_one(Summary).show_state(words, style)
+        self._base.query_one(Summary).show_state(words, style)
 
     def _state(self) -> tuple[str, str]:
         from tomada.cli.top import words
@@ -169,14 +175,24 @@ class Top(App[None]):
 
     # What the keys do
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - as Textual has it
+        """Which keys do something where one is."""
+        where = self._base.query_one(TabbedContent).active if self.screen is self._base else ""
+        if action == "close_connection":
+            return where == "connections" or isinstance(self.screen, Looking)
+        if action == "drain":
+            return where == "workers"
+        return action not in _ON_BASE or bool(where)
+
     def action_tab(self, name: str) -> None:
         """Show a panel."""
-        tabs = self.query_one(TabbedContent)
+        tabs = self._base.query_one(TabbedContent)
         tabs.active = name
         tabs.get_pane(name).query("LiveTable, Lines").first().focus()
 
-    def action_nothing(self) -> None:
-        """The focused table has this key; here it stands for the footer."""
+    def on_tabbed_content_tab_activated(self) -> None:
+        """Other keys do something now."""
+        self.refresh_bindings()
 
     def action_help(self) -> None:
         """Show what the keys do."""
@@ -190,13 +206,13 @@ class Top(App[None]):
     def action_filter(self) -> None:
         """Ask for the text that connections must contain."""
         self.action_tab(TABS[0])
-        line = self.query_one("#filter", Input)
+        line = self._base.query_one("#filter", Input)
         line.add_class("shown")
         line.focus()
 
     def action_all(self) -> None:
         """Show all connections again."""
-        line = self.query_one("#filter", Input)
+        line = self._base.query_one("#filter", Input)
         line.value = ""
         self._leave_filter(line)
 
@@ -220,8 +236,8 @@ class Top(App[None]):
 
     def action_drain(self) -> None:
         """Let the worker that was chosen end, if that is really wanted."""
-        row = self.query_one("#worker-table", LiveTable).chosen
-        if row is None or self.query_one(TabbedContent).active != "workers":
+        row = self._base.query_one("#worker-table", LiveTable).chosen
+        if row is None:
             return
         if self.picture is None or not self.picture.may_act:
             self._complain(_NO_RIGHT)
@@ -238,7 +254,7 @@ class Top(App[None]):
 
     def on_data_table_row_selected(self, event: LiveTable.RowSelected) -> None:
         """A connection is to be looked at."""
-        row = self.query_one("#connection-table", LiveTable).chosen
+        row = self._base.query_one("#connection-table", LiveTable).chosen
         if event.data_table.id == "connection-table" and row is not None:
             self.watcher.ask(connection=row.id)
             self.push_screen(Looking(row), lambda _: self.watcher.ask(connection=""))
@@ -253,14 +269,12 @@ class Top(App[None]):
 
     def _leave_filter(self, line: Input) -> None:
         line.remove_class("shown")
-        self.query_one("#connection-table").focus()
+        self._base.query_one("#connection-table").focus()
 
     def _chosen_connection(self) -> ConnectionRow | None:
         if isinstance(self.screen, Looking):
             return None if self.screen.is_over else self.screen.row
-        if self.query_one(TabbedContent).active != TABS[0]:
-            return None
-        row: ConnectionRow | None = self.query_one("#connection-table", LiveTable).chosen
+        row: ConnectionRow | None = self._base.query_one("#connection-table", LiveTable).chosen
         return row
 
     def _close(self, row: ConnectionRow) -> None:

@@ -115,9 +115,8 @@ def _draw(place: Place, tls: TLS | None, wanted: Watch, wait: float) -> None:
     except ImportError:
         raise UsageError(_NO_TEXTUAL) from None
     from tomada.cli.top.application import draw
-    from tomada.event_loop import new_event_loop
 
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        code = runner.run(draw(place, tls, wanted, wait))
+    # Textual gives its loop a factory of eager tasks, which not every uvloop and Python take together.
+    code = asyncio.run(draw(place, tls, wanted, wait))
     if code:
         raise typer.Exit(code)

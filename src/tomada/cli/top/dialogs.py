@@ -21,7 +21,7 @@ KEYS: Final = (
     ("← →", "more columns"),
     ("< >  or a click", "sort by another column"),
     ("r", "the other way round"),
-    ("/", "show only connections that contain a text; Esc: all"),
+    ("/", "connections that contain a text; Esc: all"),
     ("n  b", "next page, page before"),
     ("Enter", "a connection and its messages; Esc: back"),
     ("c", "close the connection (needs the token)"),

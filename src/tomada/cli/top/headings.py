@@ -48,6 +48,8 @@ def _rate(row: ConnectionRow, number: float) -> str:
 
 
 def _allowed(row: Strike) -> str:
+    if not row.allowed:
+        return "off"
     if row.kind == "deadline":
         return words.duration(row.allowed)
     return words.size(row.allowed) if row.name.endswith("_bytes") else words.count(row.allowed)
@@ -64,10 +66,10 @@ CONNECTIONS: Final[tuple[Heading, ...]] = (
     Heading("received_messages", "in", 8, lambda row: words.count(row.received_messages)),
     Heading("sent_messages", "out", 8, lambda row: words.count(row.sent_messages)),
     Heading("received_bytes", "bytes in", 9, lambda row: words.size(row.received_bytes)),
-    Heading("sent_bytes", "bytes out", 9, lambda row: words.size(row.sent_bytes)),
-    Heading("handlers", "handlers", 8, lambda row: words.count(row.handlers)),
+    Heading("sent_bytes", "bytes out", 10, lambda row: words.size(row.sent_bytes)),
+    Heading("handlers", "handlers", 9, lambda row: words.count(row.handlers)),
     Heading("kind", "kind", 8, lambda row: printable(row.kind), is_text=True),
-    Heading("worker", "worker", 6, lambda row: f"{row.worker or ''}"),
+    Heading("worker", "worker", 7, lambda row: f"{row.worker or ''}"),
 )
 TYPES: Final[tuple[Heading, ...]] = (
     Heading("name", "type", 26, lambda row: printable(row.name), is_text=True),
@@ -78,22 +80,21 @@ TYPES: Final[tuple[Heading, ...]] = (
     Heading("failed", "failed", 7, lambda row: words.count(row.failed)),
 )
 WORKERS: Final[tuple[Heading, ...]] = (
-    Heading("number", "worker", 6, lambda row: f"{row.number}"),
+    Heading("number", "#", 4, lambda row: f"{row.number}"),
     Heading("pid", "pid", 8, lambda row: f"{row.pid}"),
-    Heading("state", "state", 9, lambda row: printable(row.state), is_text=True),
-    Heading("seconds", "serves for", 10, lambda row: words.age(row.seconds)),
-    Heading("connections", "connections", 11, lambda row: words.count(row.connections)),
-    Heading("processor", "processor", 9, lambda row: words.share(row.processor)),
+    Heading("state", "state", 8, lambda row: printable(row.state), is_text=True),
+    Heading("seconds", "age", 8, lambda row: words.age(row.seconds)),
+    Heading("connections", "connections", 12, lambda row: words.count(row.connections)),
+    Heading("processor", "cpu", 5, lambda row: words.share(row.processor)),
     Heading("memory_bytes", "memory", 8, lambda row: words.size(row.memory_bytes)),
-    Heading("children", "children", 8, lambda row: f"{row.children or ''}"),
+    Heading("children", "children", 9, lambda row: f"{row.children or ''}"),
 )
 STRIKES: Final[tuple[Heading, ...]] = (
-    Heading("kind", "what", 8, lambda row: printable(row.kind), is_text=True),
-    Heading("name", "name", 22, lambda row: printable(row.name), is_text=True),
-    Heading("allowed", "allowed", 9, _allowed),
+    Heading("name", "limit or deadline", 20, lambda row: printable(row.name), is_text=True),
+    Heading("allowed", "allowed", 8, _allowed),
     Heading("count", "times", 7, lambda row: words.count(row.count)),
-    Heading("seconds_ago", "last, ago", 9, lambda row: words.age(row.seconds_ago)),
-    Heading("where", "by", 22, lambda row: printable(row.where), is_text=True),
+    Heading("seconds_ago", "ago", 8, lambda row: words.age(row.seconds_ago)),
+    Heading("where", "by", 24, lambda row: place(row.where), is_text=True),
 )
 
 

@@ -47,15 +47,21 @@ class LogNumbers:
     """Knows which lines of the log have been shown, so that none is shown twice, and none is missed in silence."""
 
     def __init__(self) -> None:
-        self._last: dict[int, int] = {}
+        self._last: int | None = None
+        self._time = 0.0
+        self._until = 0.0
+
+    def begin_anew(self) -> None:
+        """Another connection: its numbers may be others, its first lines the same."""
+        self._last = None
+        self._until = self._time
 
     def fresh(self, lines: Iterable[LogLine]) -> Iterable[Text]:
         """What `lines` add, as text."""
         for line in lines:
-            last = self._last.get(line.worker)
-            if last is not None and last >= line.number > last - MOST_LINES:
+            if (self._last is not None and line.number <= self._last) or line.time <= self._until:
                 continue
-            if last is not None and line.number > last + 1:
-                yield Text(f"… {line.number - last - 1:,} lines passed over", style="dim italic")
-            self._last[line.worker] = line.number
+            if self._last is not None and line.number > self._last + 1:
+                yield Text(f"… {line.number - self._last - 1:,} passed over", style="dim italic")
+            self._last, self._time = line.number, max(self._time, line.time)
             yield log_text(line)

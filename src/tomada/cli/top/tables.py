@@ -34,7 +34,7 @@ class LiveTable(DataTable[Text]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("less_than_sign", "sort_by(-1)", "Sort by the column before", show=False),
+        Binding("less_than_sign", "sort_by(-1)", "Sort", key_display="< >"),
         Binding("greater_than_sign", "sort_by(1)", "Sort by the next column", show=False),
         Binding("r", "reverse", "Reverse", show=False),
     ]

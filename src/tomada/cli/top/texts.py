@@ -30,11 +30,11 @@ def log_text(line: LogLine) -> Text:
 
 def frame_text(frame: FrameRow) -> Text:
     """A message, or a group of alike ones, as it is shown."""
-    text = Text(no_wrap=True).append(f"{_clock(frame.at):>10}  ", "dim")
+    text = Text(no_wrap=True).append(f"{_clock(frame.at):>9}  ", "dim")
     text.append("← " if frame.is_received else "→ ", "bold cyan" if frame.is_received else "bold magenta")
     text.append(f"{printable(frame.kind):<12}", _KINDS.get(frame.kind, ""))
     times = f" x{frame.count:,}" if frame.count > 1 else ""
-    text.append(f"{printable(frame.name) + times:<22} ").append(f"{words.size(frame.size):>8}")
+    text.append(f"{printable(frame.name) + times:<20} ").append(f"{words.size(frame.size):>8}")
     text.append(f"  {printable(frame.lane):<8}", _LANES.get(frame.lane, ""))
     text.append(f"#{frame.sequence:<6}" if frame.sequence else " " * 7, "dim")
     text.append(f" id {frame.id}" if frame.id else "", "dim")

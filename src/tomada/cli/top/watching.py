@@ -53,15 +53,24 @@ class Watcher:
         tls: Whom to trust there.
         wanted: What is asked first.
         show: Is given each picture.
+        connected: Is called before the first picture of each connection.
     """
 
-    def __init__(self, place: Place, tls: TLS | None, wanted: Watch, show: Callable[[Picture], None]) -> None:
+    def __init__(
+        self,
+        place: Place,
+        tls: TLS | None,
+        wanted: Watch,
+        show: Callable[[Picture], None],
+        connected: Callable[[], None] = lambda: None,
+    ) -> None:
         self.place = place
         self.wanted = wanted
         self.trouble = ""
         """Why there are no pictures; empty while they come."""
         self._tls = tls
         self._show = show
+        self._connected = connected
         self._goes = asyncio.Event()
         self._goes.set()
         self._connection: Connection | None = None
@@ -75,6 +84,7 @@ class Watcher:
                 async with opened(self.place, self._tls) as connection:
                     self._connection = connection
                     attempt = 0
+                    self._connected()
                     await self._follow(connection)
             except tomada.TomadaError as error:
                 self.trouble = str(error)

@@ -23,13 +23,13 @@ def rate(number: float) -> str:
 
 
 def size(number: float) -> str:
-    """Of bytes, as ``120 B`` or ``1.5 MB``."""
-    return f"{number:.0f} B" if abs(number) < 1_000 else _scaled(number, ("kB", "MB", "GB", "TB", "PB"))  # noqa: PLR2004
+    """Of bytes, as ``120 B`` or ``1.5 MiB``: with the units of `Limits`, each 1,024 times the one before."""
+    return f"{number:.0f} B" if abs(number) < 1_000 else _scaled(number, ("KiB", "MiB", "GiB", "TiB", "PiB"), 1_024)  # noqa: PLR2004
 
 
-def _scaled(number: float, units: tuple[str, ...]) -> str:
+def _scaled(number: float, units: tuple[str, ...], step: int = 1_000) -> str:
     for unit in units:
-        number /= 1_000
+        number /= step
         if abs(number) < 999.5:  # noqa: PLR2004 - rounded it is no thousand
             return f"{number:.3g} {unit}"
     return f"{number:,.0f} {units[-1]}"
