@@ -79,11 +79,14 @@ class World:
         self.asked: list[Watch] = []
         self.closed: list[str] = []
         self.drained: list[int] = []
-        self.told = 0
+        self.seconds = 3_725.0
+
+    def state(self) -> bytes:
+        """What would be told, to be compared."""
+        return msgspec.msgpack.encode({name: value for name, value in vars(self).items() if name != "asked"})
 
     def picture(self, question: Watch, *, since: int) -> Picture:
         """What `Watch` is answered with; of the log the lines after `since`."""
-        self.told += 1
         fitting = [
             row for row in self.connections if question.query.lower() in f"{row.peer} {row.state} {row.id}".lower()
         ]
@@ -95,7 +98,7 @@ class World:
             time=time.time(),
             app="bank",
             addresses=["tcp://127.0.0.1:4477", "unix:///tmp/bank.sock"],
-            seconds=3_725.0 + self.told,
+            seconds=self.seconds,
             totals=self._totals(),
             types=self.types,
             workers=self.workers,
@@ -139,10 +142,13 @@ def feed_of(world: World) -> tomada.App:
     @app.on
     async def watch(question: Watch) -> AsyncIterator[Picture]:
         world.asked.append(question)
-        since = 0
+        since, told = -1, b""
         while True:
-            yield world.picture(question, since=since)
-            since = max((line.number for line in world.log), default=0)
+            state = world.state()
+            if state != told:  # otherwise the screen is left in peace
+                told = state
+                yield world.picture(question, since=since)
+                since = max((line.number for line in world.log), default=-1)
             await asyncio.sleep(0.02)
 
     @app.on
@@ -170,6 +176,7 @@ async def live(world: World) -> None:
     lines = frames = 1
     while True:
         await asyncio.sleep(0.5)
+        world.seconds += 0.5
         for at, row in enumerate(world.connections):
             rate = max(0.0, row.received_rate + random.gauss(0, 8))
             world.connections[at] = msgspec.structs.replace(

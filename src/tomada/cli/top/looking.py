@@ -82,7 +82,6 @@ def _facts(row: ConnectionRow, *, is_over: bool) -> Table:
         table.add_column(no_wrap=True, ratio=1)
     title = Text(place(row.peer), style="bold", overflow="ellipsis")
     is_stream = row.kind == "stream"
-    unit = "" if is_stream else "/s"
     pace = words.size if is_stream else words.rate
     table.add_row(
         "peer", title, "state", Text(printable(state), style=STYLES.get(state, "")), "age", words.age(row.age)
@@ -90,11 +89,11 @@ def _facts(row: ConnectionRow, *, is_over: bool) -> Table:
     table.add_row("at", _cell(place(row.address)), "kind", _cell(row.kind), "worker", f"{row.worker or words.NOTHING}")
     table.add_row(
         *("in", f"{words.count(row.received_messages)}, {words.size(row.received_bytes)}"),
-        *("rate", f"{pace(row.received_rate)}{unit}", "rtt", words.duration(row.round_trip)),
+        *("rate", f"{pace(row.received_rate)}/s", "rtt", words.duration(row.round_trip)),
     )
     table.add_row(
         *("out", f"{words.count(row.sent_messages)}, {words.size(row.sent_bytes)}"),
-        *("rate", f"{pace(row.sent_rate)}{unit}", "resumed", words.count(row.resumed)),
+        *("rate", f"{pace(row.sent_rate)}/s", "resumed", words.count(row.resumed)),
     )
     table.add_row(
         *("waiting", words.size(row.waiting_bytes), "held", words.size(row.held_bytes)),

@@ -124,6 +124,7 @@ class LiveTable(DataTable[Text]):
         scrolled = self.scroll_x, self.scroll_y
         self.clear(columns=True)
         self._cells = []
+        self._placed = self.cursor_row
         for heading in self._headings:
             self.add_column(self._title(heading), width=heading.width, key=heading.name)
         if self.rows_shown:

@@ -37,8 +37,9 @@ def frame_text(frame: FrameRow) -> Text:
     text.append(f"{printable(frame.name) + times:<20} ").append(f"{words.size(frame.size):>8}")
     text.append(f"  {printable(frame.lane):<8}", _LANES.get(frame.lane, ""))
     text.append(f"#{frame.sequence:<6}" if frame.sequence else " " * 7, "dim")
-    text.append(f" id {frame.id}" if frame.id else "", "dim")
-    return text.append("  sent again" if frame.is_repeated else "", "yellow")
+    if frame.is_repeated:
+        return text.append(" again", "yellow")
+    return text.append(f" id {frame.id}" if frame.id else "", "dim")
 
 
 def _clock(seconds: float) -> str:

@@ -9,14 +9,13 @@ import msgspec
 
 import tomada
 from tomada.cli.output import UsageError
-from tomada.feed.messages import Close, Drain, Watch
+from tomada.feed.messages import Close, Drain, Picture, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tomada.cli.top.place import Place
     from tomada.connection import Connection
-    from tomada.feed.messages import Picture
     from tomada.opening import Opening
     from tomada.settings import TLS
 
@@ -40,7 +39,7 @@ def check(connection: Connection, place: Place) -> None:
         UsageError: It is another server.
     """
     entry = connection.peer_types.get(Watch.__name__)
-    if entry is None or not entry.handled:
+    if entry is None or not entry.handled or entry.items != Picture.__name__:
         what = "give the address of its dashboard: `tomada serve FILE --dashboard 127.0.0.1:4480`"
         raise UsageError(f"{place.shown} is no dashboard, but another server of tomada; {what}")
 

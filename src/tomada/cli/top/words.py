@@ -30,8 +30,10 @@ def size(number: float) -> str:
 def _scaled(number: float, units: tuple[str, ...], step: int = 1_000) -> str:
     for unit in units:
         number /= step
+        if abs(number) < 9.95:  # noqa: PLR2004 - rounded it is below ten
+            return f"{number:.1f} {unit}"
         if abs(number) < 999.5:  # noqa: PLR2004 - rounded it is no thousand
-            return f"{number:.3g} {unit}"
+            return f"{number:.0f} {unit}"
     return f"{number:,.0f} {units[-1]}"
 
 
