@@ -150,21 +150,26 @@ def test_sockets_that_share_a_port_are_one_row(tomada: Tomada) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_own_servers_are_marked(tomada: Tomada, workers: int) -> None:
+def test_own_servers_are_marked(tomada: Tomada, short_path: Path, workers: int) -> None:
     command = [sys.executable, "-m", "tomada", "serve", str(SHOP), "--bind", "tcp://127.0.0.1:0", "--json"]
     command += ["--workers", str(workers)] if workers else []
+    command += ["--bind", f"unix://{short_path}/shop.sock"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
         assert serving.stdout is not None
         told = next(told for told in map(json.loads, serving.stdout) if told["event"] == "listening")
         port = told["addresses"][0].rpartition(":")[2]
         row = listening(tomada, port)
         text = shown(survey(Wanted((port,))))
+        paths = [row["address"] for row in listed(tomada) if row["protocol"] == "unix"]
         serving.terminate()
         assert serving.wait(20) == 0
+    assert f"{short_path}/shop.sock" in paths
+    assert not [path for path in paths if path.startswith(f"{short_path}/tomada/")], "the supervisor's own"
     app = "shop" if workers else str(SHOP)
-    assert row["tomada"] == {"app": app, "pid": serving.pid, "workers": workers}
+    addresses = told["addresses"] if workers else []
+    assert row["tomada"] == {"app": app, "pid": serving.pid, "workers": workers, "addresses": addresses}
     assert serving.pid in [process["pid"] for process in row["processes"]]
-    assert (f"tomada {app}, 2 workers" if workers else f"tomada {app}") in text
+    assert (f"{serving.pid} tomada shop, 2 workers" if workers else f"{serving.pid} tomada shop.py") in text
 
 
 def test_a_folder_of_supervisors_that_others_may_enter_is_told(tomada: Tomada, short_path: Path) -> None:
@@ -205,7 +210,7 @@ def test_a_made_table_with_odd_rows(tmp_path: Path) -> None:
     assert "\x1b" not in text
     assert "/run/a�[31m�.sock" in text
     assert "root's, not visible" in text
-    assert "4 of them belong to processes that this user cannot see" in text
+    assert "4 of them belong to processes that cannot be seen from here" in text
     assert "1 ends of Unix sockets without a path" in text
     json.dumps(found.listening[2].address).encode()
 

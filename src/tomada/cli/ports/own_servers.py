@@ -45,7 +45,7 @@ class OwnServers:
             return {}
         known: dict[int, OwnServer] = {}
         for status in found:
-            server = OwnServer(status.app, status.pid, len(status.workers))
+            server = OwnServer(status.app, status.pid, len(status.workers), status.addresses)
             known |= dict.fromkeys((status.pid, *(worker.pid for worker in status.workers)), server)
         return known
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -10,6 +10,9 @@ from tomada.transports.system.socket_table import Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_OWN_FOLDER: Final = ".watched/"
+"""In the names of the folders where servers listen for their dashboards."""
 
 
 class OwnServer(msgspec.Struct, frozen=True):
@@ -21,6 +24,14 @@ class OwnServer(msgspec.Struct, frozen=True):
     """Its supervisor, or the process itself."""
     workers: int = 0
     """How many processes serve under the supervisor; 0 where there is none."""
+    addresses: tuple[str, ...] = ()
+    """Where it says that it serves; none where there is no supervisor to ask."""
+
+    def is_private(self, path: str) -> bool:
+        """Whether the socket file at `path` is for its own processes only: nothing that others connect to."""
+        if self.addresses:
+            return not any(address.endswith(f"://{path}") for address in self.addresses)
+        return _OWN_FOLDER in path
 
 
 class Listening(msgspec.Struct, kw_only=True, tag_field="what", tag="listening"):

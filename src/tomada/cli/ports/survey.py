@@ -132,7 +132,7 @@ def _connected(entries: list[Entry], holders: Holders, own: OwnServers, wanted: 
             nameless += entry.kind.startswith("unix")
             continue
         row = _connection(entry, holders.get(entry.inode, []), own)
-        if _fits(row, wanted.words) and (entry.port or wanted.unix or wanted.words or row.tomada):
+        if _fits(row, wanted.words) and (entry.port or wanted.unix or wanted.words):
             rows.append(row)
     return sorted(rows, key=lambda row: (row.state, row.address)), nameless
 
@@ -174,7 +174,9 @@ def _place(row: Listening) -> tuple[int, str, int]:
 
 
 def _is_wanted(row: Listening, wanted: Wanted) -> bool:
-    return bool(row.port or wanted.unix or wanted.words or row.tomada)
+    if row.port or wanted.unix or wanted.words:
+        return True
+    return row.tomada is not None and not row.tomada.is_private(row.address)
 
 
 def _fits(row: Listening | Connected, words: Sequence[str]) -> bool:

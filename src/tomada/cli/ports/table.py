@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from tomada.cli.output import printable
@@ -43,19 +44,22 @@ def drawn(survey: Survey, width: int, rows: int | None = None) -> RenderableType
 
 def _listening(rows: Sequence[Listening], width: int) -> Table:
     is_wide = width >= WIDE
+    has_queues = is_wide or any(row.waiting for row in rows)
     table = _table("listening on", "protocol", "class")
     if is_wide:
         table.add_column("service")
-    table.add_column("waiting", justify="right")
+    if has_queues:
+        table.add_column("waiting", justify="right")
     table.add_column("connections", justify="left" if is_wide else "right", overflow="fold")
-    table.add_column("process", overflow="fold", ratio=1 if is_wide else None)
+    table.add_column("process", overflow="fold")
     if is_wide:
         table.add_column("user", no_wrap=True)
     for row in rows:
-        name = "unix" if row.port is None else row.class_ or ""
-        cells = [_text(row.address, "cyan" if row.tomada else ""), _text(_protocol(row)), _text(name, "dim")]
+        class_ = "" if row.port is None else row.class_ or ""
+        cells = [_text(row.address, "cyan" if row.tomada else ""), _text(_protocol(row)), _text(class_, "dim")]
         cells += [_text(row.service or "", "dim")] if is_wide else []
-        cells += [_waiting(row), _text(_connections(row, is_wide=is_wide)), _processes(row, is_wide=is_wide)]
+        cells += [_waiting(row)] if has_queues else []
+        cells += [_text(_connections(row, is_wide=is_wide)), _processes(row, is_wide=is_wide)]
         table.add_row(*cells, *([_text(_users(row))] if is_wide else []))
     return table
 
@@ -118,19 +122,19 @@ def _processes(row: Listening | Connected, *, is_wide: bool) -> Text:
         return _text("" if is_over else f"{row.user or 'somebody'}'s, not visible", "dim italic")
     # Of those that share it the oldest is most often the one that the others come from.
     first, *others = row.processes
+    if row.tomada is not None:
+        return _text(f"{row.tomada.pid} ").append(_own(row.tomada), "bold cyan")
     text = _text(f"{first.pid} {printable(first.name)}")
     if others:
         text.append(f" and {len(others)} more", "dim")
-    if row.tomada is not None:
-        text.append(f"  {_own(row.tomada)}", "bold cyan")
-    elif is_wide and first.command:
+    if is_wide and first.command:
         text.append(f"  {_command(first)}", "dim")
     return text
 
 
 def _own(server: OwnServer) -> str:
     workers = f", {server.workers} worker{'' if server.workers == 1 else 's'}" if server.workers else ""
-    return f"tomada {printable(server.app)}{workers}"
+    return f"tomada {printable(server.app.rpartition('/')[2])}{workers}"
 
 
 def _command(process: Process) -> str:
@@ -152,12 +156,17 @@ def _remarks(survey: Survey, rows: int | None) -> Iterator[str]:
             yield f"and {hidden:,} more rows: make the window taller, or name a port"
     if survey.unseen:
         what = "belongs to a process" if survey.unseen == 1 else "belong to processes"
-        yield f"{survey.unseen:,} of them {what} that this user cannot see: root can (sudo)"
+        yield f"{survey.unseen:,} of them {what} that cannot be seen from here: {_why_unseen()}"
     if survey.unix_left_out:
         yield f"and {survey.unix_left_out:,} Unix sockets: --unix shows them"
     if survey.nameless_left_out:
         yield f"and {survey.nameless_left_out:,} ends of Unix sockets without a path, which cannot be told apart"
     yield from survey.notes
+
+
+def _why_unseen() -> str:
+    is_root = hasattr(os, "geteuid") and not os.geteuid()
+    return "in another container, or the system's own" if is_root else "another user's; root sees them (sudo)"
 
 
 def _text(words: str, style: str = "") -> Text:
