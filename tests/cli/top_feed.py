@@ -91,7 +91,7 @@ class World:
             row for row in self.connections if question.query.lower() in f"{row.peer} {row.state} {row.id}".lower()
         ]
         known = [row for row in fitting if getattr(row, question.sort) is not None]
-        known.sort(key=lambda row: str(getattr(row, question.sort)).rjust(20), reverse=question.descending)
+        known.sort(key=lambda row: getattr(row, question.sort), reverse=question.descending)
         rows = [*known, *(row for row in fitting if row not in known)]
         looked_at = next((row for row in self.connections if row.id == question.connection), None)
         return Picture(
@@ -168,7 +168,7 @@ def feed_of(world: World) -> tomada.App:
     return app
 
 
-_FRAMES = (("ask", "Transfer", 33, "normal"), ("reply", "Receipt", 12, "normal"), ("send", "Freeze", 9, "urgent"))
+FRAMES = (("ask", "Transfer", 33, "normal"), ("reply", "Receipt", 12, "normal"), ("send", "Freeze", 9, "urgent"))
 
 
 async def live(world: World) -> None:
@@ -194,7 +194,7 @@ async def live(world: World) -> None:
         world.frames = []
         for _ in range(random.randrange(4)):
             frames += 1
-            kind, name, size, lane = random.choice(_FRAMES)
+            kind, name, size, lane = random.choice(FRAMES)
             frame = FrameRow(frames / 7, kind == "ask", kind, name, frames, lane, frames, size, count=1 + frames % 3)
             world.frames.append(frame)
 

@@ -13,7 +13,7 @@ from textual.binding import Binding
 from textual.widgets import Footer, Input, Static, TabbedContent, TabPane
 
 from tomada.cli.output import printable
-from tomada.cli.top import headings
+from tomada.cli.top import headings, words
 from tomada.cli.top.dialogs import Help, Question
 from tomada.cli.top.headings import place
 from tomada.cli.top.lines import Lines, LogNumbers
@@ -127,6 +127,8 @@ class Top(App[None]):
 
     def show(self, picture: Picture) -> None:
         """Show how it is now."""
+        if not self.is_running:
+            return  # somebody quits just now, and the widgets go one by one
         self.picture = picture
         self._shown_at = asyncio.get_running_loop().time()
         base = self._base
@@ -145,12 +147,10 @@ class Top(App[None]):
 
     def show_state(self) -> None:
         """Say whether pictures come."""
-        words, style = self._state()
-        self._base.query_one(Summary).show_state(words, style)
+        if self.is_running:
+            self._base.query_one(Summary).show_state(*self._state())
 
     def _state(self) -> tuple[str, str]:
-        from tomada.cli.top import words
-
         if self.watcher.is_paused:
             return "paused", "bold yellow"
         if self.watcher.trouble:
@@ -160,7 +160,7 @@ class Top(App[None]):
         late = asyncio.get_running_loop().time() - self._shown_at
         if late > max(LATE, 3 * self.watcher.wanted.every):
             return f"no news for {words.age(late)}", "yellow"
-        return f"up {words.age(self.picture.seconds)}", "green"
+        return f"up {words.age(self.picture.seconds)}", "dim"
 
     def _page(self, picture: Picture) -> str:
         wanted = self.watcher.wanted
@@ -231,8 +231,8 @@ class Top(App[None]):
         if self.picture is None or not self.picture.may_act:
             self._complain(_NO_RIGHT)
             return
-        words = f"Close the connection of {place(row.peer)}? It is told goodbye."
-        self.push_screen(Question(words, "Close"), lambda yes: self._close(row) if yes else None)
+        question = f"Close the connection of {place(row.peer)}? It is told goodbye."
+        self.push_screen(Question(question, "Close"), lambda yes: self._close(row) if yes else None)
 
     def action_drain(self) -> None:
         """Let the worker that was chosen end, if that is really wanted."""
@@ -242,8 +242,8 @@ class Top(App[None]):
         if self.picture is None or not self.picture.may_act:
             self._complain(_NO_RIGHT)
             return
-        words = f"Drain worker {row.number} (process {row.pid})? It ends what is under way, and is replaced."
-        self.push_screen(Question(words, "Drain"), lambda yes: self._drain(row.number) if yes else None)
+        question = f"Drain worker {row.number} (process {row.pid})? It ends what is under way, and is replaced."
+        self.push_screen(Question(question, "Drain"), lambda yes: self._drain(row.number) if yes else None)
 
     # What the widgets tell
 
@@ -289,8 +289,8 @@ class Top(App[None]):
         except TomadaError as error:
             self._complain(str(error))
 
-    def _complain(self, words: str) -> None:
-        self.notify(printable(words), severity="error", markup=False)
+    def _complain(self, text: str) -> None:
+        self.notify(printable(text), severity="error", markup=False)
 
 
 def _name(row: object) -> str:
