@@ -47,8 +47,10 @@ def listed(tomada: Tomada, *words: str) -> list[Any]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def listening(tomada: Tomada, *words: str) -> Any:
-    (row,) = (row for row in listed(tomada, *words) if row["what"] == "listening")
+def listening(tomada: Tomada, word: str, pid: int = os.getpid()) -> Any:
+    """The row of this process; others may have the same port for UDP, or on another address."""
+    rows = [row for row in listed(tomada, word) if row["what"] == "listening"]
+    (row,) = (row for row in rows if pid in [process["pid"] for process in row["processes"]])
     return row
 
 
@@ -158,7 +160,7 @@ def test_own_servers_are_marked(tomada: Tomada, short_path: Path, workers: int) 
         assert serving.stdout is not None
         told = next(told for told in map(json.loads, serving.stdout) if told["event"] == "listening")
         port = told["addresses"][0].rpartition(":")[2]
-        row = listening(tomada, port)
+        row = listening(tomada, port, serving.pid)
         text = shown(survey(Wanted((port,))))
         paths = [row["address"] for row in listed(tomada) if row["protocol"] == "unix"]
         serving.terminate()

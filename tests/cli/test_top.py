@@ -11,11 +11,12 @@ from textual.widgets import TabbedContent
 
 import tomada
 from tests.cli.top_feed import World, a_connection, feed_of
-from tomada.cli.top.application import PAGE, Top
+from tomada.cli.top.application import Top
 from tomada.cli.top.dialogs import Help, Question
 from tomada.cli.top.looking import Looking
+from tomada.cli.top.panels import PAGE
 from tomada.cli.top.place import feed_place
-from tomada.cli.top.tables import LiveTable
+from tomada.cli.top.tables import MOST_ROWS, LiveTable
 from tomada.feed.messages import FrameRow, LogLine, Strike, TypeRow, Watch, WorkerRow
 
 PATIENCE = 40
@@ -55,7 +56,6 @@ class Seen:
 
     async def press(self, *keys: str) -> None:
         await self._pilot.press(*keys)
-        await self._pilot.pause()
 
     async def click_heading(self, column: int) -> None:
         await self._pilot.click("#connection-table", offset=(column, 0))
@@ -63,7 +63,7 @@ class Seen:
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(PATIENCE):
             while not condition():  # noqa: ASYNC110 - a screen tells nobody that it has changed
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.03)
 
     async def shows(self, *texts: str) -> None:
         try:
@@ -73,10 +73,11 @@ class Seen:
 
 
 @asynccontextmanager
-async def opened(world: World, wanted: Watch | None = None, width: int = 80) -> AsyncIterator[Seen]:
+async def opened(world: World, wanted: Watch | None = None, width: int = 80, height: int = 24) -> AsyncIterator[Seen]:
     async with tomada.serve(feed_of(world), "ws://127.0.0.1:0/feed") as server:
         app = Top(feed_place(str(server.addresses[0])), None, msgspec.structs.replace(wanted or Watch(), count=PAGE))
-        async with app.run_test(size=(width, 24), notifications=True) as pilot:
+        app.animation_level = "none"
+        async with app.run_test(size=(width, height), notifications=True) as pilot:
             seen = Seen(app, pilot, world)
             await seen.until(lambda: app.picture is not None)
             yield seen
@@ -301,7 +302,7 @@ def test_what_peers_say_is_no_markup_and_moves_no_cursor() -> None:
             await seen.press(key)
             await seen.shows(HARMLESS[:7])  # columns are narrow
         await seen.press("1", "enter")
-        await seen.shows(f"software    {HARMLESS}", f"← {HARMLESS}")
+        await seen.shows(f"software    {HARMLESS}", f"← {HARMLESS[:7]}")
         await seen.press("c")
         await seen.shows(f"Close the connection of {HARMLESS}?")
         await seen.press("y")
@@ -395,3 +396,27 @@ def test_a_wide_terminal_shows_more_columns() -> None:
         await seen.shows("bytes out", "handlers", "messages", "3.5 MiB")
 
     on_screen(test, width=160)
+
+
+def test_a_tall_terminal_shows_types_and_log_below_the_connections() -> None:
+    async def test(seen: Seen) -> None:
+        await seen.shows("10.0.0.1:50001", "250 µs", "bank listens on")
+        seen.app.query_one("#types-below").focus()
+        await seen.press("greater_than_sign", "enter")
+        assert seen.app.query_one("#types-below", LiveTable).order == "p50"
+        assert not isinstance(seen.app.screen, Looking)
+
+    on_screen(test, width=130, height=40)
+
+
+def test_what_is_endless_is_cut() -> None:
+    world = World(0)
+    world.types = [TypeRow(f"{number:05}{'x' * 1_000}", 1, 1, 0, 0, None, None) for number in range(MOST_ROWS + 1)]
+    world.connections = [a_connection(1, software="x" * 100_000)]
+
+    async def test(seen: Seen) -> None:
+        await seen.until(lambda: len(seen.app.query_one("#type-table", LiveTable).rows_shown) == MOST_ROWS)
+        await seen.press("enter")
+        await seen.shows("software    xxx")
+
+    on_screen(test, world)

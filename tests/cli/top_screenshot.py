@@ -9,7 +9,8 @@ import msgspec
 
 import tomada
 from tests.cli.top_feed import FRAMES, World, feed_of
-from tomada.cli.top.application import PAGE, Top
+from tomada.cli.top.application import Top
+from tomada.cli.top.panels import PAGE
 from tomada.cli.top.place import feed_place
 from tomada.feed.messages import FrameRow, Watch
 

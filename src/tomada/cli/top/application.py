@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, ClassVar, Final, get_args
 import msgspec
 from textual.app import App
 from textual.binding import Binding
-from textual.widgets import Footer, Input, Static, TabbedContent, TabPane
+from textual.widgets import Footer, Input, TabbedContent
 
 from tomada.cli.output import printable
-from tomada.cli.top import headings, words
+from tomada.cli.top import words
 from tomada.cli.top.dialogs import Help, Question
 from tomada.cli.top.headings import place
-from tomada.cli.top.lines import Lines, LogNumbers
+from tomada.cli.top.lines import LogNumbers
 from tomada.cli.top.looking import Looking
+from tomada.cli.top.panels import PAGE, STYLES, TABS, Panels
 from tomada.cli.top.summary import Summary
 from tomada.cli.top.tables import LiveTable
 from tomada.cli.top.watching import Watcher, check, opened
@@ -35,13 +36,10 @@ if TYPE_CHECKING:
     from tomada.feed.messages import ConnectionRow, Picture
     from tomada.settings import TLS
 
-PAGE: Final = 100
-"""Connections that are shown at once; there may be thousands."""
 LATE: Final = 5.0
 """Without a picture for so many seconds it is said how old the last one is."""
 _ON_BASE: Final = ("tab", "filter", "all", "page")
 """What is done on the first screen only."""
-TABS: Final = ("connections", "types", "workers", "strikes", "log")
 _NO_RIGHT: Final = "this needs the right to act: give the dashboard's token with --token, or in TOMADA_TOKEN"
 
 
@@ -56,15 +54,9 @@ class Top(App[None]):
 
     TITLE = "tomada top"
     ENABLE_COMMAND_PALETTE = False
-    CSS = """
-    TabbedContent { height: 1fr; }
-    TabPane { padding: 0; }
-    LiveTable { height: 1fr; scrollbar-size: 1 1; }
-    Lines { height: 1fr; padding: 0 1; scrollbar-size: 1 1; background: $background; }
-    #filter { height: 1; border: none; padding: 0 1; display: none; }
-    #filter.shown { display: block; }
-    #page { height: 1; padding: 0 1; color: $text-muted; }
-    """
+    CSS = STYLES
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (36, "-tall")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "Quit"),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
@@ -93,30 +85,8 @@ class Top(App[None]):
 
     def compose(self) -> ComposeResult:
         """Summary, tabs, keys."""
-        wanted = self.watcher.wanted
         yield Summary()
-        with TabbedContent(initial=TABS[0]):
-            with TabPane("Connections", id="connections"):
-                yield Input(placeholder="peer, state, kind, software or id contains …", id="filter", compact=True)
-                yield LiveTable(
-                    headings.CONNECTIONS,
-                    lambda row: str(row.id),
-                    id="connection-table",
-                    order=wanted.sort,
-                    descending=wanted.descending,
-                    sorts=False,
-                )
-                yield Static(id="page", markup=False)
-            with TabPane("Types", id="types"):
-                yield LiveTable(headings.TYPES, _name, id="type-table", order="rate", descending=True)
-            with TabPane("Workers", id="workers"):
-                yield LiveTable(
-                    headings.WORKERS, lambda row: f"{row.number} {row.pid}", id="worker-table", order="number"
-                )
-            with TabPane("Strikes", id="strikes"):
-                yield LiveTable(headings.STRIKES, _name, id="strike-table", order="seconds_ago")
-            with TabPane("Log", id="log"):
-                yield Lines(id="log-lines")
+        yield Panels(self.watcher.wanted)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -134,12 +104,7 @@ class Top(App[None]):
         base = self._base
         with self.batch_update():
             base.query_one(Summary).show(picture)
-            base.query_one("#connection-table", LiveTable).show(picture.connections[:PAGE])
-            base.query_one("#type-table", LiveTable).show(picture.types)
-            base.query_one("#worker-table", LiveTable).show(picture.workers)
-            base.query_one("#strike-table", LiveTable).show(picture.strikes)
-            base.query_one("#log-lines", Lines).add(self._numbers.fresh(picture.log))
-            base.query_one("#page", Static).update(self._page(picture))
+            base.query_one(Panels).show(picture, self._numbers.fresh(picture.log), self._page(picture))
             for screen in self.screen_stack:
                 if isinstance(screen, Looking) and screen.row.id == self.watcher.wanted.connection:
                     screen.show(picture)
@@ -291,10 +256,6 @@ class Top(App[None]):
 
     def _complain(self, text: str) -> None:
         self.notify(printable(text), severity="error", markup=False)
-
-
-def _name(row: object) -> str:
-    return str(getattr(row, "name", ""))
 
 
 async def draw(where: Place, tls: TLS | None, wanted: Watch, wait: float) -> int:

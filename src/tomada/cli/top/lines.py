@@ -11,7 +11,7 @@ from textual.widgets import RichLog
 from tomada.cli.top.texts import log_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from textual import events
 
@@ -56,9 +56,9 @@ class LogNumbers:
         self._last = None
         self._until = self._time
 
-    def fresh(self, lines: Iterable[LogLine]) -> Iterable[Text]:
-        """What `lines` add, as text."""
-        for line in lines:
+    def fresh(self, lines: Sequence[LogLine]) -> Iterable[Text]:
+        """What `lines` add, as text, the last 500 of it."""
+        for line in lines[-MOST_LINES:]:
             if (self._last is not None and line.number <= self._last) or line.time <= self._until:
                 continue
             if self._last is not None and line.number > self._last + 1:

@@ -13,7 +13,7 @@ from textual.widgets import Footer, Static
 from tomada.cli.output import printable
 from tomada.cli.top import words
 from tomada.cli.top.headings import STYLES, place
-from tomada.cli.top.lines import Lines
+from tomada.cli.top.lines import MOST_LINES, Lines
 from tomada.cli.top.texts import frame_text
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Looking(Screen[None]):
     def _lines(self, picture: Picture) -> Iterator[Text]:
         if picture.frames_passed_over:
             yield Text(f"… {picture.frames_passed_over:,} messages passed over", style="dim italic")
-        yield from map(frame_text, picture.frames)
+        yield from map(frame_text, picture.frames[-MOST_LINES:])
         if self.is_over:
             yield Text("the connection has ended", style="yellow")
 

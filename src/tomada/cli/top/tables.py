@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from rich.text import Text
 from textual.binding import Binding
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
     from tomada.cli.top.headings import Heading
+
+
+MOST_ROWS: Final = 500
+"""Types, workers and strikes beyond that are not shown: no honest server has so many."""
 
 
 class LiveTable(DataTable[Text]):
@@ -87,6 +91,7 @@ class LiveTable(DataTable[Text]):
         if not self.columns:
             return  # it is not mounted yet; the next picture comes soon
         self._notice_cursor()
+        rows = rows[:MOST_ROWS]
         rows = headings.in_order(rows, self.order, descending=self.descending) if self._sorts else list(rows)
         for at, row in enumerate(rows):
             self._show_row(at, row)

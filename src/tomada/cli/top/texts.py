@@ -22,20 +22,22 @@ _KINDS: Final = {"error": "bold red", "cancel": "yellow", "goodbye": "yellow"}
 def log_text(line: LogLine) -> Text:
     """A line of the log as it is shown."""
     clock = time.strftime("%H:%M:%S", time.localtime(line.time)) if 0 <= line.time < 1 << 33 else words.NOTHING
-    text = Text(no_wrap=True).append(clock, "dim").append(f" {printable(line.level):<8}", _LEVELS.get(line.level, ""))
+    text = (
+        Text(no_wrap=True).append(clock, "dim").append(f" {printable(line.level, 8):<8}", _LEVELS.get(line.level, ""))
+    )
     if line.worker:
         text.append(f"[{line.worker}] ", "dim")
-    return text.append(printable(line.text[:_LONGEST].replace("\n", " ⏎ ")))
+    return text.append(printable(line.text.replace("\n", " ⏎ "), _LONGEST))
 
 
 def frame_text(frame: FrameRow) -> Text:
     """A message, or a group of alike ones, as it is shown."""
     text = Text(no_wrap=True).append(f"{_clock(frame.at):>9}  ", "dim")
     text.append("← " if frame.is_received else "→ ", "bold cyan" if frame.is_received else "bold magenta")
-    text.append(f"{printable(frame.kind):<12}", _KINDS.get(frame.kind, ""))
+    text.append(f"{printable(frame.kind, 12):<12}", _KINDS.get(frame.kind, ""))
     times = f" x{frame.count:,}" if frame.count > 1 else ""
-    text.append(f"{printable(frame.name) + times:<20} ").append(f"{words.size(frame.size):>8}")
-    text.append(f"  {printable(frame.lane):<8}", _LANES.get(frame.lane, ""))
+    text.append(f"{printable(frame.name, 60) + times:<20} ").append(f"{words.size(frame.size):>8}")
+    text.append(f"  {printable(frame.lane, 8):<8}", _LANES.get(frame.lane, ""))
     text.append(f"#{frame.sequence:<6}" if frame.sequence else " " * 7, "dim")
     if frame.is_repeated:
         return text.append(" again", "yellow")
