@@ -46,6 +46,21 @@ def test_a_line_for_each_picture(tomada: Tomada, feed: str) -> None:
     assert second["seconds"] > first["seconds"]
 
 
+def test_the_server_goes_while_it_is_watched() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(FEED), "ws://127.0.0.1:0/feed", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as serving:
+        assert serving.stdout is not None
+        words = [sys.executable, "-m", "tomada", "top", serving.stdout.readline().strip(), "--json"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watching:
+            assert watching.stdout is not None
+            assert json.loads(watching.stdout.readline())["app"] == "bank"
+            serving.kill()
+            *_, last = watching.stdout
+            assert json.loads(last)["error"] == "ConnectionLost"
+            assert watching.wait(20) == 3
+
+
 def test_without_a_terminal_tables_are_printed_once(tomada: Tomada, feed: str) -> None:
     host = feed.removeprefix("ws://").removesuffix("/feed")
     result = tomada("top", host, "--rows", "1", "--filter", "10.0.0")

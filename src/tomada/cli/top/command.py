@@ -71,8 +71,8 @@ def top(
 ) -> None:
     """Watch a server live: connections, types, workers, limits that struck, log; sorted, filtered, looked into.
 
-    The server needs a dashboard (`tomada serve … --dashboard 127.0.0.1:4480`; `tomada dev` has one). Without a terminal
-    it prints one table; with --json a line for each picture. Needs tomada[top].
+    The server needs a dashboard: `tomada serve … --dashboard 127.0.0.1:4480`; `tomada dev` has one. Without a terminal
+    it prints tables once, with --json a line for each picture. The screen needs the extra `top`.
     """
     from tomada.cli.top.place import feed_place
     from tomada.feed.messages import Watch
