@@ -86,7 +86,10 @@ def test_another_server_is_no_dashboard(tomada: Tomada, shop: str) -> None:
 def test_nobody_is_there(tomada: Tomada) -> None:
     result = tomada("top", refused_port().removeprefix("tcp://"))
     assert result.exit_code == 3
-    assert "/feed" in result.stderr
+    assert "/feed: nothing listens there" in result.stderr
+    result = tomada("top", refused_port().removeprefix("tcp://"), "--token", TOKEN, "--json")
+    assert "/feed: nothing listens there" in result.stdout
+    assert TOKEN not in result.stdout, "it would stay behind on the screen"
 
 
 def test_an_unknown_column_is_refused_with_those_there_are(tomada: Tomada) -> None:

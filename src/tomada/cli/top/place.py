@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tomada.address import Address
 from tomada.cli.output import UsageError
+
+if TYPE_CHECKING:
+    from tomada.errors import TomadaError
 
 FEED_PATH: Final = "/feed"
 _SCHEMES: Final = {"http": "ws", "https": "wss"}
@@ -20,6 +23,10 @@ class Place(NamedTuple):
     address: Address
     shown: str
     """The address without the token, for screens and errors."""
+
+    def hiding(self, error: TomadaError) -> str:
+        """What `error` says, without the token, which would stay behind on the screen and in logs."""
+        return str(error).replace(str(self.address), self.shown)
 
 
 def feed_place(text: str, token: str = "") -> Place:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -12,11 +13,10 @@ from tomada.cli.output import UsageError
 from tomada.feed.messages import Close, Drain, Picture, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from tomada.cli.top.place import Place
     from tomada.connection import Connection
-    from tomada.opening import Opening
     from tomada.settings import TLS
 
 ACT_SECONDS: Final = 10.0
@@ -26,10 +26,22 @@ _LONGEST_PICTURE: Final = 4 << 20
 _DEADLINES: Final = tomada.Deadlines(connect=5, heartbeat=5, drain=1)
 
 
-def opened(place: Place, tls: TLS | None, *, wait: float = 0) -> Opening[Connection]:
-    """A connection to the feed; a lost one has ended, as a feed keeps no sessions."""
+@asynccontextmanager
+async def opened(place: Place, tls: TLS | None, *, wait: float = 0) -> AsyncIterator[Connection]:
+    """A connection to the feed; a lost one has ended, as a feed keeps no sessions.
+
+    Raises:
+        ConnectFailed: Nobody is there.
+        HandshakeFailed: Somebody is who is no dashboard, or lets nobody in with this token.
+    """
     limits = tomada.Limits(message_bytes=_LONGEST_PICTURE)
-    return tomada.connect(place.address, wait=wait, tls=tls, limits=limits, deadlines=_DEADLINES, sessions=False)
+    opening = tomada.connect(place.address, wait=wait, tls=tls, limits=limits, deadlines=_DEADLINES, sessions=False)
+    try:
+        connection = await opening
+    except (tomada.ConnectFailed, tomada.HandshakeFailed) as error:
+        raise type(error)(place.hiding(error)) from None
+    async with connection:
+        yield connection
 
 
 def check(connection: Connection, place: Place) -> None:
@@ -86,7 +98,7 @@ class Watcher:
                     self._connected()
                     await self._follow(connection)
             except tomada.TomadaError as error:
-                self.trouble = str(error)
+                self.trouble = self.place.hiding(error)
             finally:
                 self._connection = None
             await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
