@@ -176,6 +176,13 @@ def test_pages() -> None:
         await seen.shows("1-100 of 250")
         await seen.press("b")
         assert seen.app.watcher.wanted.first == 0
+        await seen.press("n", "n")
+        await seen.shows("201-250 of 250")
+        del seen.world.connections[120:]
+        await seen.shows("101-120 of 120")
+        seen.world.connections.clear()
+        await seen.shows("no connections")
+        assert seen.app.watcher.wanted.first == 0
 
     on_screen(test, World(250))
 

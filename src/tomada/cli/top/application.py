@@ -109,6 +109,9 @@ class Top(App[None]):
                 if isinstance(screen, Looking) and screen.row.id == self.watcher.wanted.connection:
                     screen.show(picture)
         self.show_state()
+        if self.watcher.wanted.first >= max(picture.matching, 1):
+            # So many have gone that there is no such page any more.
+            self.watcher.ask(first=max(0, picture.matching - 1) // PAGE * PAGE)
 
     def show_state(self) -> None:
         """Say whether pictures come."""
