@@ -64,6 +64,7 @@ ONLY = {
         "tomada.telemetry",
         "tomada.transports",
         "msgspec",
+        "psutil",
         "websockets",
     },
 }

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from tomada.transports.system import socket_table
-from tomada.transports.system.socket_table import RECEIVING, inet_sockets, processes, unix_sockets
+from tomada.transports.system.socket_table import (
+    RECEIVING,
+    all_inet_sockets,
+    all_unix_sockets,
+    inet_sockets,
+    processes,
+    unix_sockets,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the tables are Linux's")
 
@@ -105,3 +112,39 @@ def test_without_tables_nothing_is_known(tmp_path: Path) -> None:
     assert inet_sockets("tcp", 80, proc=str(tmp_path)) == []
     assert unix_sockets("unix", "/x", proc=str(tmp_path)) == []
     assert processes(["7"], proc=str(tmp_path)) == {"7": []}
+
+
+def test_every_socket_with_its_queues_and_its_state() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+        server.accept()[0] as accepted,
+    ):
+        client.sendall(b"unread")
+        port = server.getsockname()[1]
+        entries = {entry.peer_port: entry for entry in all_inet_sockets() if entry.port == port}
+        listener, connection = entries[0], entries[client.getsockname()[1]]
+        assert (listener.receives, listener.state_word, connection.receives) == (True, "listening", False)
+        assert (connection.kind, connection.state_word, connection.unread) == ("tcp", "established", 6)
+        accepted.close()
+        client.close()
+        states = {entry.state_word for entry in all_inet_sockets() if port in (entry.port, entry.peer_port)}
+        assert states <= {"listening", "time-wait", "closed", "fin-wait-1", "fin-wait-2", "close-wait", "last-ack"}
+
+
+def test_states_in_words(folder: Path) -> None:
+    def word(kind: str, state: str, *, receives: bool = False) -> str:
+        return socket_table.Entry("", 0, "", state, "", "", kind, receives).state_word
+
+    assert (word("udp", "07"), word("udp6", "01"), word("tcp6", "08")) == ("receiving", "connected", "close-wait")
+    assert (word("unix", "01", receives=True), word("unix", "02"), word("unixgram", "03")) == (
+        "listening",
+        "waiting",
+        "connected",
+    )
+    assert word("tcp", "7F") == "7F", "one that is not known yet"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as packets:
+        packets.bind(f"{folder}/p.sock")
+        packets.listen()
+        (entry,) = (entry for entry in all_unix_sockets() if entry.path == f"{folder}/p.sock")
+        assert (entry.kind, entry.state_word) == ("unixpacket", "listening")

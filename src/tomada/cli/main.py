@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from tomada.cli import address, ask, demo_command, dev, diagram, reload, serve, trace, types
+from tomada.cli.ports import command as ports
+from tomada.cli.top import command as top
 
 EXIT_CODES = (
     "[bold]Exit codes:[/bold] 0 fine · 1 the server answered with an error, or could not reload · 2 wrong usage · "
@@ -31,6 +33,8 @@ app.command("types", epilog=types.EXAMPLES)(types.types)
 app.command("address", epilog=address.EXAMPLES)(address.address)
 app.command("trace", epilog=trace.EXAMPLES, cls=trace.Command, context_settings=trace.CONTEXT)(trace.trace)
 app.command("diagram", epilog=diagram.EXAMPLES)(diagram.diagram)
+app.command("top", epilog=top.EXAMPLES)(top.top)
+app.command("ports", epilog=ports.EXAMPLES)(ports.ports)
 app.command("demo", epilog=demo_command.EXAMPLES)(demo_command.demo)
 
 

@@ -105,3 +105,12 @@ def named(value: Any) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
         return [named(item) for item in value]
     return msgspec.to_builtins(value)
+
+
+def printable(text: str, longest: int = 500) -> str:
+    """`text` from somebody else, fit for a terminal: what would move the cursor or turn the writing shows as ``�``.
+
+    Of more than `longest` characters the rest is left out, which ``…`` says.
+    """
+    text = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return text if text.isprintable() else "".join(each if each.isprintable() else "�" for each in text)
