@@ -21,6 +21,7 @@ DOCUMENTS = [
     "docs/how-to/bring-your-own-protocol.md",
     "docs/how-to/byte-streams.md",
     "docs/how-to/datagrams.md",
+    "docs/how-to/record.md",
     "docs/how-to/tcp.md",
     "docs/how-to/telemetry.md",
     "docs/how-to/production.md",
