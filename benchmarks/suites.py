@@ -119,6 +119,28 @@ SUITES: Final = (
         tuple(Target(load, "sessions-on", "sessions-off", 0.9) for load in (1, 64, 1000)),
     ),
     Suite(
+        "telemetry",
+        "{:,} in flight",
+        "replies/s",
+        {64: "telemetry-off", 1000: "telemetry-off"},
+        (
+            Contender("telemetry-off", "telemetry_off", ("tomada", "uvloop")),
+            Contender("telemetry-subscribed", "telemetry_subscribed", ("tomada", "uvloop")),
+            Contender("telemetry-recording", "telemetry_recording", ("tomada", "uvloop")),
+            Contender("telemetry-metered", "telemetry_metered", ("tomada", "uvloop")),
+            Contender(
+                "telemetry-dashboard",
+                "telemetry_dashboard",
+                ("tomada", "uvloop", "starlette", "uvicorn", "tomada.dashboard.__main__"),
+            ),
+        ),
+        tuple(
+            Target(load, f"telemetry-{watched}", "telemetry-off", bound)
+            for load in (64, 1000)
+            for watched, bound in (("subscribed", 0.9), ("recording", 0.7), ("metered", 0.95), ("dashboard", 0.95))
+        ),
+    ),
+    Suite(
         "oneway",
         "one way, {:,} connection",
         "messages/s",

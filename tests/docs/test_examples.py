@@ -23,6 +23,7 @@ DOCUMENTS = [
     "docs/how-to/dashboard.md",
     "docs/how-to/datagrams.md",
     "docs/how-to/ports.md",
+    "docs/how-to/record.md",
     "docs/how-to/tcp.md",
     "docs/how-to/telemetry.md",
     "docs/how-to/diagrams.md",

@@ -244,6 +244,7 @@ def test_half_a_frame_is_forgotten_and_half_a_message_is_not() -> None:
     said = all_of(client)
     server.receive(said[:1_500], 0.0)
     assert server.unfinished == 460 + 1_024
+    assert server.unread == said[1_040:1_500]
     lose(client, server)
     assert server.unfinished == 1_024
     assert not server.expired(1e9, 1.0, 1.0)

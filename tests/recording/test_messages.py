@@ -290,6 +290,14 @@ def test_after_a_rotation_a_live_connection_still_has_its_name(run: Run, file: P
     assert ("ask Transfer #2999", "received ask Transfer #2999") in arrows(sequence)
     assert not any(one.tone is Tone.REPEATED for one in sequence.steps)
     assert {end.state.value for end in messages.ends} == {"closed"}
+    # The newest part alone says as much of what is in it.
+    alone = file.with_name("alone")
+    alone.write_bytes(file.read_bytes())
+    messages = read(alone)
+    assert messages.wires.passed_over == 0
+    assert len(messages.ends) == 2
+    assert not any("type" in text for text in texts(messages.sequence()))
+    assert step(messages.sequence(), "ask Transfer #2999").data == "source='ana' target='rui' cents=1499"
 
 
 def test_what_is_no_tomada_is_counted_and_not_kept(run: Run, file: Path) -> None:
@@ -376,3 +384,16 @@ def test_a_blocking_client_is_recorded_too(file: Path) -> None:
     assert len(sequence.lanes) == 2
     assert ("ask Transfer #1", "received ask Transfer #1") in arrows(sequence)
     assert {end.state.value for end in read(file).ends} == {"closed"}
+
+
+def test_a_server_with_a_store_is_recorded_too(run: Run, file: Path, tmp_path: Path) -> None:
+    async def main() -> None:
+        serving = tomada.serve(bank(Bank()), HERE, store=f"sqlite:///{tmp_path}/sessions")
+        with tomada.record(file):
+            async with serving as server, tomada.connect(server.addresses[0]) as client:
+                await client.ask(Transfer("ana", "rui", 5))
+
+    run(main())
+    messages = read(file)
+    assert ("reply Receipt #1", "received reply Receipt #1") in arrows(messages.sequence())
+    assert {end.state.value for end in messages.ends} == {"closed"}

@@ -1,7 +1,7 @@
 """Records what comes and goes over tomada's own connections, and what happens to them, in a recording's file.
 
 One line for each read and each write, written before anything is made of it: what a process that is killed has done is
-there. The lines are described in ``docs/reference/recording.md``.
+there. The lines are described in ``docs/reference/recording-messages.md``.
 """
 
 from __future__ import annotations
