@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tomada_recorder.calls import failed
 from tomada_recorder.recorder import Call
+from tomada_recorder.standin import Standin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
 
     from tomada_recorder.recorder import Recorder
 
-_SELECTORS = ("SelectSelector", "PollSelector", "EpollSelector", "DevpollSelector", "KqueueSelector")
+_SELECTORS = ("PollSelector", "EpollSelector", "DevpollSelector", "KqueueSelector")
+"""Those that wait by themselves: `SelectSelector` does by ``select.select``."""
 
 
 def wrap_select(recorder: Recorder, module: Any) -> None:
@@ -20,7 +22,7 @@ def wrap_select(recorder: Recorder, module: Any) -> None:
     original = module.select
 
     def select(*args: Any) -> Any:
-        if recorder.local.is_within or len(args) < 3:  # noqa: PLR2004 - it raises
+        if len(args) < 3:  # noqa: PLR2004 - it raises
             return original(*args)
         timeout = args[3] if len(args) > 3 else None  # noqa: PLR2004 - to read, to write, exceptions, timeout
         lists = tuple(watched if isinstance(watched, (list, tuple)) else list(watched) for watched in args[:3])
@@ -28,8 +30,7 @@ def wrap_select(recorder: Recorder, module: Any) -> None:
             recorder, "select", (sum(map(len, lists)), timeout), lambda limit: original(*lists, limit), _selected
         )
 
-    select.__doc__ = original.__doc__
-    module.select = select
+    module.select = Standin(original, select)
 
 
 def _selected(result: Any) -> list[Any]:
@@ -46,8 +47,6 @@ def wrap_selectors(recorder: Recorder, module: Any) -> None:
 
 def _selecting(recorder: Recorder, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def select(self: Any, timeout: float | None = None) -> Any:
-        if recorder.local.is_within:
-            return original(self, timeout)
         watched = len(self.get_map() or ())
         return _wait(recorder, name, (watched, timeout), lambda limit: original(self, limit), _keyed)
 
@@ -68,25 +67,20 @@ def _wait(
 ) -> Any:
     """Wait, and record it, unless something is ready at once: then nobody has waited."""
     count, timeout = watched
-    try:
-        recorder.local.is_within = True
-        if timeout is not None and timeout <= 0:
-            return wait(timeout)
-        result = wait(0)
-        if ready(result):
-            return result
-        limit = "" if timeout is None else ", at most %.6g s" % timeout
-        call = Call(recorder, name, "%d watched%s" % (count, limit), None)
-        call.begun()
-        try:
-            result = wait(timeout)
-        except BaseException as error:
-            failed(call, None, error)
-            raise
-        call.ended(_fields(recorder, ready(result)))
+    if timeout is not None and timeout <= 0:
+        return wait(timeout)
+    result = wait(0)
+    if ready(result):
         return result
-    finally:
-        recorder.local.is_within = False
+    call = Call(recorder, name, "%d watched%s" % (count, "" if timeout is None else ", at most %.6g s" % timeout), None)
+    call.begun()
+    try:
+        result = wait(timeout)
+    except BaseException as error:
+        failed(call, None, error)
+        raise
+    call.ended(_fields(recorder, ready(result)))
+    return result
 
 
 def _fields(recorder: Recorder, ready: list[Any]) -> str:
