@@ -147,6 +147,7 @@ class Wrapping:
         call, known = begun
         try:
             call.ended(self.method.outcome(self.outcomes, known, socket, args, result))
+            known.settle()
         except Exception as error:  # noqa: BLE001 - the program must not notice
             self.recorder.has_failed(error)
 

@@ -74,9 +74,9 @@ def _moving(
             failed(call, known, error)
             raise
         size, content = moved(args, result)
-        _count(known, size, is_sent=is_sent)
         shown = bytes(memoryview(content).cast("B")[: min(size, recorder.data_bytes)])
         call.ended(',"size":%d%s' % (size, data_field(shown)))
+        _count(known, size, is_sent=is_sent)
         return result
 
     return Standin(original, moving)

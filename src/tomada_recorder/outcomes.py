@@ -115,7 +115,7 @@ class Outcomes:
     def sent(self, known: Known, socket: Any, args: tuple[Any, ...], result: Any) -> str:
         """How much went, and the first of it."""
         size = length(args[0]) if result is None else result
-        known.sent += size
+        known.unsaid_sent += size
         fields = ',"size":%d' % size
         if self.most and size:
             fields += data_field(_first(args[0], min(size, self.most)))
@@ -125,7 +125,7 @@ class Outcomes:
 
     def sent_message(self, known: Known, socket: Any, args: tuple[Any, ...], result: Any) -> str:
         """The same of ``sendmsg``."""
-        known.sent += result
+        known.unsaid_sent += result
         fields = ',"size":%d' % result
         if self.most and result:
             fields += data_field(_joined(args[0], min(result, self.most)))
@@ -133,7 +133,7 @@ class Outcomes:
 
     def sent_file(self, known: Known, _socket: Any, _args: tuple[Any, ...], result: Any) -> str:
         """How much of a file went."""
-        known.sent += result
+        known.unsaid_sent += result
         return ',"size":%d' % result
 
     def received(self, known: Known, _socket: Any, args: tuple[Any, ...], result: Any) -> str:
@@ -168,7 +168,7 @@ class Outcomes:
         if flags & self.constants.peek:
             fields += ',"peek":true'
         else:
-            known.received += size
+            known.unsaid_received += size
         return fields + (data_field(_first(content, min(size, self.most))) if self.most and size else "")
 
     def _to(self, known: Known, socket: Any, address: Any) -> str:

@@ -40,6 +40,8 @@ class Known:
         "sent",
         "source",
         "type",
+        "unsaid_received",
+        "unsaid_sent",
         "watched",
     )
 
@@ -50,6 +52,8 @@ class Known:
         self.at = now()
         self.family = self.type = self.local = self.peer = self.origin = ""
         self.source = self.sent = self.received = 0
+        self.unsaid_sent = self.unsaid_received = 0
+        """Of the call that is about to be recorded: what is said of the socket until then is without them."""
         self.owner: ref[Any] | None = None
         """The object of the program's that has it now."""
         self.watched: dict[int, Any] = {}
@@ -72,6 +76,11 @@ class Known:
         except RuntimeError:  # another thread asks just now
             del self.watched[event]
             return self.is_ready(event)
+
+    def settle(self) -> None:
+        """Count what was moved, now that it is recorded."""
+        self.sent, self.unsaid_sent = self.sent + self.unsaid_sent, 0
+        self.received, self.unsaid_received = self.received + self.unsaid_received, 0
 
     def line(self, pid: int) -> str:
         """The record that describes it."""

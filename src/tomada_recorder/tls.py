@@ -79,6 +79,7 @@ class _Clearly(Wrapping):
         call, known = begun
         try:
             call.ended(self.method.outcome(self.outcomes, known, socket, args, result) + _TLS)
+            known.settle()
         except Exception as error:  # noqa: BLE001 - the program must not notice
             self.recorder.has_failed(error)
 

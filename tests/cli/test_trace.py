@@ -143,6 +143,15 @@ def test_pictures(tmp_path: Path) -> None:
     assert "listen" in (tmp_path / "calls.txt").read_text()
 
 
+@pytest.mark.skipif(not hasattr(diagrams, "write"), reason="diagrams cannot be written yet")
+def test_a_picture_that_cannot_be_written(tmp_path: Path, program: Callable[[str], str]) -> None:
+    (tmp_path / "x.svg").mkdir()
+
+    _, errors = run("-o", "x.svg", program("pass"), folder=tmp_path, code=2)
+
+    assert "x.svg cannot be written: Is a directory" in errors
+
+
 @pytest.mark.parametrize("kind", ["states", "timeline"])
 def test_other_diagrams_in_the_terminal(tmp_path: Path, kind: str) -> None:
     port = str(free_port())

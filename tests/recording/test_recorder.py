@@ -523,3 +523,34 @@ def test_a_recorder_that_fails_says_so_and_the_program_goes_on(traced: Rig) -> N
     assert any(
         "the recorder could not record a call: RuntimeError: odd" in note for note in traced.told().sequence.notes
     )
+
+
+def test_a_recording_that_rotates_is_understood(tmp_path: Path) -> None:
+    """What the first segments said of sockets and bytes is said again."""
+    with rig(tmp_path, most=1 << 17) as made:
+        made.run(
+            made.code(
+                "long.py",
+                "import socket\n"
+                "server = socket.create_server(('127.0.0.1', 0))\n"
+                "client = socket.create_connection(server.getsockname())\n"
+                "there, _ = server.accept()\n"
+                "for number in range(1500):\n"
+                "    client.sendall(b'%04d' % number)\n"
+                "    there.recv(3, socket.MSG_WAITALL)\n"
+                "print(len(there.recv(1500, socket.MSG_WAITALL)))\n",
+            )
+        )
+        told = made.told()
+
+        assert any("were dropped" in note for note in told.sequence.notes)
+        client, there = (told.lanes("long.py")[place] for place in (0, 1))
+        titles = {told.sequence.lanes[lane].title for lane in (client, there)}
+        assert all(title.startswith("TCP 127.0.0.1:") for title in titles)
+        for arrow in told.sequence.arrows[1:-1]:
+            sent, received = told.ends(arrow)
+            assert sent.begun < (received.ended or 0)
+        last = told.sequence.steps[told.sequence.arrows[-1].target]
+        assert last.size == 1500
+        assert sum(arrow.size for arrow in told.sequence.arrows if told.ends(arrow)[1] is last) <= 1500
+        assert told.ends(told.sequence.arrows[-1])[0].data == "1499"
