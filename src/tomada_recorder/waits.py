@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+
 from tomada_recorder.calls import failed
 from tomada_recorder.recorder import Call
 from tomada_recorder.standin import Standin
@@ -21,7 +23,7 @@ def wrap_select(recorder: Recorder, module: Any) -> None:
     """Record ``select.select`` where it waits."""
     original = module.select
 
-    def select(*args: Any) -> Any:
+    def selected(*args: Any) -> Any:
         if len(args) < 3:  # noqa: PLR2004 - it raises
             return original(*args)
         timeout = args[3] if len(args) > 3 else None  # noqa: PLR2004 - to read, to write, exceptions, timeout
@@ -30,7 +32,7 @@ def wrap_select(recorder: Recorder, module: Any) -> None:
             recorder, "select", (sum(map(len, lists)), timeout), lambda limit: original(*lists, limit), _selected
         )
 
-    module.select = Standin(original, select)
+    module.select = Standin(original, selected)
 
 
 def _selected(result: Any) -> list[Any]:
@@ -43,15 +45,17 @@ def wrap_selectors(recorder: Recorder, module: Any) -> None:
         kind = getattr(module, name, None)
         if kind is not None:
             kind.select = _selecting(recorder, name + ".select", kind.select)
+    if vars(module.SelectSelector).get("_select") is getattr(select.select, "__wrapped__", None):
+        module.SelectSelector._select = select.select  # it was loaded before  # noqa: SLF001
 
 
 def _selecting(recorder: Recorder, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-    def select(self: Any, timeout: float | None = None) -> Any:
+    def selected(self: Any, timeout: float | None = None) -> Any:
         watched = len(self.get_map() or ())
         return _wait(recorder, name, (watched, timeout), lambda limit: original(self, limit), _keyed)
 
-    select.__doc__ = original.__doc__
-    return select
+    selected.__name__, selected.__doc__ = "select", original.__doc__
+    return selected
 
 
 def _keyed(result: Any) -> list[Any]:
