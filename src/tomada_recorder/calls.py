@@ -1,22 +1,20 @@
 """The methods of `socket.socket`, wrapped.
 
-Theory of operation: `WRAPPED` says per method what is shown of its arguments, what of its outcome, and what it waits
+Theory of operation: `methods` says per method what is shown of its arguments, what of its outcome, and what it waits
 for. `wrap` puts a function in the method's place that calls it and records. A call that would wait is told before it
 is made: whether it would is asked of the system, by a ``poll`` that does not wait itself.
 """
 
 from __future__ import annotations
 
-import errno
-
+from tomada_recorder.outcomes import Outcomes, length
 from tomada_recorder.recorder import Call
 from tomada_recorder.sockets import READABLE, WRITABLE
-from tomada_recorder.text import Constants, address_text, data_field, error_fields, shortened, text_field
+from tomada_recorder.text import error_fields, text_field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from types import ModuleType
+    from collections.abc import Callable
     from typing import Any
 
     from tomada_recorder.recorder import Recorder
@@ -71,192 +69,8 @@ class Method:
             call.begun(is_sure=False)
 
 
-class Outcomes:
-    """What is shown of calls: what `WRAPPED` is made of."""
-
-    def __init__(self, recorder: Recorder, module: ModuleType) -> None:
-        self.recorder = recorder
-        self.most = recorder.data_bytes
-        self.constants = Constants(module)
-
-    # What is shown of arguments.
-
-    def plain(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """Each as Python writes it."""
-        words = [shortened(value) for value in args]
-        return ", ".join(words + ["%s=%s" % (name, shortened(value)) for name, value in kwargs.items()])
-
-    def address(self, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> str:
-        """The one argument is an address."""
-        return address_text(args[0])
-
-    def way(self, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> str:
-        """Which direction is shut down."""
-        return self.constants.way(args[0])
-
-    def option(self, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> str:
-        """An option of the socket, and its value."""
-        rest = [shortened(value) for value in args[2:]]
-        return ", ".join([self.constants.option(args[0], args[1]), *rest])
-
-    def size_and_flags(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """As of ``recv(1024, MSG_PEEK)``."""
-        if kwargs or len(args) != 2:  # noqa: PLR2004 - size and flags
-            return self.plain(args, kwargs)
-        return "%s, %s" % (args[0], self.constants.flags(args[1])) if args[1] else str(args[0])
-
-    def buffer_and_flags(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """As of ``recv_into(4096 bytes)``."""
-        limit = kwargs.get("nbytes", args[1] if len(args) > 1 else 0)
-        flags = kwargs.get("flags", args[2] if len(args) > 2 else 0)  # noqa: PLR2004 - buffer, size, flags
-        words = ["%d bytes" % (limit or _length(args[0] if args else kwargs.get("buffer", b"")))]
-        return ", ".join([*words, self.constants.flags(flags)] if flags else words)
-
-    def buffers(self, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> str:
-        """As of ``recvmsg_into``."""
-        return ", ".join("%d bytes" % _length(buffer) for buffer in args[0])
-
-    def outgoing(self, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> str:
-        """The length of what is to be sent."""
-        words = ["%d bytes" % _length(args[0])]
-        if len(args) > 1 and isinstance(args[1], int) and args[1]:
-            words.append(self.constants.flags(args[1]))
-        if len(args) > 1 and not isinstance(args[-1], int):
-            words.append(address_text(args[-1]))
-        return ", ".join(words)
-
-    def message(self, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> str:
-        """As of ``sendmsg``."""
-        words = ["%d bytes" % sum(_length(buffer) for buffer in args[0])]
-        if len(args) > 1 and args[1]:
-            words.append("%d control messages" % len(args[1]))
-        if len(args) > 3 and args[3]:  # noqa: PLR2004 - buffers, control messages, flags, address
-            words.append(address_text(args[3]))
-        return ", ".join(words)
-
-    # What is shown of results.
-
-    def nothing(self, _known: Known, _socket: Any, _args: tuple[Any, ...], _result: Any) -> str:
-        """There is nothing to say."""
-        return ""
-
-    def value(self, _known: Known, _socket: Any, _args: tuple[Any, ...], result: Any) -> str:
-        """What came back."""
-        return text_field("value", shortened(result))
-
-    def code(self, known: Known, socket: Any, args: tuple[Any, ...], result: Any) -> str:
-        """What ``connect_ex`` and SO_ERROR give: the number of an error, or 0."""
-        if not result:
-            return self.moved(known, socket, args, result)
-        return text_field("error", "OSError") + text_field("message", errno.errorcode.get(result, str(result)))
-
-    def moved(self, known: Known, socket: Any, _args: tuple[Any, ...], _result: Any) -> str:
-        """The socket has got an address, or a peer."""
-        before = known.local, known.peer
-        self.recorder.sockets.look(known, socket)
-        fields = text_field("local", known.local) if known.local != before[0] else ""
-        return fields + (text_field("peer", known.peer) if known.peer != before[1] else "")
-
-    def accepted(self, known: Known, _socket: Any, _args: tuple[Any, ...], result: Any) -> str:
-        """Which socket, whose."""
-        local = self.recorder.local
-        local.origin, local.source = "accepted", known.number
-        try:
-            made = self.recorder.sockets.find(result[0])
-        finally:
-            local.origin, local.source = "", 0
-        return ',"new":%d%s' % (made.number if made else 0, text_field("address", address_text(result[1])))
-
-    def duplicated(self, _known: Known, _socket: Any, _args: tuple[Any, ...], result: Any) -> str:
-        """Which socket."""
-        made = self.recorder.sockets.find(result)
-        return ',"new":%d' % (made.number if made else 0)
-
-    def sent(self, known: Known, socket: Any, args: tuple[Any, ...], result: Any) -> str:
-        """How much went, and the first of it."""
-        size = _length(args[0]) if result is None else result
-        known.sent += size
-        fields = ',"size":%d' % size
-        if self.most and size:
-            fields += data_field(_first(args[0], min(size, self.most)))
-        if known.is_datagram:
-            fields += self._to(known, socket, args[-1] if len(args) > 1 else None)
-        return fields
-
-    def sent_message(self, known: Known, socket: Any, args: tuple[Any, ...], result: Any) -> str:
-        """The same of ``sendmsg``."""
-        known.sent += result
-        fields = ',"size":%d' % result
-        if self.most and result:
-            fields += data_field(_joined(args[0], min(result, self.most)))
-        return fields + self._to(known, socket, args[3] if len(args) > 3 else None)  # noqa: PLR2004 - as in message()
-
-    def sent_file(self, known: Known, _socket: Any, _args: tuple[Any, ...], result: Any) -> str:
-        """How much of a file went."""
-        known.sent += result
-        return ',"size":%d' % result
-
-    def received(self, known: Known, _socket: Any, args: tuple[Any, ...], result: Any) -> str:
-        """What came."""
-        return self._came(known, len(result), result, args[1] if len(args) > 1 else 0)
-
-    def received_into(self, known: Known, _socket: Any, args: tuple[Any, ...], result: Any) -> str:
-        """What came, into a buffer of the program's."""
-        return self._came(known, result, args[0], args[2] if len(args) > 2 else 0)  # noqa: PLR2004 - buffer, size, flags
-
-    def received_from(self, known: Known, _socket: Any, args: tuple[Any, ...], result: Any) -> str:
-        """What came, and from whom."""
-        came = self._came(known, len(result[0]), result[0], args[1] if len(args) > 1 else 0)
-        return came + text_field("address", address_text(result[1]))
-
-    def received_from_into(self, known: Known, _socket: Any, args: tuple[Any, ...], result: Any) -> str:
-        """The same, into a buffer."""
-        came = self._came(known, result[0], args[0], args[2] if len(args) > 2 else 0)  # noqa: PLR2004 - as above
-        return came + text_field("address", address_text(result[1]))
-
-    def received_message(self, known: Known, _socket: Any, args: tuple[Any, ...], result: Any) -> str:
-        """What came by ``recvmsg`` or ``recvmsg_into``."""
-        first, control, _flags, address = result
-        size = first if isinstance(first, int) else len(first)
-        content = _joined(args[0], min(size, self.most)) if isinstance(first, int) else first
-        flags = args[2] if len(args) > 2 else 0  # noqa: PLR2004 - size or buffers, size of control messages, flags
-        fields = self._came(known, size, content, flags) + text_field("address", address_text(address))
-        return fields + (',"control":%d' % len(control) if control else "")
-
-    def _came(self, known: Known, size: int, content: Any, flags: Any) -> str:
-        fields = ',"size":%d' % size
-        if flags & self.constants.peek:
-            fields += ',"peek":true'
-        else:
-            known.received += size
-        return fields + (data_field(_first(content, min(size, self.most))) if self.most and size else "")
-
-    def _to(self, known: Known, socket: Any, address: Any) -> str:
-        fields = "" if address is None or isinstance(address, int) else text_field("address", address_text(address))
-        return fields if known.local else fields + self.moved(known, socket, (), None)
-
-
 def _is_large(content: Any) -> bool:
-    return isinstance(content, (bytes, bytearray, memoryview)) and _length(content) >= _LARGE
-
-
-def _length(content: Any) -> int:
-    return len(content) if isinstance(content, (bytes, bytearray)) else memoryview(content).nbytes
-
-
-def _first(content: Any, size: int) -> bytes:
-    if isinstance(content, bytes):
-        return content[:size]
-    return memoryview(content).cast("B")[:size].tobytes()
-
-
-def _joined(buffers: Sequence[Any], size: int) -> bytes:
-    found = b""
-    for buffer in buffers:
-        if len(found) >= size:
-            break
-        found += _first(buffer, size - len(found))
-    return found
+    return isinstance(content, (bytes, bytearray, memoryview)) and length(content) >= _LARGE
 
 
 def methods() -> tuple[Method, ...]:
@@ -302,46 +116,111 @@ def _failure(call: Call, known: Known | None, error: BaseException) -> str:
     return fields
 
 
-def wrap(recorder: Recorder, kind: Any, method: Method, outcomes: Outcomes) -> None:
-    """Put a function that records in the place of a method of `kind`."""
-    original = getattr(kind, method.name, None)
-    if original is None:  # not on this system
-        return
-    local = recorder.local
+class Wrapping:
+    """What is done around the calls of one method."""
 
-    def begin(socket: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, Known] | None:
+    def __init__(self, recorder: Recorder, method: Method, outcomes: Outcomes) -> None:
+        self.recorder = recorder
+        self.method = method
+        self.outcomes = outcomes
+
+    def begin(self, socket: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, Known] | None:
+        """Before the call; None where it cannot be recorded."""
+        recorder, method = self.recorder, self.method
         try:
             known = recorder.sockets.find(socket)
             if known is None:
                 return None
-            call = Call(recorder, method.name, method.described(outcomes, args, kwargs), known)
-            method.announce(call, known, socket, args)
+            call = Call(recorder, method.name, method.described(self.outcomes, args, kwargs), known)
+            self.announce(call, known, socket, args)
         except Exception as error:  # noqa: BLE001 - the program must not notice
             recorder.has_failed(error)
             return None
         return call, known
 
-    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if local.is_within:
-            return original(self, *args, **kwargs)
-        begun = begin(self, args, kwargs)
-        if begun is None:
-            return original(self, *args, **kwargs)
+    def announce(self, call: Call, known: Known, socket: Any, args: tuple[Any, ...]) -> None:
+        """Tell of a call that has to wait."""
+        self.method.announce(call, known, socket, args)
+
+    def end(self, begun: tuple[Call, Known], socket: Any, args: tuple[Any, ...], result: Any) -> None:
+        """After the call."""
         call, known = begun
         try:
-            local.is_within = True
+            call.ended(self.method.outcome(self.outcomes, known, socket, args, result))
+            known.settle()
+        except Exception as error:  # noqa: BLE001 - the program must not notice
+            self.recorder.has_failed(error)
+
+
+def wrap(recorder: Recorder, kind: Any, method: Method, outcomes: Outcomes) -> None:
+    """Put a function that records in the place of a method of `kind`."""
+    original = getattr(kind, method.name, None)
+    if original is None:  # not on this system
+        return
+    wrapping = Wrapping(recorder, method, outcomes)
+    if method.name == "accept":
+        function = _around(wrapping, _accepting(recorder, original))
+    elif hasattr(original, "__code__"):  # of Python's, which makes calls itself
+        function = _around(wrapping, _alone(recorder, original))
+    else:
+        function = _around(wrapping, original)
+    install(kind, method.name, original, function)
+
+
+def _around(wrapping: Wrapping, original: Callable[..., Any]) -> Callable[..., Any]:
+    local, begin, end = wrapping.recorder.local, wrapping.begin, wrapping.end
+
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        begun = None if local.is_within else begin(self, args, kwargs)
+        if begun is None:
+            return original(self, *args, **kwargs)
+        try:
             result = original(self, *args, **kwargs)
         except BaseException as error:
-            failed(call, known, error)
+            failed(*begun, error)
             raise
-        finally:
-            local.is_within = False
-        try:
-            call.ended(method.outcome(outcomes, known, self, args, result))
-        except Exception as error:  # noqa: BLE001 - the program must not notice
-            recorder.has_failed(error)
+        end(begun, self, args, result)
         return result
 
-    wrapped.__name__, wrapped.__qualname__ = method.name, f"{kind.__name__}.{method.name}"
-    wrapped.__doc__ = original.__doc__
-    setattr(kind, method.name, wrapped)
+    return wrapped
+
+
+def install(kind: Any, name: str, original: Any, function: Any) -> None:
+    """Put a function in the place of a method, looking like it."""
+    function.__name__, function.__qualname__ = name, f"{kind.__name__}.{name}"
+    function.__doc__ = original.__doc__
+    setattr(kind, name, function)
+
+
+def _alone(recorder: Recorder, original: Callable[..., Any]) -> Callable[..., Any]:
+    """A method, without a record of the calls that it makes itself."""
+    local = recorder.local
+
+    def alone(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = local.is_within
+        try:
+            local.is_within = True
+            return original(self, *args, **kwargs)
+        finally:
+            local.is_within = before
+
+    return alone
+
+
+def _accepting(recorder: Recorder, original: Callable[..., Any]) -> Callable[..., Any]:
+    """`accept`, with a note where the socket that it makes comes from.
+
+    It is not alone: while it waits, a signal's handler may make calls of its own.
+    """
+    local = recorder.local
+
+    def accept(self: Any) -> Any:
+        known = recorder.sockets.find(self)
+        before = local.origin, local.source
+        try:
+            local.origin, local.source = "accepted", known.number if known is not None else 0
+            return original(self)
+        finally:
+            local.origin, local.source = before
+
+    return accept

@@ -7,6 +7,7 @@ import os
 
 from tomada_recorder.calls import failed
 from tomada_recorder.recorder import Call
+from tomada_recorder.standin import Standin
 from tomada_recorder.text import data_field
 
 TYPE_CHECKING = False
@@ -31,7 +32,6 @@ def _wrap_closing(recorder: Recorder) -> None:
     original, closerange = os.close, os.closerange
 
     def close(fd: Any) -> None:
-        """Close a file descriptor."""
         if fd == recorder.writer.descriptor:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         known = recorder.sockets.by_descriptor(fd)
@@ -44,7 +44,6 @@ def _wrap_closing(recorder: Recorder) -> None:
         call.ended(',"by":"os.close"')
 
     def wrapped_closerange(fd_low: int, fd_high: int, /) -> None:
-        """Close all file descriptors in [fd_low, fd_high), ignoring errors."""
         for known in recorder.sockets.between(fd_low, fd_high):
             close(known.descriptor)
         own = recorder.writer.descriptor
@@ -54,7 +53,7 @@ def _wrap_closing(recorder: Recorder) -> None:
         else:
             closerange(fd_low, fd_high)
 
-    os.close, os.closerange = close, wrapped_closerange
+    os.close, os.closerange = Standin(original, close), Standin(closerange, wrapped_closerange)
 
 
 def _moving(
@@ -75,14 +74,12 @@ def _moving(
             failed(call, known, error)
             raise
         size, content = moved(args, result)
-        _count(known, size, is_sent=is_sent)
         shown = bytes(memoryview(content).cast("B")[: min(size, recorder.data_bytes)])
         call.ended(',"size":%d%s' % (size, data_field(shown)))
+        _count(known, size, is_sent=is_sent)
         return result
 
-    moving.__name__ = moving.__qualname__ = name
-    moving.__doc__ = original.__doc__
-    return moving
+    return Standin(original, moving)
 
 
 def _count(known: Known, size: int, *, is_sent: bool) -> None:

@@ -11,13 +11,18 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    Action = Callable[[ModuleType], None]
+
 
 class Finder:
-    """Finds modules as the others do, and does something to some of them as soon as they are loaded."""
+    """Finds modules as the others do, and does something to some of them as soon as they are loaded.
 
-    def __init__(self, actions: dict[str, Callable[[ModuleType], None]], seen: dict[str, Callable[[], None]]) -> None:
+    Args:
+        actions: By name, what is done to a module; once.
+    """
+
+    def __init__(self, actions: dict[str, Action]) -> None:
         self._actions = actions
-        self._seen = seen
         self._searching: set[str] = set()
 
     def install(self) -> None:
@@ -28,37 +33,38 @@ class Finder:
         sys.meta_path.insert(0, self)
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> Any:
-        """What the other finders find."""
-        if name in self._seen:
-            self._seen.pop(name)()
+        """What the other finders find; who asks need not import it."""
         if name not in self._actions or name in self._searching:
             return None
         self._searching.add(name)
         try:
-            spec = _found(self, name, path, target)
+            spec = self._found(name, path, target)
         finally:
             self._searching.discard(name)
         if spec is not None and spec.loader is not None:
-            _after(spec.loader, self._actions.pop(name))
+            self._hook(spec.loader, name)
         return spec
 
+    def _found(self, name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+        for finder in sys.meta_path:
+            if finder is not self and hasattr(finder, "find_spec"):
+                spec = finder.find_spec(name, path, target)
+                if spec is not None:
+                    return spec
+        return None
 
-def _found(but: Finder, name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
-    for finder in sys.meta_path:
-        if finder is not but and hasattr(finder, "find_spec"):
-            spec = finder.find_spec(name, path, target)
-            if spec is not None:
-                return spec
-    return None
+    def _hook(self, loader: Any, name: str) -> None:
+        """Let `loader` act on the module that it executes, when that is done."""
+        execute = loader.exec_module
 
+        def exec_module(module: ModuleType) -> None:
+            del loader.exec_module
+            execute(module)
+            action = self._actions.pop(name, None)
+            if action is not None:
+                action(module)
 
-def _after(loader: Any, action: Callable[[ModuleType], None]) -> None:
-    """Let `loader` do something to the module that it is about to execute, when that is done."""
-    execute = loader.exec_module
-
-    def exec_module(module: ModuleType) -> None:
-        del loader.exec_module
-        execute(module)
-        action(module)
-
-    loader.exec_module = exec_module
+        try:
+            loader.exec_module = exec_module
+        except AttributeError:  # a loader without attributes of its own: the module goes unseen, and works
+            return

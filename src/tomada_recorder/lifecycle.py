@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from tomada_recorder.calls import Outcomes
+    from tomada_recorder.outcomes import Outcomes
     from tomada_recorder.recorder import Recorder
     from tomada_recorder.sockets import Known
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import os
 
+from tomada_recorder.standin import Standin
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -20,8 +22,7 @@ def watch(recorder: Recorder) -> None:
     leave = os._exit
 
     def _exit(status: int) -> NoReturn:
-        """Exit to the system with specified status, without normal exit processing."""
         recorder.ends("os._exit(%r)" % (status,))
         leave(status)
 
-    os._exit = _exit
+    os._exit = Standin(leave, _exit)

@@ -29,6 +29,9 @@ _WAITED_NS = 1_000_000
 """What may have to wait has waited if it took as long."""
 
 
+_MOST_FAILURES = 10
+
+
 class Thread(_local):
     """What is noted per thread."""
 
@@ -140,10 +143,13 @@ class Recorder:
 
     def has_failed(self, error: BaseException) -> None:
         """Tell that the recorder itself went wrong; each way only once."""
-        text = "%s: %s" % (type(error).__name__, error)
-        if text not in self._failures and len(self._failures) < 10:  # noqa: PLR2004
-            self._failures.add(text)
-            self.note("the recorder could not record a call: " + text)
+        try:
+            text = "%s: %s" % (type(error).__name__, error)
+            if text not in self._failures and len(self._failures) < _MOST_FAILURES:
+                self._failures.add(text)
+                self.note("the recorder could not record a call: " + text)
+        except Exception:  # noqa: BLE001 - at the interpreter's end nothing here may be left
+            return
 
     def about_to_fork(self) -> None:
         """Note when: the child gets the sockets as they are now."""

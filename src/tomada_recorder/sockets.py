@@ -40,6 +40,8 @@ class Known:
         "sent",
         "source",
         "type",
+        "unsaid_received",
+        "unsaid_sent",
         "watched",
     )
 
@@ -50,6 +52,8 @@ class Known:
         self.at = now()
         self.family = self.type = self.local = self.peer = self.origin = ""
         self.source = self.sent = self.received = 0
+        self.unsaid_sent = self.unsaid_received = 0
+        """Of the call that is about to be recorded: what is said of the socket until then is without them."""
         self.owner: ref[Any] | None = None
         """The object of the program's that has it now."""
         self.watched: dict[int, Any] = {}
@@ -67,7 +71,16 @@ class Known:
         if watch is None:
             watch = self.watched[event] = select.poll()
             watch.register(self.descriptor, event)
-        return bool(watch.poll(0))
+        try:
+            return bool(watch.poll(0))
+        except RuntimeError:  # another thread asks just now
+            del self.watched[event]
+            return self.is_ready(event)
+
+    def settle(self) -> None:
+        """Count what was moved, now that it is recorded."""
+        self.sent, self.unsaid_sent = self.sent + self.unsaid_sent, 0
+        self.received, self.unsaid_received = self.received + self.unsaid_received, 0
 
     def line(self, pid: int) -> str:
         """The record that describes it."""
@@ -125,6 +138,8 @@ class Sockets:
 
     def between(self, low: int, high: int) -> list[Known]:
         """Those with a descriptor from `low` to below `high`."""
+        for descriptor in [descriptor for descriptor in self._before if low <= descriptor < high]:
+            del self._before[descriptor]
         return [known for known in tuple(self._open.values()) if low <= known.descriptor < high]
 
     def adopt(self, socket: Any) -> Known:
@@ -142,7 +157,8 @@ class Sockets:
         local = self._recorder.local
         same = next((other for other in tuple(self._open.values()) if other.inode == inode and inode), None)
         known.family, known.type = _name(socket.family), _name(socket.type)
-        known.origin, known.source = local.origin or ("inherited" if same is None else "dup"), local.source
+        known.origin = local.origin or "inherited"
+        known.source = local.source if known.origin == "accepted" else 0
         if same is not None:
             known.origin, known.source = "dup", same.number
             known.sent, known.received = same.sent, same.received
@@ -162,9 +178,12 @@ class Sockets:
         me = id(socket)
 
         def collected(reference: ref[Any]) -> None:
-            self._closed.pop(me, None)
-            if known.owner is reference and self._open.get(known.descriptor) is known:
-                self._collected(known)
+            try:
+                self._closed.pop(me, None)
+                if known.owner is reference and self._open.get(known.descriptor) is known:
+                    self._collected(known)
+            except Exception:  # noqa: BLE001 - at the interpreter's end nothing here may be left
+                return
 
         known.owner = ref(socket, collected)
 

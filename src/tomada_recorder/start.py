@@ -10,8 +10,9 @@ import os
 import select
 
 from tomada_recorder import descriptors, hooks, processes, waits
-from tomada_recorder.calls import Outcomes, methods, wrap
+from tomada_recorder.calls import methods, wrap
 from tomada_recorder.lifecycle import wrap_beginning, wrap_end, wrap_functions, wrap_pair, wrap_question
+from tomada_recorder.outcomes import Outcomes
 from tomada_recorder.recorder import Recorder
 from tomada_recorder.writer import MOST_BYTES
 
@@ -46,8 +47,8 @@ def start() -> None:
             "socket": lambda module: wrap_socket(recorder, module),
             "selectors": lambda module: waits.wrap_selectors(recorder, module),
             "ssl": lambda module: _wrap_ssl(recorder, module),
-        },
-        {name: lambda text=text: recorder.note(text) for name, text in UNSEEN.items()},  # type: ignore[misc]
+            **{name: lambda module: recorder.note(UNSEEN[module.__name__]) for name in UNSEEN},
+        }
     ).install()
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 
-from tomada_recorder.calls import Method, Outcomes, failed
+from tomada_recorder.calls import Method, Wrapping, failed, install
+from tomada_recorder.outcomes import Outcomes
 from tomada_recorder.recorder import Call, now
 from tomada_recorder.sockets import READABLE, WRITABLE, Known
 from tomada_recorder.text import text_field
@@ -65,47 +66,51 @@ def wrap_ssl(recorder: Recorder, module: ModuleType) -> None:
             _wrap_object(recorder, module.SSLObject, method, outcomes, normal)
 
 
+class _Clearly(Wrapping):
+    """What is done around a method of TLS."""
+
+    def announce(self, call: Call, known: Known, socket: Any, args: tuple[Any, ...]) -> None:
+        """Tell of a call that has to wait: not where OpenSSL has something in store."""
+        if not socket.pending():
+            super().announce(call, known, socket, args)
+
+    def end(self, begun: tuple[Call, Known], socket: Any, args: tuple[Any, ...], result: Any) -> None:
+        """After the call."""
+        call, known = begun
+        try:
+            call.ended(self.method.outcome(self.outcomes, known, socket, args, result) + _TLS)
+            known.settle()
+        except Exception as error:  # noqa: BLE001 - the program must not notice
+            self.recorder.has_failed(error)
+
+
 def _wrap(recorder: Recorder, kind: Any, method: Method, outcomes: _Clear) -> None:
     original, local = getattr(kind, method.name), recorder.local
-
-    def begin(socket: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, Known] | None:
-        try:
-            known = recorder.sockets.find(socket)
-            if known is None:
-                return None
-            call = Call(recorder, method.name, method.described(outcomes, args, kwargs), known)
-            if not socket.pending():
-                method.announce(call, known, socket, args)
-        except Exception as error:  # noqa: BLE001 - the program must not notice
-            recorder.has_failed(error)
-            return None
-        return call, known
+    wrapping = _Clearly(recorder, method, outcomes)
 
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if local.is_within or self._sslobj is None:  # without TLS the plain methods are called, which record
-            return original(self, *args, **kwargs)
-        begun = begin(self, args, kwargs)
+        # Without TLS the plain methods are called, which record.
+        begun = None if local.is_within or self._sslobj is None else wrapping.begin(self, args, kwargs)
         if begun is None:
             return original(self, *args, **kwargs)
-        call, known = begun
         try:
             local.is_within = True
             result = original(self, *args, **kwargs)
         except BaseException as error:
-            failed(call, known, error)
+            failed(*begun, error)
             raise
         finally:
             local.is_within = False
-        _ended(call, known, (outcomes, method), (self, _positional(args, kwargs), result))
+        wrapping.end(begun, self, _positional(args, kwargs), result)
         return result
 
-    _install(kind, method.name, original, wrapped)
+    install(kind, method.name, original, wrapped)
 
 
 def _wrap_object(
     recorder: Recorder, kind: Any, method: Method, outcomes: _Clear, normal: tuple[type[BaseException], ...]
 ) -> None:
-    original = getattr(kind, method.name)
+    original, wrapping = getattr(kind, method.name), _Clearly(recorder, method, outcomes)
 
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -121,10 +126,10 @@ def _wrap_object(
         except BaseException as error:
             failed(call, known, error)
             raise
-        _ended(call, known, (outcomes, method), (self, _positional(args, kwargs), result))
+        wrapping.end((call, known), self, _positional(args, kwargs), result)
         return result
 
-    _install(kind, method.name, original, wrapped)
+    install(kind, method.name, original, wrapped)
 
 
 def _positional(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
@@ -132,14 +137,6 @@ def _positional(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...
     if "buffer" in kwargs:
         return (*args, *([1024] if not args else []), kwargs["buffer"])
     return args
-
-
-def _ended(call: Call, known: Known, how: tuple[_Clear, Method], what: tuple[Any, tuple[Any, ...], Any]) -> None:
-    outcomes, method = how
-    try:
-        call.ended(method.outcome(outcomes, known, *what) + _TLS)
-    except Exception as error:  # noqa: BLE001 - the program must not notice
-        call.recorder.has_failed(error)
 
 
 def _object(recorder: Recorder, sslobject: Any) -> Known:
@@ -167,9 +164,3 @@ def _socket_below(recorder: Recorder) -> Known | None:
         return None
     socket = transport.get_extra_info("socket")
     return None if socket is None else recorder.sockets.by_descriptor(socket.fileno())
-
-
-def _install(kind: Any, name: str, original: Any, function: Any) -> None:
-    function.__name__, function.__qualname__ = name, f"{kind.__name__}.{name}"
-    function.__doc__ = original.__doc__
-    setattr(kind, name, function)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import select
+
 from tomada_recorder.calls import failed
 from tomada_recorder.recorder import Call
+from tomada_recorder.standin import Standin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,15 +15,16 @@ if TYPE_CHECKING:
 
     from tomada_recorder.recorder import Recorder
 
-_SELECTORS = ("SelectSelector", "PollSelector", "EpollSelector", "DevpollSelector", "KqueueSelector")
+_SELECTORS = ("PollSelector", "EpollSelector", "DevpollSelector", "KqueueSelector")
+"""Those that wait by themselves: `SelectSelector` does by ``select.select``."""
 
 
 def wrap_select(recorder: Recorder, module: Any) -> None:
     """Record ``select.select`` where it waits."""
     original = module.select
 
-    def select(*args: Any) -> Any:
-        if recorder.local.is_within or len(args) < 3:  # noqa: PLR2004 - it raises
+    def selected(*args: Any) -> Any:
+        if len(args) < 3:  # noqa: PLR2004 - it raises
             return original(*args)
         timeout = args[3] if len(args) > 3 else None  # noqa: PLR2004 - to read, to write, exceptions, timeout
         lists = tuple(watched if isinstance(watched, (list, tuple)) else list(watched) for watched in args[:3])
@@ -28,8 +32,7 @@ def wrap_select(recorder: Recorder, module: Any) -> None:
             recorder, "select", (sum(map(len, lists)), timeout), lambda limit: original(*lists, limit), _selected
         )
 
-    select.__doc__ = original.__doc__
-    module.select = select
+    module.select = Standin(original, selected)
 
 
 def _selected(result: Any) -> list[Any]:
@@ -42,17 +45,17 @@ def wrap_selectors(recorder: Recorder, module: Any) -> None:
         kind = getattr(module, name, None)
         if kind is not None:
             kind.select = _selecting(recorder, name + ".select", kind.select)
+    if vars(module.SelectSelector).get("_select") is getattr(select.select, "__wrapped__", None):
+        module.SelectSelector._select = select.select  # it was loaded before  # noqa: SLF001
 
 
 def _selecting(recorder: Recorder, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-    def select(self: Any, timeout: float | None = None) -> Any:
-        if recorder.local.is_within:
-            return original(self, timeout)
+    def selected(self: Any, timeout: float | None = None) -> Any:
         watched = len(self.get_map() or ())
         return _wait(recorder, name, (watched, timeout), lambda limit: original(self, limit), _keyed)
 
-    select.__doc__ = original.__doc__
-    return select
+    selected.__name__, selected.__doc__ = "select", original.__doc__
+    return selected
 
 
 def _keyed(result: Any) -> list[Any]:
@@ -68,25 +71,20 @@ def _wait(
 ) -> Any:
     """Wait, and record it, unless something is ready at once: then nobody has waited."""
     count, timeout = watched
-    try:
-        recorder.local.is_within = True
-        if timeout is not None and timeout <= 0:
-            return wait(timeout)
-        result = wait(0)
-        if ready(result):
-            return result
-        limit = "" if timeout is None else ", at most %.6g s" % timeout
-        call = Call(recorder, name, "%d watched%s" % (count, limit), None)
-        call.begun()
-        try:
-            result = wait(timeout)
-        except BaseException as error:
-            failed(call, None, error)
-            raise
-        call.ended(_fields(recorder, ready(result)))
+    if timeout is not None and timeout <= 0:
+        return wait(timeout)
+    result = wait(0)
+    if ready(result):
         return result
-    finally:
-        recorder.local.is_within = False
+    call = Call(recorder, name, "%d watched%s" % (count, "" if timeout is None else ", at most %.6g s" % timeout), None)
+    call.begun()
+    try:
+        result = wait(timeout)
+    except BaseException as error:
+        failed(call, None, error)
+        raise
+    call.ended(_fields(recorder, ready(result)))
+    return result
 
 
 def _fields(recorder: Recorder, ready: list[Any]) -> str:

@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import Result
 
 from tests.recording.rig import DEADLINE, EXAMPLES, free_port
+from tomada import diagrams
 from tomada.cli.output import UsageError
 from tomada.cli.tracing import command_of, split
 from tomada.recording import load
@@ -43,7 +45,7 @@ def run(*words: str, folder: Path, code: int = 0) -> tuple[str, str]:
     return output, errors
 
 
-def recorded(process: subprocess.Popen[str], path: Path, call: str) -> None:
+def recorded(process: subprocess.Popen[Any], path: Path, call: str) -> None:
     """Wait until a call of that name has begun."""
     deadline = time.monotonic() + DEADLINE
     while time.monotonic() < deadline:
@@ -125,6 +127,41 @@ def test_a_recording_is_kept_if_it_is_asked_for(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"kept"}
 
 
+@pytest.mark.skipif(not hasattr(diagrams, "write"), reason="diagrams cannot be written yet")
+def test_pictures(tmp_path: Path) -> None:
+    port = str(free_port())
+    names = ["calls.svg", "calls.html", "calls.mmd", "calls.jsonl", "calls.txt"]
+    outputs = [word for name in names for word in ("-o", name)]
+
+    output, errors = run(SERVER, port, "--with", f"{CLIENT} {port}", *outputs, folder=tmp_path)
+
+    assert output == "HELLO, SERVER\n"
+    assert [line for line in errors.splitlines() if line.startswith("written")] == [
+        f"written: {name}" for name in names
+    ]
+    assert (tmp_path / "calls.svg").read_text().lstrip().startswith("<")
+    assert "listen" in (tmp_path / "calls.txt").read_text()
+
+
+@pytest.mark.skipif(not hasattr(diagrams, "write"), reason="diagrams cannot be written yet")
+def test_a_picture_that_cannot_be_written(tmp_path: Path, program: Callable[[str], str]) -> None:
+    (tmp_path / "x.svg").mkdir()
+
+    _, errors = run("-o", "x.svg", program("pass"), folder=tmp_path, code=2)
+
+    assert "x.svg cannot be written: Is a directory" in errors
+
+
+@pytest.mark.parametrize("kind", ["states", "timeline"])
+def test_other_diagrams_in_the_terminal(tmp_path: Path, kind: str) -> None:
+    port = str(free_port())
+
+    output, _ = run("--kind", kind, SERVER, port, "--with", f"{CLIENT} {port}", folder=tmp_path)
+
+    assert output.startswith("HELLO, SERVER\n")
+    assert len(output.splitlines()) > 1
+
+
 def test_input_output_and_exit_code_are_the_programs(tmp_path: Path, program: Callable[[str], str]) -> None:
     text = "import sys\nprint(sys.stdin.readline().upper(), sys.argv[1:])\nprint('oh', file=sys.stderr)\nexit(7)"
     with start(program(text), "--own", "-x", folder=tmp_path) as process:
@@ -175,6 +212,26 @@ def test_ctrl_c_ends_the_program_and_shows_the_diagram(tmp_path: Path) -> None:
     assert "KeyboardInterrupt" in errors, "it is the program's own, and says where it was"
     assert "listen(1)" in output
     assert "KeyboardInterrupt" in output
+
+
+def test_ctrl_c_at_a_terminal_reaches_the_program_once(tmp_path: Path, program: Callable[[str], str]) -> None:
+    text = (
+        "import signal, socket, time\ncame = []\nsignal.signal(signal.SIGINT, lambda *_: came.append(1))\n"
+        "socket.socket()\nwhile not came: time.sleep(0.01)\ntime.sleep(0.5)\nprint('came', len(came))"
+    )
+    command = [sys.executable, "-m", "tomada", "trace", "--record", "kept", program(text)]
+    terminal = [sys.executable, "-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)", *command]
+    with subprocess.Popen(
+        terminal, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        recorded(process, tmp_path / "kept", "socket")
+        assert process.stdin is not None
+        process.stdin.write(b"\x03")
+        process.stdin.flush()
+        output, _ = process.communicate(timeout=DEADLINE)
+
+    assert process.returncode == 0
+    assert b"came 1" in output
 
 
 def test_a_second_ctrl_c_ends_at_once(tmp_path: Path, program: Callable[[str], str]) -> None:

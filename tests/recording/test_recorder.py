@@ -144,7 +144,9 @@ class TestUnchanged:
         assert any("ConnectionRefusedError" in step.result for step in steps)
         assert any("Bad file descriptor" in step.result for step in steps)
 
-    def test_a_program_may_close_all_descriptors(self, traced: Rig) -> None:
+    def test_a_program_may_close_all_descriptors(self, traced: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in [name for name in os.environ if name.startswith("COV")]:
+            monkeypatch.delenv(name)  # it would close the database of what is covered
         traced.run(
             traced.code(
                 "daemon.py",
@@ -282,6 +284,70 @@ class TestSeen:
 
         waits = [step for step in traced.told().steps("-c") if "select" in step.text]
         assert [step.result for step in waits] == ["nothing in this time"] * 2, "the third did not wait"
+
+    def test_a_signals_handler_makes_calls_while_another_waits(self, traced: Rig) -> None:
+        program = traced.start(
+            traced.code(
+                "handler.py",
+                "import signal, socket\n"
+                "server = socket.create_server(('127.0.0.1', 0))\n"
+                "def stop(*_):\n"
+                "    a, b = socket.socketpair(); a.send(b'stop'); raise SystemExit\n"
+                "signal.signal(signal.SIGTERM, stop)\n"
+                "server.accept()\n",
+            )
+        )
+        traced.wait_for_call("accept", kind="begun")
+        program.terminate()
+        traced.end(program)
+
+        names = traced.told().names("handler.py")
+        assert [name for name in names if name in {"accept", "socketpair", "send"}] == ["accept", "socketpair", "send"]
+
+    def test_threads_that_wait_at_the_same_socket(self, traced: Rig) -> None:
+        traced.run(
+            traced.code(
+                "threads.py",
+                "import socket, threading\n"
+                "server = socket.create_server(('127.0.0.1', 0), backlog=100)\n"
+                "def work():\n"
+                "    for _ in range(20): server.accept()[0].close()\n"
+                "threads = [threading.Thread(target=work) for _ in range(4)]\n"
+                "[t.start() for t in threads]\n"
+                "for _ in range(80): socket.create_connection(server.getsockname()).close()\n"
+                "[t.join() for t in threads]\n",
+            )
+        )
+
+        told = traced.told()
+        assert not told.sequence.notes
+        assert len(told.steps("threads.py", "accept")) == 80
+        assert len([arrow for arrow in told.sequence.arrows if arrow.text == "connection"]) == 80
+
+    def test_a_selector_that_selects(self, traced: Rig) -> None:
+        """It keeps select.select in its class, where a function of Python's would become a method."""
+        traced.run(
+            "-c",
+            "import selectors, socket\n"
+            "a, b = socket.socketpair()\n"
+            "with selectors.SelectSelector() as selector:\n"
+            "    selector.register(b, selectors.EVENT_READ)\n"
+            "    selector.select(0.01); a.send(b'x'); print(len(selector.select(5)))\n",
+        )
+
+        assert traced.told().names("-c", "select") == ["select"]
+
+    def test_a_module_that_is_only_looked_for(self, traced: Rig) -> None:
+        traced.run(
+            "-c",
+            "import importlib.util\n"
+            "assert all(map(importlib.util.find_spec, ['socket', 'ssl', 'uvloop']))\n"
+            "import socket; socket.socket().close()\n",
+        )
+
+        told = traced.told()
+        assert told.names("-c import") == ["socket", "close"]
+        assert not told.sequence.notes
 
     def test_several_threads_close_and_open(self, traced: Rig) -> None:
         """The numbers of descriptors go from one socket to another between threads; none is mistaken for another."""
@@ -459,3 +525,34 @@ def test_a_recorder_that_fails_says_so_and_the_program_goes_on(traced: Rig) -> N
     assert any(
         "the recorder could not record a call: RuntimeError: odd" in note for note in traced.told().sequence.notes
     )
+
+
+def test_a_recording_that_rotates_is_understood(tmp_path: Path) -> None:
+    """What the first segments said of sockets and bytes is said again."""
+    with rig(tmp_path, most=1 << 17) as made:
+        made.run(
+            made.code(
+                "long.py",
+                "import socket\n"
+                "server = socket.create_server(('127.0.0.1', 0))\n"
+                "client = socket.create_connection(server.getsockname())\n"
+                "there, _ = server.accept()\n"
+                "for number in range(1500):\n"
+                "    client.sendall(b'%04d' % number)\n"
+                "    there.recv(3, socket.MSG_WAITALL)\n"
+                "print(len(there.recv(1500, socket.MSG_WAITALL)))\n",
+            )
+        )
+        told = made.told()
+
+        assert any("were dropped" in note for note in told.sequence.notes)
+        client, there = (told.lanes("long.py")[place] for place in (0, 1))
+        titles = {told.sequence.lanes[lane].title for lane in (client, there)}
+        assert all(title.startswith("TCP 127.0.0.1:") for title in titles)
+        for arrow in told.sequence.arrows[1:-1]:
+            sent, received = told.ends(arrow)
+            assert sent.begun < (received.ended or 0)
+        last = told.sequence.steps[told.sequence.arrows[-1].target]
+        assert last.size == 1500
+        assert sum(arrow.size for arrow in told.sequence.arrows if told.ends(arrow)[1] is last) <= 1500
+        assert told.ends(told.sequence.arrows[-1])[0].data == "1499"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from enum import Enum
@@ -153,6 +152,8 @@ def _check(wanted: Wanted) -> None:
 
 def _trace(commands: list[list[str]], wanted: Wanted, *, wait: float, stop: bool) -> int:
     """Run the programs and show what is wanted of them; the exit code of the first."""
+    import tempfile
+
     from tomada_recorder.writer import begin
 
     with ExitStack() as stack:

@@ -98,6 +98,18 @@ def check_outputs(paths: list[Path]) -> None:
             raise UsageError(f"{path} does not say in which form to draw: end it with one of {known}")
         if not path.absolute().parent.is_dir():
             raise UsageError(f"there is no folder {path.parent} for {path.name}")
+        if path.suffix == ".png":
+            _try_png()
+
+
+def _try_png() -> None:
+    """Find out before the programs run whether what makes PNG is installed."""
+    from tomada.diagrams import Sequence
+
+    try:
+        import_module("tomada.diagrams").render(Sequence(title="", lanes=(), steps=()), "png")
+    except ImportError as error:
+        raise UsageError(str(error)) from None
 
 
 def _forms() -> tuple[str, ...]:
@@ -115,10 +127,17 @@ def drawing_of(recording: Recording, kind: str) -> Sequence | StateDiagram | Tim
 
 
 def draw(drawing: Sequence | StateDiagram | Timeline, paths: list[Path]) -> None:
-    """Write a diagram to files, in the forms that their suffixes name."""
+    """Write a diagram to files, in the forms that their suffixes name.
+
+    Raises:
+        UsageError: A file cannot be written, or the drawing cannot be made.
+    """
     write = import_module("tomada.diagrams").write
     for path in paths:
-        write(drawing, path)
+        try:
+            write(drawing, path)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from error
         typer.echo(f"written: {path}", err=True)
 
 
