@@ -122,6 +122,28 @@ def test_no_label_is_on_another(page: chromium.Page, tmp_path: Path, name: str) 
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
+def test_no_label_is_on_a_bar_or_where_bytes_wait(page: chromium.Page, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "picture.svg"
+    file.write_text(str(render(DRAWINGS[name], "svg")))
+    page.open(file.as_uri())
+
+    covered = page.run(
+        """
+        const around = (each) => each.getBoundingClientRect();
+        const things = [...document.querySelectorAll("rect.bar, .later")]
+            .filter((each) => !each.closest(".legend, .notes")).map(around);
+        return [...document.querySelectorAll(".label, .payload")].filter((each) => {
+            const box = around(each);
+            return things.some(({ left, right, top, bottom }) =>
+                left < box.right - 1 && right > box.left + 1 && top < box.bottom - 3 && bottom > box.top + 3);
+        }).map((each) => each.textContent);
+        """
+    )
+
+    assert covered == []
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
 def test_no_label_is_cut_by_the_edge(page: chromium.Page, tmp_path: Path, name: str) -> None:
     file = tmp_path / "picture.svg"
     file.write_text(str(render(DRAWINGS[name], "svg")))
