@@ -26,7 +26,7 @@ from tomada.protocol.handshake import encode_goodbye
 from tomada.server.children.noting import NotingLink
 from tomada.settings import Deadlines, Limits
 from tomada.telemetry import Event
-from tomada.telemetry.tracer import Tracer
+from tomada.telemetry.tracer import untraced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ def words() -> bytes:
 
 async def rehearse() -> None:
     """Serve the connection, without any of the application's own code, and without a word to subscribers."""
-    with silence():
+    with silence(), untraced():
         endpoint = Endpoint(Role.ACCEPTING, app, Limits(), Deadlines(), Connection)
         await endpoint.start()
         client, accepted = socket.socketpair()
@@ -77,15 +77,13 @@ async def rehearse() -> None:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Nobody is told of events, and no span is made."""
-    tracer, Tracer.active = Tracer.active, None
+    """Nobody is told of events."""
     silenced = [(kind, kind.subscribers) for kind in _kinds(Event)]
     for kind, _ in silenced:
         kind.subscribers = ()
     try:
         yield
     finally:
-        Tracer.active = tracer
         for kind, subscribers in silenced:
             kind.subscribers = subscribers
 
