@@ -1,31 +1,17 @@
-"""How long handlers took, by type, and how many of them failed."""
+"""How long handlers took, by type, and how many of them failed: what a meter tells, from one moment on."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from threading import Lock
-from typing import Final
+from math import inf
+from typing import TYPE_CHECKING, Final
 
 from tomada.metrics.families import DURATION, Distribution, Number
-from tomada.metrics.noted import cumulative
-from tomada.telemetry import RequestEnded, subscribe
+from tomada.telemetry.meter import BOUNDS, Meter
 
-BOUNDS: Final = (
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-)  # fmt: skip
-"""Of the buckets, in seconds."""
+if TYPE_CHECKING:
+    from tomada.telemetry.meter import TypeFigures
 
-
-class _OfType:
-    """The handlers of one type."""
-
-    __slots__ = ("counts", "failed", "name", "seconds")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.counts = [0] * (len(BOUNDS) + 1)
-        self.failed = 0
-        self.seconds = 0.0
+_EMPTY: Final = tuple((bound, 0) for bound in (*BOUNDS, inf))
 
 
 class Durations:
@@ -35,36 +21,50 @@ class Durations:
         names: What is told of them, by what events call them; others are another application's.
     """
 
-    __slots__ = ("_lock", "_subscription", "_types")
+    __slots__ = ("_before", "_last", "_meter", "_names")
 
     def __init__(self, names: dict[str, str]) -> None:
-        self._lock = Lock()
-        # Each from the beginning: no rate would see the first ones of a type that is not told before.
-        self._types = {called: _OfType(name) for called, name in names.items()}
-        self._subscription = subscribe(self._ended, RequestEnded)
+        self._names = names
+        self._meter = Meter()
+        self._before = self._figures()  # meters of the process have no beginning of their own
+        self._last: dict[str, TypeFigures] | None = None
 
-    def _ended(self, event: RequestEnded) -> None:
-        of_type = self._types.get(event.name)
-        if of_type is None:
-            return
-        with self._lock:
-            of_type.counts[bisect_left(BOUNDS, event.seconds)] += 1
-            of_type.seconds += event.seconds
-            of_type.failed += bool(event.failure)
+    def _figures(self) -> dict[str, TypeFigures]:
+        return {one.name: one for one in self._meter.figures() if one.name in self._names}
+
+    @property
+    def _now(self) -> dict[str, TypeFigures]:
+        return self._figures() if self._last is None else self._last
 
     def numbers(self) -> list[Number]:
         """How many failed."""
-        with self._lock:
-            return [Number("tomada_requests_failed_total", one.failed, (one.name,)) for one in self._types.values()]
+        now, before = self._now, self._before
+        # All from the beginning: no rate would see the first ones of a type that is not told before.
+        return [
+            Number("tomada_requests_failed_total", _failed(now.get(called)) - _failed(before.get(called)), (name,))
+            for called, name in self._names.items()
+        ]
 
     def distributions(self) -> list[Distribution]:
-        """How long they took."""
-        with self._lock:
-            return [
-                Distribution(DURATION, one.seconds, cumulative(BOUNDS, tuple(one.counts)), (one.name,))
-                for one in self._types.values()
-            ]
+        """How long they took; where there are many those that were timed stand for the others."""
+        now = self._now
+        return [_since(self._before.get(called), now.get(called), name) for called, name in self._names.items()]
 
     def close(self) -> None:
         """Count no more."""
-        self._subscription.end()
+        if self._last is None:
+            self._last = self._figures()
+            self._meter.close()
+
+
+def _failed(figures: TypeFigures | None) -> int:
+    return 0 if figures is None else figures.failed
+
+
+def _since(before: TypeFigures | None, now: TypeFigures | None, name: str) -> Distribution:
+    if now is None:
+        return Distribution(DURATION, 0.0, _EMPTY, (name,))
+    seconds, buckets = (0.0, _EMPTY) if before is None else (before.seconds, before.buckets)
+    pairs = zip(now.buckets, buckets, strict=True)
+    counts = tuple((bound, count - earlier) for (bound, count), (_, earlier) in pairs)
+    return Distribution(DURATION, max(0.0, now.seconds - seconds), counts, (name,))

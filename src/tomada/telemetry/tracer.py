@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterator
 
     from tomada.address import Address
 
@@ -81,3 +81,13 @@ class Tracer:
     def flush(self, seconds: float) -> None:
         """Send what has not been sent, before the process ends at once; give up after so many seconds."""
         raise NotImplementedError
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """No span is made in the ``with``, or the function that it stands above."""
+    tracer, Tracer.active = Tracer.active, None
+    try:
+        yield
+    finally:
+        Tracer.active = tracer

@@ -17,12 +17,14 @@ from tomada.server.children.child import Child
 from tomada.server.children.rehearsal import app, silence, words
 from tomada.server.children.seed import Seed
 from tomada.settings import Children, Deadlines, Limits
+from tomada.telemetry.tracer import untraced
 from tomada.transports import Options
 
 _OFTEN: Final = 20
 """The interpreter specialises what it has run a few times."""
 
 
+@untraced()
 def rehearse_children() -> None:
     """Be a child some times over: start, serve a connection, end."""
     plan = Plan(

@@ -26,7 +26,7 @@ from tomada.protocol.handshake import encode_goodbye
 from tomada.server.children.noting import NotingLink
 from tomada.settings import Deadlines, Limits
 from tomada.telemetry import Event, tally
-from tomada.telemetry.tracer import Tracer
+from tomada.telemetry.tracer import untraced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ def words() -> bytes:
 
 async def rehearse() -> None:
     """Serve the connection, without any of the application's own code, and without a word to subscribers."""
-    with silence():
+    with silence(), untraced():
         endpoint = Endpoint(Role.ACCEPTING, app, Limits(), Deadlines(), Connection)
         endpoint.is_hidden = True
         await endpoint.start()
@@ -78,8 +78,7 @@ async def rehearse() -> None:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Nobody is told of events, no span is made, and nothing is counted."""
-    tracer, Tracer.active = Tracer.active, None
+    """Nobody is told of events, and nothing is counted."""
     silenced = [(kind, kind.subscribers) for kind in _kinds(Event)]
     who, is_metered = tally.subscribers, tally.is_metered
     tally.wanted_by((), is_metered=False)
@@ -88,7 +87,6 @@ def silence() -> Iterator[None]:
     try:
         yield
     finally:
-        Tracer.active = tracer
         for kind, subscribers in silenced:
             kind.subscribers = subscribers
         tally.wanted_by(who, is_metered=is_metered)
