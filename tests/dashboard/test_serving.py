@@ -90,8 +90,9 @@ def test_with_other_isolation_it_shows_what_can_be_shown(place: Path, isolation:
                     assert viewer.ask(Close(picture.connections[0].id)) is True
                 assert not seen(dashboard.feed, lambda picture: not picture.matching).connections
             else:
-                picture = seen(dashboard.feed, lambda picture: picture.workers)
+                picture = seen(dashboard.feed, lambda picture: picture.totals.connections == 1)
                 assert picture.workers[0].children > 1
+                assert (picture.workers[0].connections, picture.connections) == (1, [])
         server.signal(signal.SIGTERM)
         assert server.end() == 0
 
