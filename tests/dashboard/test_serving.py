@@ -53,28 +53,13 @@ def test_one_process_is_seen_and_its_connections_are_closed(place: Path) -> None
             with pytest.raises(tomada.ConnectionLost):
                 client.ask(Version())
         assert seen(dashboard.feed, lambda picture: not picture.matching).totals.opened == 1
-        server.signal(signal.SIGTERM)
-        assert server.end() == 0
-    assert not list(place.glob("tomada/*"))
-
-
-def test_no_viewer_is_told_more_than_twice_a_second(place: Path) -> None:
-    with serving(place) as server:
-        dashboard = place_of(server.said("listening"))
-        with (
-            tomada.sync.connect(dashboard.feed) as viewer,
-            pytest.raises(tomada.InvalidMessage, match=r"Watch\.every"),
-        ):
-            next(iter(viewer.stream(Watch(every=0.4))))
-
-
-def test_the_application_is_reached_through_the_dashboard_and_seen_in_it(place: Path) -> None:
-    with serving(place) as server:
-        dashboard = place_of(server.said("listening"))
         with tomada.sync.connect(dashboard.app) as client:
             assert client.ask(Pid()) == server.process.pid
             picture = seen(dashboard.feed, lambda picture: picture.connections)
             assert [row.peer for row in picture.connections] == ["dashboard"]
+        server.signal(signal.SIGTERM)
+        assert server.end() == 0
+    assert not list(place.glob("tomada/*"))
 
 
 @pytest.mark.parametrize("isolation", ["thread", "process"])
