@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,28 +53,13 @@ def test_one_process_is_seen_and_its_connections_are_closed(place: Path) -> None
             with pytest.raises(tomada.ConnectionLost):
                 client.ask(Version())
         assert seen(dashboard.feed, lambda picture: not picture.matching).totals.opened == 1
-        server.signal(signal.SIGTERM)
-        assert server.end() == 0
-    assert not list(place.glob("tomada/*"))
-
-
-def test_no_viewer_is_told_more_than_twice_a_second(place: Path) -> None:
-    with serving(place) as server:
-        dashboard = place_of(server.said("listening"))
-        with (
-            tomada.sync.connect(dashboard.feed) as viewer,
-            pytest.raises(tomada.InvalidMessage, match=r"Watch\.every"),
-        ):
-            next(iter(viewer.stream(Watch(every=0.4))))
-
-
-def test_the_application_is_reached_through_the_dashboard_and_seen_in_it(place: Path) -> None:
-    with serving(place) as server:
-        dashboard = place_of(server.said("listening"))
         with tomada.sync.connect(dashboard.app) as client:
             assert client.ask(Pid()) == server.process.pid
             picture = seen(dashboard.feed, lambda picture: picture.connections)
             assert [row.peer for row in picture.connections] == ["dashboard"]
+        server.signal(signal.SIGTERM)
+        assert server.end() == 0
+    assert not list(place.glob("tomada/*"))
 
 
 @pytest.mark.parametrize("isolation", ["thread", "process"])
@@ -88,8 +75,9 @@ def test_with_other_isolation_it_shows_what_can_be_shown(place: Path, isolation:
                     assert viewer.ask(Close(picture.connections[0].id)) is True
                 assert not seen(dashboard.feed, lambda picture: not picture.matching).connections
             else:
-                picture = seen(dashboard.feed, lambda picture: picture.workers)
+                picture = seen(dashboard.feed, lambda picture: picture.totals.connections == 1)
                 assert picture.workers[0].children > 1
+                assert (picture.workers[0].connections, picture.connections) == (1, [])
         server.signal(signal.SIGTERM)
         assert server.end() == 0
 
@@ -217,23 +205,34 @@ def test_a_dashboard_ends_with_a_server_that_is_killed(place: Path, words: tuple
         assert not left[0].exists()
 
 
-def test_a_viewer_that_never_reads_keeps_nobody_waiting(place: Path) -> None:
+WATCHING = """
+import sys, tomada.sync
+from tomada.feed.messages import Watch
+feeds = [tomada.sync.connect(sys.argv[1], wait=20) for _ in range(5)]
+streams = [iter(feed.stream(Watch())) for feed in feeds]
+print([next(stream).app for stream in streams], flush=True)
+input()
+"""
+
+
+def test_viewers_that_never_read_keep_nobody_waiting(place: Path) -> None:
     with serving(place) as server:
         told = server.said("listening")
         dashboard = place_of(told)
-        deaf = [socket.create_connection((dashboard.host, dashboard.port)) for _ in range(3)]
-        with tomada.sync.connect(told["addresses"][0]) as client:
-            for one in deaf:
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-                one.sendall(
-                    f"GET /feed HTTP/1.1\r\nHost: {dashboard.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
-                )
-            for _ in range(50):
-                assert client.ask(Version(), timeout=10) == 1
-            seen(dashboard.feed, lambda picture: picture.totals.received_messages == 50)
-        for one in deaf:
-            one.close()
+        program = [sys.executable, "-c", WATCHING, dashboard.feed]
+        with (
+            subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as deaf,
+            tomada.sync.connect(told["addresses"][0]) as client,
+        ):
+            assert deaf.stdout is not None
+            assert deaf.stdout.readline() == f"{['farm'] * 5}\n"
+            deaf.send_signal(signal.SIGSTOP)
+            with tomada.sync.connect(dashboard.feed) as viewer:
+                pictures = iter(viewer.stream(Watch()))
+                for _ in range(5):
+                    next(pictures)
+                    assert client.ask(Version(), timeout=10) == 1
+            deaf.kill()
 
 
 def test_what_is_under_way_is_seen_while_the_server_drains(place: Path) -> None:
@@ -283,3 +282,27 @@ def test_a_worker_whose_loop_is_blocked_keeps_no_viewer_waiting(place: Path) -> 
                 assert len(next(pictures).workers) == 2
             assert client.is_open  # it is blocked still
             os.killpg(server.process.pid, signal.SIGKILL)
+
+
+def test_what_other_machines_reach_is_for_the_token_alone(place: Path) -> None:
+    words = ("--dashboard", "0.0.0.0:0", "--dashboard-remote", "--dashboard-token", "new")
+    with serving(place, *words) as server:
+        dashboard = place_of(server.said("listening"))._replace(host="127.0.0.1")
+        assert dashboard.may() == {"watch": False, "act": False, "try": False}
+        assert dashboard.may(Authorization=f"Bearer {dashboard.token}") == {"watch": True, "act": True, "try": True}
+        for address in (dashboard.feed, dashboard.app):
+            with pytest.raises(tomada.HandshakeFailed, match="403 Forbidden"):
+                tomada.sync.connect(address)
+        assert seen(dashboard.acting, lambda picture: picture.workers).may_act
+
+
+def test_an_application_that_not_any_program_may_speak_to_is_tried_with_the_token_alone(place: Path) -> None:
+    words = ("--dashboard", "127.0.0.1:0", "--dashboard-token", "new", "--bind", f"unix://{place}/farm.sock")
+    with Supervised(place, str(farm(place)), *words, command="serve") as server:
+        dashboard = place_of(server.said("listening"))
+        assert dashboard.may() == {"watch": True, "act": False, "try": False}
+        with pytest.raises(tomada.HandshakeFailed, match="403 Forbidden"):
+            tomada.sync.connect(dashboard.app)
+        assert dashboard.may(Authorization=f"Bearer {dashboard.token}")["try"]
+        with tomada.sync.connect(f"{dashboard.app}/{dashboard.token}") as client:
+            assert client.ask(Version()) == 1

@@ -330,8 +330,11 @@ def test_frames_and_handlers_are_shown_where_somebody_looks(run: Run, monkeypatc
             picture = await collector.picture(question, marks, may_act=True)
             asked = [frame for frame in picture.frames if frame.kind == "ask"]
             assert [(frame.name, frame.lane, frame.is_received) for frame in asked] == [("Echo", "normal", True)] * 3
-            assert [(one.name, one.handled, one.failed) for one in picture.types] == [("Echo", 3, 0)]
-            assert (await collector.picture(question, other, may_act=True)).frames[: len(asked)] is not None
+            (echoes,) = picture.types
+            assert (echoes.name, echoes.failed) == ("Echo", 0)
+            assert echoes.handled >= 3
+            again = await collector.picture(question, other, may_act=True)
+            assert [frame for frame in again.frames if frame.kind == "ask"] == asked
             for _ in range(300):
                 await client.ask(Echo("hello"))
             later = await collector.picture(question, marks, may_act=True)

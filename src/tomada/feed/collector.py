@@ -131,7 +131,7 @@ class Collector(Source):
         told = self._server.statistics()
         total = self._total
         totals = Totals(
-            connections=told.connections,
+            connections=told.connections + self._server.serving_children,
             streams=told.streams,
             handshakes=told.handshakes,
             handlers=told.handlers,
@@ -154,7 +154,7 @@ class Collector(Source):
             pid=self._pid,
             seconds=told.seconds,
             state="draining" if is_leaving else "serving",
-            connections=told.connections + told.streams,
+            connections=totals.connections + told.streams,
             processor=self._machine.processor,
             memory_bytes=self._machine.memory(),
             children=self._server.children,

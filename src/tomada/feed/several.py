@@ -10,6 +10,7 @@ import asyncio
 import logging
 from functools import partial
 from math import inf
+from operator import itemgetter
 from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tomada.feed.inner import LookClosely
+    from tomada.feed.messages import LogLine
 
 log: Final = logging.getLogger("tomada.dashboard")
 _FRESH: Final = 0.9 * SHORTEST_PAUSE
@@ -189,18 +191,18 @@ class Several(Source):
             there = self._there()
             if begun := [task for member in there if (task := member.begin()) is not None]:
                 await asyncio.wait(begun, timeout=PATIENCE)
-            for member in there:
-                summary = member.end()
-                if summary is not None:
-                    self._take(member, summary)
+            self._take([(member, summary) for member in there if (summary := member.end()) is not None])
             self._summary = self._together([member.summary for member in self._there() if member.summary is not None])
 
-    def _take(self, member: Member, summary: Summary) -> None:
-        member.summary = summary
-        number = member.introduction.number
-        for line in summary.log:
-            member.log = line.number
-            self._lines.add(line.time, line.level, line.text, number)
+    def _take(self, answers: list[tuple[Member, Summary]]) -> None:
+        lines: list[tuple[float, LogLine, int]] = []
+        for member, summary in answers:
+            member.summary = summary
+            if summary.log:
+                member.log = summary.log[-1].number
+            lines += [(line.time, line, member.introduction.number) for line in summary.log]
+        for when, line, number in sorted(lines, key=itemgetter(0)):
+            self._lines.add(when, line.level, line.text, number)
 
     def _together(self, summaries: list[Summary]) -> Summary:
         addresses = dict.fromkeys(address for summary in summaries for address in summary.addresses)

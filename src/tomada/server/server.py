@@ -203,6 +203,11 @@ class Server:
         """How many child processes there are now."""
         return 0 if self._front is None else self._front.children
 
+    @property
+    def serving_children(self) -> int:
+        """How many of them have a connection now."""
+        return 0 if self._front is None else self._front.serving
+
     def statistics(self) -> ServerStatistics:
         """What the server has done so far; also when it is closed."""
         seconds = self._endpoint.loop.time() - self._started_at

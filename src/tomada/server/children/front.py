@@ -13,6 +13,7 @@ from tomada.errors import ListenFailed
 from tomada.server.children.channel import Plan
 from tomada.server.children.origin import template_of
 from tomada.server.children.pool import Pool
+from tomada.server.children.process import Stage
 from tomada.transports import stack
 
 if TYPE_CHECKING:
@@ -113,6 +114,12 @@ class Front:
     def children(self) -> int:
         """How many there are now."""
         return 0 if self._pool is None else len(self._pool._children)  # noqa: SLF001 - one house
+
+    @property
+    def serving(self) -> int:
+        """How many of them have a connection now."""
+        children = () if self._pool is None else tuple(self._pool._children.values())  # noqa: SLF001 - as above
+        return sum(child.stage is Stage.SERVING for child in children)
 
     def renew(self) -> None:
         """Let children go that have an old certificate, when what they do has ended."""

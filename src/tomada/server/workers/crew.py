@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import selectors
 import time
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -255,7 +256,10 @@ class Crew:
                 return
             worker = self.members.get(found.si_pid)
             if worker is None:
-                os.waitpid(found.si_pid, 0)  # a worker's own child, which this process got as number 1 of a container
+                # A worker's own child, which this process got as number 1 of a container; or the dashboard, for
+                # which another thread waits, and may be faster.
+                with suppress(ChildProcessError):
+                    os.waitpid(found.si_pid, 0)
             elif worker.process.poll() is not None:
                 self._ended(worker)
 
