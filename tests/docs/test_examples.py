@@ -37,6 +37,7 @@ DOCUMENTS = [
     "docs/how-to/websocket.md",
     "docs/how-to/browser.md",
     "docs/how-to/streams.md",
+    "docs/how-to/try-it.md",
     "docs/how-to/test-without-sockets.md",
     "docs/how-to/bad-network.md",
     "docs/how-to/bad-network-tests.md",

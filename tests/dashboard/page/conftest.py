@@ -71,9 +71,11 @@ class Server:
         with errors:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, (self._folder / "errors.txt").read_text()
-        self.address = json.loads(line)["addresses"][0]
+        for line in self._process.stdout:
+            if "addresses" in (told := json.loads(line)):  # with workers, other things are told before
+                self.address = told["addresses"][0]
+                return
+        pytest.fail((self._folder / "errors.txt").read_text())
 
     def stop(self) -> None:
         if self._process is not None:

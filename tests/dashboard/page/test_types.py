@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -34,6 +35,14 @@ def test_the_types_of_the_page_hold(tmp_path: Path) -> None:
 def test_every_module_of_the_page_is_checked() -> None:
     unchecked = [str(file) for file in STATIC.rglob("*.js") if "// @ts-check" not in file.read_text()]
     assert unchecked == []
+
+
+def test_all_modules_are_asked_for_at_once() -> None:
+    index = (STATIC / "index.html").read_text()
+    # main.js is asked for by itself; view.js has types only, and nobody asks for it.
+    own = {str(file.relative_to(STATIC)) for file in STATIC.rglob("*.js")} - {"main.js", "views/view.js"}
+    client = {f"tomada/client/{file.name}" for file in (tomada.web_folder() / "client").glob("*.js")}
+    assert set(re.findall(r'"modulepreload" href="([^"]+)"', index)) == own | client | {"tomada/tomada.js"}
 
 
 def test_nothing_of_the_page_takes_text_for_markup() -> None:

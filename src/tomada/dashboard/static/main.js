@@ -57,9 +57,9 @@ class Dashboard {
     listen({ help: showKeys, pause: () => this.#pause(!this.#isPaused), back: () => this.#back() });
     addEventListener("hashchange", () => {
       if (location.hash.includes("token=")) {
-        this.#feed.useToken(token());
-      }
-      this.#enter();
+        token();
+        location.reload(); // whatever is open was opened with another one
+      } else this.#enter();
     });
     this.#feed.addEventListener("picture", (event) => this.#came(/** @type {CustomEvent} */ (event).detail));
     this.#feed.addEventListener("state", () => this.#stateChanged());

@@ -17,7 +17,7 @@ import { Tap } from "./tap.js";
 
 const MOST_FRAMES = 2_000;
 const FIRST_PAUSE = 500;
-const LONGEST_PAUSE = 8_000;
+const LONGEST_PAUSE = 4_000;
 const TIMEOUT = 5_000;
 
 /**
@@ -31,8 +31,7 @@ export class Application extends EventTarget {
   /** @type {Seen[]} the last ones */
   frames = [];
   #tap = new Tap((seen) => this.#frame(seen), () => this.#renewed());
-  /** @type {Promise<void> | null} */
-  #opening = null;
+  #isAtIt = false;
   /** @type {Set<string>} */
   #heard = new Set();
 
@@ -49,33 +48,42 @@ export class Application extends EventTarget {
     return this.connection?.isOpen ?? false;
   }
 
-  /** Connects, once; it is made again when it is lost. */
+  /** Connects, and again when that is lost, for as long as the page is there. */
   open() {
-    this.#opening ??= this.#open();
+    if (!this.#isAtIt) this.#keepOpen();
+    this.#isAtIt = true;
   }
 
-  async #open() {
+  async #keepOpen() {
     for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
       try {
-        // A page that is left leaves no session behind that the server would keep.
-        const options = { renew: true, sessions: false, timeout: TIMEOUT, WebSocket: this.#tap.WebSocket };
-        this.connection = await connect(addressOf("app"), options);
-        break;
+        await this.#follow();
+        pause = FIRST_PAUSE;
       } catch (error) {
-        this.reason = error instanceof Error ? error.message : String(error);
-        this.dispatchEvent(new CustomEvent("state"));
-        await new Promise((resolve) => { setTimeout(resolve, pause); });
+        this.#told(error instanceof Error ? error.message : String(error));
       }
+      await new Promise((resolve) => { setTimeout(resolve, pause * (0.75 + Math.random() / 4)); });
     }
-    for (const name of ["interrupt", "reconnect", "lost", "renew", "close"]) {
-      this.connection.addEventListener(name, () => this.#told());
-    }
-    this.#listen();
-    this.#told();
   }
 
-  #told() {
-    this.reason = this.connection?.reason ?? "";
+  /** One connection, until it is lost. */
+  async #follow() {
+    // A page that is left leaves no session behind that the server would keep.
+    const options = { sessions: false, timeout: TIMEOUT, WebSocket: this.#tap.WebSocket };
+    const connection = await connect(addressOf("app"), options);
+    this.connection = connection;
+    this.#heard.clear();
+    this.#listen();
+    this.#told("");
+    if (connection.state !== "closed") {
+      await new Promise((resolve) => { connection.addEventListener("close", resolve, { once: true }); });
+    }
+    this.#told(connection.reason);
+  }
+
+  /** @param {string} reason why there is no connection */
+  #told(reason) {
+    this.reason = reason;
     this.dispatchEvent(new CustomEvent("state"));
   }
 

@@ -29,7 +29,7 @@ export class Call {
   #entry;
   #controller = new AbortController();
   #begun = performance.now();
-  #status = h("span", { class: "call-status running" }, t("underWay"));
+  #status = h("span", { class: "call-status running", role: "status" }, t("underWay"));
   #time = h("span", { class: "call-time" });
   #outcome = h("div", { class: "outcome" });
   #frames = new FrameList();

@@ -129,7 +129,7 @@ export class TryOne {
     const handshake = new FrameList(t("handshakeFrames"));
     handshake.add(this.#application.frames.filter((seen) => ["hello", "welcome"].includes(seen.kind)).slice(-2));
     replace(this.#result, h("p", { class: "quiet" }, t("noResult")));
-    return h("section", { class: "panel try-result", "aria-label": t("result"), "aria-live": "polite" },
+    return h("section", { class: "panel try-result", "aria-label": t("result") },
       h("h2", {}, t("result")), this.#result, this.#unasked, this.#earlier, h("div", { class: "handshake" }, handshake.element));
   }
 

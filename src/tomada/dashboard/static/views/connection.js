@@ -23,6 +23,9 @@ import { Sequence } from "../parts/sequence.js";
  * @typedef {import("../app/feed.js").ConnectionRow} ConnectionRow
  */
 
+/** After so many messages without a frame none will come. */
+const MANY = 5;
+
 /** @implements {View} */
 export class ConnectionPage {
   element;
@@ -31,6 +34,8 @@ export class ConnectionPage {
   /** @type {ConnectionRow | null} */
   #row = null;
   #isPaused = false;
+  /** What had gone when it was first seen. @type {number | null} */
+  #firstMessages = null;
   #name = h("h2", { class: "connection-name" });
   #state = pill("state");
   #ended = h("p", { class: "banner", role: "status", hidden: true }, t("ended"));
@@ -128,7 +133,11 @@ export class ConnectionPage {
   /** @param {ConnectionRow} row */
   #showSequence(row) {
     const { isEmpty } = this.#sequence;
-    if (row.kind === "stream" && isEmpty) replace(this.#noFrames, empty(t("bytesOnly")));
+    this.#firstMessages ??= row.received_messages + row.sent_messages;
+    if (isEmpty && row.kind === "stream") replace(this.#noFrames, empty(t("bytesOnly")));
+    else if (isEmpty && row.received_messages + row.sent_messages > this.#firstMessages + MANY) {
+      replace(this.#noFrames, empty(t("unseenFrames"), t("unseenFramesHint")));
+    }
     show(this.#noFrames, isEmpty);
     show(this.#sequence.element, !isEmpty);
   }

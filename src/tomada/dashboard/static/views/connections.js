@@ -108,11 +108,13 @@ export class Connections {
 
   /** @param {Picture} picture @param {string} query */
   #showHint(picture, query) {
-    const wanted = this.#matching > 0 ? "" : `${query}/${picture.addresses.join()}`;
+    const count = picture.workers.reduce((sum, worker) => sum + worker.children, 0);
+    const wanted = this.#matching > 0 ? "" : `${query}/${count}/${picture.addresses.join()}`;
     if (wanted === this.#hintFor) return;
     this.#hintFor = wanted;
     if (!wanted) replace(this.#hint);
     else if (query) replace(this.#hint, empty(t("noMatch", { query }), button(t("clear"), () => this.#clear())));
+    else if (count > 0) replace(this.#hint, empty(t("inChildren"), t("inChildrenHint", { count })));
     else replace(this.#hint, empty(t("noConnection"), t("noConnectionHint"), command(firstCommand(picture))));
   }
 

@@ -51,7 +51,6 @@ export class Trying {
       h("div", { class: "try-main" }, this.#status, this.#place));
     application.addEventListener("catalogue", this.#listen);
     application.addEventListener("state", this.#listen);
-    application.open();
     this.#refresh();
   }
 
@@ -69,18 +68,21 @@ export class Trying {
   }
 
   update() {
+    if (!application.isOpen) this.#refresh();
     this.#one?.showCommand(this.#context.picture?.addresses ?? []);
   }
 
   #refresh() {
     const { entries, isOpen, reason } = application;
     const { access } = this.#context.feed;
+    if (access.try) application.open();
     const isThere = entries.length > 0 || isOpen;
     show(this.#status, !isOpen);
     const isRefused = access.watch && !access.try;
     setText(this.#status, isRefused ? t("tryRefused") : reason ? t("tryLost", { reason }) : t("tryConnecting"));
+    if (!isThere) return; // what was there stays until it is described anew
     this.#entries.show(entries.filter((entry) => entry.name.toLowerCase().includes(this.#query)));
-    if (isThere) this.#showEntry(entries);
+    this.#showEntry(entries);
   }
 
   /** @param {Entry[]} entries */
