@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import msgspec
@@ -13,6 +12,7 @@ from tomada.recording.messages import Messages
 from tomada.recording.traced import Traced
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from os import PathLike
     from typing import Self
 
