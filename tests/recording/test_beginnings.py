@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tomada.recording.beginnings import beginnings
@@ -24,6 +24,7 @@ VALUES: Any = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
 @given(st.lists(VALUES, max_size=6), st.integers(0, 300))
 def test_what_is_whole_is_as_it_was_and_the_last_may_be_cut(values: list[Any], kept: int) -> None:
     payload = msgspec.msgpack.encode(values)
@@ -42,6 +43,7 @@ def test_what_is_whole_is_as_it_was_and_the_last_may_be_cut(values: list[Any], k
         assert is_cut or found[-1] == last
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
 @given(st.binary(max_size=100))
 def test_whatever_is_not_messagepack_is_refused_in_one_way(payload: bytes) -> None:
     with suppress(ValueError, msgspec.DecodeError, IndexError, TypeError):
