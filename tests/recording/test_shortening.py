@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tomada.protocol.frames import CONTROL, HEADER, NORMAL, Kind
@@ -40,6 +40,7 @@ def shortened(data: bytes, cuts: list[int], keep: int, *, is_beginning: bool = T
     return b"".join(piece.data for piece in pieces), pieces
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
 @given(
     st.lists(st.tuples(st.sampled_from([Kind.ASK, Kind.SEND, Kind.CREDIT, Kind.PING]), st.integers(0, 600))),
     st.lists(st.integers(0, 5_000)),
@@ -67,6 +68,7 @@ def test_what_is_kept_follows_from_the_headers(shapes: list[tuple[Kind, int]], c
     assert end == len(data)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
 @given(st.lists(st.integers(0, 300)))
 def test_a_greeting_is_kept_without_its_secrets(cuts: list[int]) -> None:
     for kind, payload in ((Kind.HELLO, encode(HELLO)), (Kind.WELCOME, encode(WELCOME))):
@@ -83,6 +85,7 @@ def test_a_greeting_is_kept_without_its_secrets(cuts: list[int]) -> None:
     assert (welcome.session.id, welcome.session.token) == (b"id", bytes(32))
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
 @given(st.binary(max_size=200))
 def test_a_greeting_that_cannot_be_read_is_zeros(payload: bytes) -> None:
     for kind in (Kind.HELLO, Kind.WELCOME):
@@ -94,6 +97,7 @@ def test_a_greeting_that_cannot_be_read_is_zeros(payload: bytes) -> None:
     assert blanked(Kind.HELLO, odd) == bytes(len(odd))
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
 @given(st.binary(min_size=16, max_size=300), st.lists(st.integers(0, 300)))
 def test_of_another_protocol_nothing_is_kept(data: bytes, cuts: list[int]) -> None:
     data = b"GET " + data
@@ -103,6 +107,7 @@ def test_of_another_protocol_nothing_is_kept(data: bytes, cuts: list[int]) -> No
     assert sum(piece.length for piece in pieces) == len(data)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
 @given(st.binary(max_size=2_000), st.lists(st.integers(0, 2_000)), st.integers(0, 300))
 def test_nothing_that_a_peer_sends_makes_it_fail(data: bytes, cuts: list[int], keep: int) -> None:
     shortened(data, cuts, keep)

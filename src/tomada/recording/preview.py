@@ -9,6 +9,7 @@ import msgspec
 from tomada.errors import UNREADABLE
 from tomada.protocol.frames import CONTROL, METADATA, Kind, kind_name
 from tomada.protocol.handshake import Goodbye
+from tomada.recording.beginnings import beginnings
 
 if TYPE_CHECKING:
     from tomada.recording.wires import Frame
@@ -45,7 +46,10 @@ def preview(frame: Frame, payload: bytes, *, is_whole: bool) -> str:
             return _control(frame, payload)
         if is_whole:
             return _values(frame, msgspec.msgpack.decode(payload))
-    except (*UNREADABLE, TypeError):
+        values = beginnings(payload)
+        if values:
+            return _cut(f"{_values(frame, values)} …", _MOST)
+    except (*UNREADABLE, TypeError, IndexError):
         pass
     return short(payload)
 

@@ -7,6 +7,7 @@ there. The lines are described in ``docs/reference/recording-messages.md``.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import sys
 import time
@@ -58,6 +59,7 @@ EVENTS: Final[tuple[type[events.Event], ...]] = (
     events.CommitResumed,
 )
 _TYPES_BYTES: Final = MOST_LINE * 3 // 4
+_log: Final = logging.getLogger("tomada")
 _encode: Final = msgspec.json.Encoder().encode
 _now: Final = time.monotonic_ns
 
@@ -212,15 +214,21 @@ class _Wire:
 
     def received(self, data: bytes) -> None:
         """As of `Tap`."""
-        piece = self._ways[1].shorten(data)
-        if piece is not None:
-            self._write(self._heads[1], piece)
+        self._note(1, data)
 
     def sent(self, data: bytes | bytearray) -> None:
         """As of `Tap`."""
-        piece = self._ways[0].shorten(data)
-        if piece is not None:
-            self._write(self._heads[0], piece)
+        self._note(0, data)
+
+    def _note(self, way: int, data: bytes | bytearray) -> None:
+        try:
+            piece = self._ways[way].shorten(data)
+            if piece is not None:
+                self._write(self._heads[way], piece)
+        except Exception:  # noqa: BLE001 - told to the log; the connection is not to suffer from who looks at it
+            _log.exception("%s: what comes and goes here is recorded no more", self._link.places[1])
+            self._recording.gone(self)
+            self.leave()
 
     def moved(self, link: Tapped) -> None:
         """As of `Tap`."""

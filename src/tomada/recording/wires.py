@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tomada.recording.file import Record
     from tomada.recording.lines import Sequences
 
-MOST_FRAMES: Final = 200_000
+MOST_FRAMES: Final = 100_000
 """Of a recording that has more, the first half of so many are read, and the last."""
 MOST_WIRES: Final = 100_000
 
