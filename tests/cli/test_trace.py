@@ -152,11 +152,10 @@ def test_a_picture_that_cannot_be_written(tmp_path: Path, program: Callable[[str
     assert "x.svg cannot be written: Is a directory" in errors
 
 
-@pytest.mark.parametrize("kind", ["states", "timeline"])
-def test_other_diagrams_in_the_terminal(tmp_path: Path, kind: str) -> None:
+def test_another_diagram_in_the_terminal(tmp_path: Path) -> None:
     port = str(free_port())
 
-    output, _ = run("--kind", kind, SERVER, port, "--with", f"{CLIENT} {port}", folder=tmp_path)
+    output, _ = run("--kind", "states", SERVER, port, "--with", f"{CLIENT} {port}", folder=tmp_path)
 
     assert output.startswith("HELLO, SERVER\n")
     assert len(output.splitlines()) > 1

@@ -117,6 +117,7 @@ def test_a_forking_server(traced: Rig) -> None:
 
     groups = list(dict.fromkeys(told.sequence.lanes[lane].group for lane in told.lanes("forking_server.py")))
     assert len(groups) == 3, "the parent and two children"
+    assert told.lanes("forking_server.py") == list(range(len(told.lanes("forking_server.py")))), "side by side"
     for child in groups[1:]:
         names = told.names(child, "accept", "recv", "sendall")
         assert names == ["recv", "sendall"]

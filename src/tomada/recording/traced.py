@@ -135,11 +135,11 @@ class _Drawing:
         return Sequence(title=_title(self._lanes), lanes=lanes, steps=steps, arrows=tuple(arrows), notes=notes)
 
     def _number_lanes(self, shown: list[Event]) -> dict[tuple[Running, Lane | None], int]:
-        """Lanes by process, processes and lanes by their first call."""
+        """Lanes by process, processes and lanes by their first call, but children behind their parents."""
         found: dict[Running, dict[Lane | None, None]] = {}
         for event in shown:
             found.setdefault(event.running, {})[event.lane] = None
-        self._lanes = [(running, lane) for running, lanes in found.items() for lane in lanes]
+        self._lanes = [(running, lane) for running in _by_family(list(found)) for lane in found[running]]
         return {key: number for number, key in enumerate(self._lanes)}
 
     def _step(self, event: Event, lane: int) -> Step:
@@ -156,6 +156,23 @@ class _Drawing:
             tone=tone_of(call),
             state=event.state.value if event.state is not None else "",
         )
+
+
+def _by_family(found: list[Running]) -> list[Running]:
+    """Processes in the same order, but children right behind their parents."""
+    children: dict[int, list[Running]] = {}
+    pids = {running.record.pid for running in found}
+    for running in found:
+        parent = running.record.parent
+        children.setdefault(parent if parent in pids else 0, []).append(running)
+    ordered: dict[Running, None] = {}
+    waiting = children.get(0, [])[::-1]
+    while waiting:
+        running = waiting.pop()
+        if running not in ordered:
+            ordered[running] = None
+            waiting += children.get(running.record.pid, [])[::-1]
+    return [*ordered, *(running for running in found if running not in ordered)]
 
 
 def _origin(events: list[Event]) -> int:
