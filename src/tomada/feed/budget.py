@@ -14,6 +14,10 @@ T = TypeVar("T")
 
 SHARE: Final = 1 / 40
 """Of the loop's time."""
+LONGEST: Final = 3.0
+"""Seconds that nobody has to wait for more than, whatever it took."""
+_MOST: Final = 0.02
+"""Seconds that a step takes at most: what is beyond was the garbage collector, which would have come anyhow."""
 CHUNK: Final = 256
 """So many connections are looked at in one turn of the loop, which takes less than a millisecond."""
 
@@ -43,7 +47,8 @@ class Budget:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._free_at = max(self._free_at, monotonic()) + (thread_time() - self._began) / SHARE
+        now, spent = monotonic(), min(thread_time() - self._began, _MOST)
+        self._free_at = min(max(self._free_at, now) + spent / SHARE, now + LONGEST)
 
 
 async def chunks(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
