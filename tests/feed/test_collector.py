@@ -171,7 +171,7 @@ def test_it_forgets_what_nobody_looks_at(run: Run, monkeypatch: pytest.MonkeyPat
             _, collector = await stack.enter_async_context(collected())
             await connected(stack, 3)
             (first, *_) = (await collector.page(page())).rows
-            await until(lambda: not collector._seen)
+            await until(lambda: not len(collector._table))
             assert collector._meter is None
             rows = (await collector.page(page())).rows
             assert len(rows) == 3

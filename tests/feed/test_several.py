@@ -35,7 +35,7 @@ class Process:
         own.on(echo)
         self.server = await self.stack.enter_async_context(tomada.serve(own, f"memory://echo-{self.number}"))
         self.collector = Collector(self.server, About("echo", self.number))
-        self.collector._pid = self.number
+        self.collector._table.pid = self.number
         self.stack.push_async_callback(self.collector.shut)
         served = await self.stack.enter_async_context(
             tomada.serve(inner_app(self.collector), self._feed, sessions=None)

@@ -9,7 +9,7 @@ May import the server's own rooms and the public names; is imported by the comma
 ``app.py``          answers viewers and dashboards, from whatever source there is
 ``collector.py``    one process as a source: looks at its server, at most twice a second, and never for long
 ``budget.py``       how long that is
-``seen.py``         one connection, as the collector knows it
+``table.py``        the connections that it knows, counted and sorted; ``seen.py`` is one of them
 ``closeups.py``     connections that somebody looks at closely, through a lens of ``lenses.py``
 ``notes.py``        the log, and the limits and deadlines that struck
 ``machine.py``      what the process takes of its machine

@@ -7,23 +7,21 @@ page that somebody looks at are described. All who look at the same share it.
 from __future__ import annotations
 
 import asyncio
-import heapq
-import os
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from tomada.endpoint import log
-from tomada.feed.budget import Budget, chunks
+from tomada.feed.budget import Budget
 from tomada.feed.closeups import Closeups
 from tomada.feed.inner import Introduction, Ranks, Rows, Summary
 from tomada.feed.lenses import Meter
 from tomada.feed.machine import Machine
 from tomada.feed.messages import SHORTEST_PAUSE, Totals, WorkerRow
 from tomada.feed.notes import Lines, LogKeeper, Strikes
-from tomada.feed.seen import KEYS, Seen
 from tomada.feed.source import Overview, Source
+from tomada.feed.table import Table
 from tomada.link import Link
 from tomada.telemetry.statistics import Moved
 
@@ -40,10 +38,7 @@ _FRESH: Final = 0.9 * SHORTEST_PAUSE
 _MOST_PAGES: Final = 64
 _IDLE: Final = 10.0
 """Where nobody has asked for so many seconds, what was seen is forgotten: connections that are gone must not stay."""
-_SHALLOW: Final = 8
-"""Where less than one in so many is wanted, it is cheaper not to sort them all."""
 _PLAIN: Final = ("tcp", "ws")
-Place = tuple[str | float | int, Seen]
 OWN_TYPES: Final = frozenset(
     {"Watch", "Close", "Drain", "Introduce", "Summarize", "TurnPage", "Rank", "Describe", "LookClosely"}
 )
@@ -73,8 +68,6 @@ class Collector(Source):
 
     def __init__(self, server: Server, about: About, own: str = "") -> None:
         self._server = server
-        self._own = own
-        self._pid = os.getpid()
         self._about = about
         self._loop = asyncio.get_running_loop()
         self._lines = Lines()
@@ -84,16 +77,12 @@ class Collector(Source):
         self._closeups = Closeups()
         self._meter: Meter | None = None
         self._budget = Budget()
+        self._table = Table(server, self._budget, about.number, own)
         self._looking = asyncio.Lock()
-        self._seen: dict[Link | Flow, Seen] = {}
-        self._numbers = 0
         self._looked_at = -inf
-        self._open = [0, 0, 0, 0]
-        """What went over the connections that are seen: messages in and out, bytes in and out."""
         self._total = Moved()
         self._rates = (0.0, 0.0, 0.0, 0.0)
         self._pages: dict[tuple[object, ...], Rows] = {}
-        self._keys = KEYS | {"worker": lambda _: about.number}
         self._closing: set[asyncio.Task[None]] = set()
         self._resting: asyncio.TimerHandle | None = None
         self._log.start()
@@ -118,7 +107,7 @@ class Collector(Source):
         return Introduction(
             app=self._about.app,
             number=self._about.number,
-            pid=self._pid,
+            pid=self._table.pid,
             settings={name: None if value == inf else value for name, value in settings.items()},
             is_open=is_open,
         )
@@ -151,7 +140,7 @@ class Collector(Source):
         is_leaving = self._server.endpoints[0].is_closing
         worker = WorkerRow(
             number=self._about.number,
-            pid=self._pid,
+            pid=self._table.pid,
             seconds=told.seconds,
             state="draining" if is_leaving else "serving",
             connections=totals.connections + told.streams,
@@ -181,23 +170,17 @@ class Collector(Source):
                 self._resting = self._loop.call_later(_IDLE, self._rest)
                 self._meter = self._meter or Meter(OWN_TYPES - self._about.types)
             self._pages.clear()
-            over = self._meet()
-            async for some in chunks(list(self._seen.values())):
-                with self._budget:
-                    for seen in some:
-                        seen.count(seconds, self._open)
-            self._add_up(over, seconds)
+            self._add_up(await self._table.look(seconds), seconds)
             self._machine.look()
 
     def _rest(self) -> None:
         self._resting = None
         left = self._looked_at + _IDLE - self._loop.time()
-        if left > 0:
-            self._resting = self._loop.call_later(left, self._rest)
-        elif not self._looking.locked():
+        if left > 0 or self._looking.locked():
+            self._resting = self._loop.call_later(max(left, _FRESH), self._rest)
+        else:
             self._looked_at = -inf
-            self._seen.clear()
-            self._open = [0, 0, 0, 0]
+            self._table.forget()
             self._pages.clear()
             self._look_away()
 
@@ -207,27 +190,10 @@ class Collector(Source):
             self._meter.close()
             self._meter = None
 
-    def _meet(self) -> Moved:
-        """Know all that there are, and forget those that are gone; what went over those until now."""
-        with self._budget:
-            over = self._server.endpoints[0].tally.ended
-            ends: set[Link | Flow] = set()
-            for endpoint in self._server.endpoints:
-                ends.update(endpoint.connections)
-                ends.update(endpoint.flows)
-            for gone in self._seen.keys() - ends:
-                self._seen.pop(gone).leave(self._open)
-            for end in ends - self._seen.keys():
-                if isinstance(end, Link) and not end.was_open:
-                    continue  # it is at its handshake
-                self._numbers += 1
-                self._seen[end] = Seen(end, self._numbers, self._pid, self._own)
-            return over
-
-    def _add_up(self, over: Moved, seconds: float) -> None:
+    def _add_up(self, total: Moved, seconds: float) -> None:
         """What went over those that are gone, and over those that are not: together it does not go back."""
-        before, self._total = self._total, Moved(*map(max, self._total, over + Moved(*self._open)))
-        if 0 < seconds < inf:
+        before, self._total = self._total, Moved(*map(max, self._total, total))
+        if seconds > 0:  # at the first look it is infinite
             self._rates = tuple(moved / seconds for moved in self._total - before)  # type: ignore[assignment] # four of them
 
     # Pages.
@@ -239,7 +205,8 @@ class Collector(Source):
             question = msgspec.structs.astuple(asked)
             found = self._pages.get(question)
             if found is None:
-                matching, places = await self._places(asked, asked.first + asked.count)
+                await self._budget.wait()
+                matching, places = await self._table.places(asked, asked.first + asked.count)
                 with self._budget:
                     rows = [seen.row(self._about.number) for _, seen in places[asked.first :]]
                 found = Rows(matching, rows)
@@ -251,34 +218,16 @@ class Collector(Source):
         """Where connections stand, to be compared with those of other processes."""
         await self._refresh()
         async with self._looking:
-            matching, places = await self._places(asked, asked.count)
+            await self._budget.wait()
+            matching, places = await self._table.places(asked, asked.count)
             with self._budget:
                 return Ranks(matching, [(key, seen.id) for key, seen in places])
-
-    async def _places(self, asked: TurnPage | Rank, most: int) -> tuple[int, list[Place]]:
-        """How many fit the query, and the first ones in the order that was asked for."""
-        await self._budget.wait()
-        key, query = self._keys[asked.sort], asked.query.lower()
-        found: list[Seen] = []
-        keys: list[str | float | int] = []
-        async for some in chunks(list(self._seen.values())):
-            with self._budget:
-                for seen in some:
-                    if not query or seen.matches(query):
-                        found.append(seen)
-                        keys.append(key(seen))
-        with self._budget:
-            order = _first(keys, most, descending=asked.descending)
-            return len(found), [(keys[place], found[place]) for place in order]
 
     async def describe(self, ids: Sequence[str]) -> list[ConnectionRow]:
         """The rows of some connections."""
         with self._budget:
-            found = [self._find(id_) for id_ in ids]
+            found = [self._table.find(id_) for id_ in ids]
             return [seen.row(self._about.number) for seen in found if seen is not None]
-
-    def _find(self, id_: str) -> Seen | None:
-        return next((seen for seen in self._seen.values() if seen.id == id_), None)
 
     # One connection.
 
@@ -286,11 +235,11 @@ class Collector(Source):
         """As of `Source`."""
         await self._refresh()
         with self._budget:
-            return self._closeups.look(self._find(asked.connection), self._about.number, asked.after)
+            return self._closeups.look(self._table.find(asked.connection), self._about.number, asked.after)
 
     async def close(self, connection: str) -> bool:
         """As of `Source`."""
-        seen = self._find(connection)
+        seen = self._table.find(connection)
         if seen is None or seen.end.ended.done():
             return False
         log.info("%s: closed from the dashboard", seen.peer)
@@ -310,16 +259,3 @@ class Collector(Source):
     async def drain(self, worker: int) -> bool:  # noqa: ARG002 - as of `Source`
         """There is nobody here who would start another one."""
         return False
-
-
-def _first(keys: list[Any], most: int, *, descending: bool) -> Sequence[int]:
-    """The places of the first ones; of those with the same key the older connection comes first.
-
-    Places are numbers, and no pairs are made of them: thousands of new tuples at every look would wake the garbage
-    collector, which then goes through all that the server has.
-    """
-    places = range(len(keys))
-    if most * _SHALLOW < len(keys):
-        choose = heapq.nlargest if descending else heapq.nsmallest
-        return choose(most, places, key=keys.__getitem__)
-    return sorted(places, key=keys.__getitem__, reverse=descending)[:most]
