@@ -75,7 +75,9 @@ class Scenery(Source):
 
     def _fitting(self, question: Watch) -> list[ConnectionRow]:
         words = question.query.lower()
-        rows = [row for row in self._rows if words in _words(row)]
+        rows = [row for row in self._rows if words in _words(row)] if words else self._rows
+        if not question.count:
+            return rows
         return sorted(rows, key=lambda row: _key(getattr(row, question.sort)), reverse=question.descending)
 
     async def close(self, connection: str) -> bool:

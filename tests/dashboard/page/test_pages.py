@@ -192,15 +192,15 @@ def test_the_keyboard_is_enough(scenery: str, look: Look) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_light_and_dark_are_as_the_system_has_it_until_chosen(scenery: str, look: Look, scheme: str) -> None:
-    viewer = look(scenery, color_scheme=scheme)
-    page = viewer.open()
+    page = look(scenery, color_scheme=scheme).open()
     ground = "getComputedStyle(document.body).backgroundColor"
     at_first = page.evaluate(ground)
     assert (sum(int(part) for part in re.findall(r"\d+", at_first)[:3]) > 384) == (scheme == "light")
     page.get_by_role("button", name="Light or dark").click()
     chosen = page.evaluate(ground)
     assert chosen != at_first
-    viewer.open()
+    page.reload()
+    expect(page.locator(".live-state.live")).to_be_visible()
     assert page.evaluate(ground) == chosen
 
 

@@ -97,6 +97,8 @@ export const english = {
   state: "State",
   age: "Age",
   messages: "Messages",
+  messagesColumn: "Messages",
+  workerColumn: "Worker",
   bytes: "Bytes",
   rate: "Rate",
   perSecond: "per second",

@@ -66,7 +66,7 @@ export class Sequence {
     }
     const isAtEnd = this.#scroll.scrollHeight - this.#scroll.scrollTop - this.#scroll.clientHeight < NEAR_END;
     if (this.#passedOver > 0 && frames.length > 0) {
-      this.#rows.append(h("li", { class: "note-row" }, t("passedOver", { count: this.#passedOver })));
+      this.#rows.append(this.#gap(t("passedOver", { count: this.#passedOver })));
       this.#passedOver = 0;
     }
     this.#rows.append(...frames.flatMap((frame) => this.#made(frame)));
@@ -99,13 +99,18 @@ export class Sequence {
   #made(frame) {
     const rows = [];
     if (this.#last >= 0 && frame.at - this.#last >= QUIET) {
-      rows.push(h("li", { class: `quiet-row ${this.#work(null)}` }, h("span", { class: "life peer" }),
-        h("span", { class: "quiet-text" }, t("quiet", { time: took(frame.at - this.#last) })), h("span", { class: "life server" })));
+      rows.push(this.#gap(t("quiet", { time: took(frame.at - this.#last) })));
     }
     this.#last = frame.at;
     const after = this.#follow(frame);
     rows.push(frameRow(frame, this.#work(frame), after));
     return rows;
+  }
+
+  /** Where nothing is drawn between the lines. @param {string} text */
+  #gap(text) {
+    return h("li", { class: `gap ${this.#work(null)}` },
+      h("span", { class: "life peer" }), h("span", { class: "gap-text" }, text), h("span", { class: "life server" }));
   }
 
   /** Keep in mind what is asked and answered. @param {FrameRow} frame @returns {number | null} how long the answer took */
