@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-pytest.importorskip("tomada.recording.reading", reason="there is nothing that reads recordings yet")
-
 Tomada = Callable[..., Result]
 
 PROGRAM = """

@@ -16,7 +16,6 @@ import pytest
 from typer.testing import Result
 
 from tests.recording.rig import DEADLINE, EXAMPLES, free_port
-from tomada import diagrams
 from tomada.cli.output import UsageError
 from tomada.cli.tracing import command_of, split
 from tomada.recording import load
@@ -127,7 +126,6 @@ def test_a_recording_is_kept_if_it_is_asked_for(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"kept"}
 
 
-@pytest.mark.skipif(not hasattr(diagrams, "write"), reason="diagrams cannot be written yet")
 def test_pictures(tmp_path: Path) -> None:
     port = str(free_port())
     names = ["calls.svg", "calls.html", "calls.mmd", "calls.jsonl", "calls.txt"]
@@ -136,14 +134,11 @@ def test_pictures(tmp_path: Path) -> None:
     output, errors = run(SERVER, port, "--with", f"{CLIENT} {port}", *outputs, folder=tmp_path)
 
     assert output == "HELLO, SERVER\n"
-    assert [line for line in errors.splitlines() if line.startswith("written")] == [
-        f"written: {name}" for name in names
-    ]
+    assert [line for line in errors.splitlines() if line.startswith("drawn")] == [f"drawn: {name}" for name in names]
     assert (tmp_path / "calls.svg").read_text().lstrip().startswith("<")
     assert "listen" in (tmp_path / "calls.txt").read_text()
 
 
-@pytest.mark.skipif(not hasattr(diagrams, "write"), reason="diagrams cannot be written yet")
 def test_a_picture_that_cannot_be_written(tmp_path: Path, program: Callable[[str], str]) -> None:
     (tmp_path / "x.svg").mkdir()
 
@@ -293,7 +288,7 @@ def test_a_long_recording_drops_its_oldest_calls_and_says_so(tmp_path: Path, pro
         ([], "there is no program to trace"),
         (["missing.py"], "there is no file missing.py"),
         (["no-such-command-here"], "there is no file and no command no-such-command-here"),
-        (["-o", "x.bmp", SERVER], "x.bmp does not say in which form to draw"),
+        (["-o", "x.bmp", SERVER], "'x.bmp' does not say in which form to draw"),
         (["-o", "missing/x.svg", SERVER], "there is no folder missing for x.svg"),
         (["--record", "missing/x", SERVER], "there is no folder missing for x"),
         (["--most", "1K", SERVER], "--most 1024 is too little for a recording"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 import typer
 from typer.core import TyperCommand
 
+from tomada.cli.drawing import check_files, draw, drawing_errors_told, drawing_of, show
 from tomada.cli.groups import size
 from tomada.cli.output import Json, UsageError, errors_told
 
@@ -141,9 +142,7 @@ def trace(
 
 
 def _check(wanted: Wanted) -> None:
-    from tomada.cli.trace_output import check_outputs
-
-    check_outputs(wanted.outputs)
+    check_files(wanted.outputs)
     if wanted.most_bytes < _LEAST:
         raise UsageError(f"--most {wanted.most_bytes} is too little for a recording: 64K is the least")
     if wanted.record is not None and not wanted.record.absolute().parent.is_dir():
@@ -214,19 +213,19 @@ def _look(reader: Any, programs: Programs, live: Live | None) -> None:
 
 
 def _show(path: Path, wanted: Wanted) -> None:
-    from tomada.cli import trace_output
+    from tomada.cli.trace_output import print_calls, tell_notes
     from tomada.recording.reading import Recording
 
-    with Recording(path) as recording:
+    with Recording(path) as recording, drawing_errors_told():
         recording.read(_progress if sys.stderr.isatty() else None)
         if wanted.outputs:
-            trace_output.draw(trace_output.drawing_of(recording, wanted.kind), wanted.outputs)
+            draw(drawing_of(recording, wanted.kind), wanted.outputs)
         if wanted.as_json and not wanted.is_live:
-            trace_output.print_calls(recording)
+            print_calls(recording)
         elif not (wanted.outputs or wanted.is_live or wanted.as_json or wanted.is_quiet):
-            trace_output.show(trace_output.drawing_of(recording, wanted.kind), wanted.kind)
+            show(drawing_of(recording, wanted.kind))
         else:
-            trace_output.tell_notes(recording)
+            tell_notes(recording)
     if wanted.record is not None and not wanted.is_quiet:
         typer.echo(f"recorded: {wanted.record}", err=True)
 
