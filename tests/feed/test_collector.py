@@ -321,6 +321,7 @@ def test_frames_and_handlers_are_shown_where_somebody_looks(run: Run, monkeypatc
     async def main() -> None:
         monkeypatch.setattr(collector_module, "_FRESH", 0.0)
         async with collected() as (server, collector), tomada.connect("memory://echo") as client:
+            await client.ask(Echo("the first of a type declares it"))
             (row,) = (await collector.page(page())).rows
             marks, other = Marks(), Marks()
             question = Watch(connection=row.id)

@@ -55,7 +55,7 @@ def _choices(shown: str) -> dict[str, Choice]:
     return {
         "at": Choice(
             "--dashboard",
-            "Where a web page shows what the server does: a port, or host:port. Needs tomada[dashboard].",
+            r"Where a web page shows what the server does: a port, or host:port. Needs tomada\[dashboard].",
             _place,
             "ADDRESS",
             str,

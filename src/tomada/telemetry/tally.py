@@ -84,8 +84,8 @@ class Tally:
 
     def start(self) -> float:
         """Count a handler that starts; when it did, of `perf_counter`, should its end be told, else 0."""
-        self.handled += 1
-        return self._begin() if self.handled >= self._next else 0.0
+        handled = self.handled = self.handled + 1
+        return self._begin() if handled >= self._next else 0.0
 
     def _begin(self) -> float:
         now = perf_counter()

@@ -68,6 +68,17 @@ def test_a_wrong_token_is_asked_for_again(bank: Server, look: Look) -> None:
     viewer.said.clear()  # the browser tells each answer with 403
 
 
+def test_a_token_that_the_tab_remembers_from_before_is_forgotten(bank: Server, look: Look) -> None:
+    viewer = look(bank.url)
+    page = viewer.open()
+    page.evaluate("sessionStorage.setItem('tomada.token', 'thatOfAServerThatIsGone')")
+    page.reload()
+    expect(page.locator(".live-state.live")).to_be_visible()
+    expect(page.locator(".read-only")).to_be_visible()
+    assert [line for line in viewer.said if "403" not in line] == []
+    viewer.said.clear()  # the browser tells each answer with 403
+
+
 def test_it_goes_on_after_the_server_was_started_anew(own_bank: Server, look: Look) -> None:
     viewer = look(own_bank.url)
     page = viewer.open("connections")

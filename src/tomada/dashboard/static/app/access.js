@@ -7,7 +7,7 @@
 
 // @ts-check
 
-import { token } from "./route.js";
+import { isTokenGiven, keepToken, token } from "./route.js";
 
 /** @typedef {{ watch: boolean, act: boolean, try: boolean }} Access */
 
@@ -17,7 +17,14 @@ const NONE = { watch: false, act: false, try: false };
 
 /** Rejects where nobody answers. @returns {Promise<Access>} */
 export async function access() {
-  const text = token();
+  const told = await asked(token());
+  if (told.watch || !token() || isTokenGiven()) return told;
+  keepToken(""); // the tab remembers that of a server which is gone
+  return asked("");
+}
+
+/** @param {string} text the token @returns {Promise<Access>} */
+async function asked(text) {
   if (text && !TOKEN.test(text)) return NONE;
   const headers = text ? { Authorization: `Bearer ${text}` } : undefined;
   const answer = await fetch("access", { headers, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT) });

@@ -54,10 +54,17 @@ export function token() {
 }
 
 let kept = "";
+let isGiven = false;
+
+/** Whether the token was given since the page was loaded; else it is one that the tab remembers. */
+export function isTokenGiven() {
+  return isGiven;
+}
 
 /** @param {string} text */
 export function keepToken(text) {
   kept = text;
+  isGiven = text !== "";
   try {
     sessionStorage.setItem(TOKEN_KEY, text);
   } catch {
