@@ -54,7 +54,6 @@ class Tally:
 
     __slots__ = (
         "_looks",
-        "_next",
         "_samples",
         "_since",
         "_stride",
@@ -63,13 +62,14 @@ class Tally:
         "failed",
         "handled",
         "name",
+        "next",
         "seconds",
     )
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.handled = self.failed = 0
-        self._next = 0
+        self.next = 0
         """Which is timed next."""
         self.seconds = 0.0
         """How long all of them took, as far as those that were timed tell."""
@@ -84,10 +84,11 @@ class Tally:
 
     def start(self) -> float:
         """Count a handler that starts; when it did, of `perf_counter`, should its end be told, else 0."""
-        handled = self.handled = self.handled + 1
-        return self._begin() if handled >= self._next else 0.0
+        self.handled += 1
+        return self.begin() if self.handled >= self.next else 0.0
 
-    def _begin(self) -> float:
+    def begin(self) -> float:
+        """When one starts that is timed, since `handled` has reached `next`; says which is to be after it."""
         now = perf_counter()
         if now - self._since >= 1:
             self._since, self._samples = now, 0
@@ -95,13 +96,13 @@ class Tally:
         is_rare = self._samples <= _QUOTA
         self._stride = 1 if is_rare else _STRIDE
         # Not always the same number: the handlers may have a rhythm.
-        self._next = self.handled + (1 if is_rare else _STRIDE // 2 + int(now * 1e9) % (_STRIDE + 1))
+        self.next = self.handled + (1 if is_rare else _STRIDE // 2 + int(now * 1e9) % (_STRIDE + 1))
         return now
 
     def all_ended(self, seconds: float) -> None:
         """A handler has ended, while all are timed."""
         self.handled += 1
-        self._next = self.handled + 1
+        self.next = self.handled + 1
         self._stride = 1
         self.note(seconds)
 
