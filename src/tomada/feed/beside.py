@@ -71,6 +71,8 @@ async def open_feed(server: Server, folder: Path, about: About) -> Beside:
         opened = await tomada.serve(
             inner_app(collector), address, limits=_LIMITS, deadlines=_DEADLINES, sessions=None, unix_mode=0o600
         )
+        for endpoint in opened.endpoints:
+            endpoint.is_hidden = True  # a recording is of the application
     except (TomadaError, OSError) as error:
         log.error("the dashboard will not see this process: %s", error)
     return Beside(collector, opened)

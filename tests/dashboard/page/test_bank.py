@@ -166,7 +166,6 @@ def test_the_form_follows_a_server_that_was_started_anew(own_bank: Server, look:
 
 
 def test_a_connections_own_page_shows_its_frames_live(bank: Server, look: Look) -> None:
-    pytest.importorskip("tomada.recording.frames")
     viewer = look(bank.url)
     page = viewer.open("connections")
     with tomada.sync.connect(bank.address, sessions=False) as client:
