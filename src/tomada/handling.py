@@ -330,8 +330,6 @@ class Handling(Carrying):
         # Not at once: its task may not have begun, and would never tell the handler.
         self.loop.call_soon(task.cancel)
 
-    # End.
-
     async def _finish(self, route: Route, id_: int, origin: int, suspended: Awaitable[Any]) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
         try:
