@@ -232,11 +232,9 @@ class Handling(Carrying):
 
     def _start(self, route: Route, message: Any, id_: int, origin: int) -> bool:
         """Start the handler; whether it goes on in a task."""
-        begun = perf_counter() if tallies.subscribers else 0.0
-        if tallies.is_metered and not begun:  # as `Tally.start`, whose call would cost as much again
-            tally = route.tally
-            handled = tally.handled = tally.handled + 1
-            begun = tally.begin() if handled >= tally.next else 0.0
+        begun = 0.0
+        if tallies.is_wanted:
+            begun = perf_counter() if tallies.subscribers else route.tally.start()
         try:
             call = self._stream(route, message, id_) if route.has_stream else route.call(message, self.connection)
             outcome = self.endpoint.starter.start(call)

@@ -119,7 +119,7 @@ def test_many_are_sampled_and_the_samples_stand_for_all() -> None:
                 timed += 1
                 one.note(0.003)
         assert one.handled == count
-        # With the first 200 of each second, and one in sixteen after them: of each second that it has taken.
+        # With the first 200 of each second, and one in 16, then in 128, after them: of each second that it has taken.
         assert timed < count / 4
         total = one.buckets()[-1][1]
         assert count * 0.7 < total < count * 1.4

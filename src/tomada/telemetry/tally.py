@@ -37,8 +37,8 @@ _WINDOWS: Final = 6
 _STEPS: Final = 8
 """Steps of the scale in a doubling: each is 9 % wide, so a quantile is at most 5 % off."""
 _QUOTA: Final = 200
-"""So many of a type are timed in a second; of those beyond, one in `_STRIDE`."""
-_STRIDE: Final = 16
+"""So many of a type are timed in a second; of those beyond one in 16, and when these are ten times as many, in 128."""
+_STRIDES: Final = (1, 16, 128)
 _RATE_SECONDS: Final = 10.0
 _LOOKS: Final = 64
 
@@ -84,8 +84,8 @@ class Tally:
 
     def start(self) -> float:
         """Count a handler that starts; when it did, of `perf_counter`, should its end be told, else 0."""
-        self.handled += 1
-        return self.begin() if self.handled >= self.next else 0.0
+        handled = self.handled = self.handled + 1
+        return self.begin() if handled >= self.next else 0.0
 
     def begin(self) -> float:
         """When one starts that is timed, since `handled` has reached `next`; says which is to be after it."""
@@ -93,10 +93,9 @@ class Tally:
         if now - self._since >= 1:
             self._since, self._samples = now, 0
         self._samples += 1
-        is_rare = self._samples <= _QUOTA
-        self._stride = 1 if is_rare else _STRIDE
+        stride = self._stride = _STRIDES[(self._samples > _QUOTA) + (self._samples > 10 * _QUOTA)]
         # Not always the same number: the handlers may have a rhythm.
-        self.next = self.handled + (1 if is_rare else _STRIDE // 2 + int(now * 1e9) % (_STRIDE + 1))
+        self.next = self.handled + (1 if stride == 1 else stride // 2 + int(now * 1e9) % (stride + 1))
         return now
 
     def all_ended(self, seconds: float) -> None:
