@@ -16,6 +16,8 @@ from tomada.event_loop import new_event_loop
 
 _PATIENCE = 30.0
 _LONGEST = 65_536
+_NICE = 5
+"""Where processors are scarce, who is looked at goes first."""
 
 
 def main() -> int:
@@ -26,6 +28,8 @@ def main() -> int:
         return 2
     for number in numbers:
         os.set_inheritable(number, False)  # noqa: FBT003 - positional only
+    if hasattr(os, "nice"):
+        os.nice(_NICE)
     channel, *listening = [socket.socket(fileno=number) for number in numbers]
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s dashboard: %(message)s")
     told = _told(channel)
