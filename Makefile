@@ -15,7 +15,7 @@ demo: core-set-up  ## run the bank and watch it work
 
 test: lint docs  ## everything that must pass: lint, docs, tests with coverage
 	rm -f .coverage .coverage.*
-	$(BIN)/pytest --cov --numprocesses 3 --dist loadfile
+	$(BIN)/pytest --cov --numprocesses auto --maxprocesses 4 --dist loadfile
 	@$(BIN)/coverage report --include='*/tomada/protocol/*' --fail-under=100 > .venv/.protocol-coverage 2>&1 \
 		|| { cat .venv/.protocol-coverage; echo 'src/tomada/protocol must be covered to 100 %'; exit 1; }
 
