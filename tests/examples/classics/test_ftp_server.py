@@ -55,7 +55,7 @@ def connect(address: tomada.Address) -> Iterator[Connect]:
     clients = []
 
     def connected(*who: str) -> ftplib.FTP:
-        client = ftplib.FTP(timeout=20)  # noqa: S321 - the server's own protocol
+        client = ftplib.FTP(timeout=50)  # noqa: S321 - the server's own protocol
         clients.append(client)
         client.connect(address.host, address.port or 0)
         client.login(*who)
@@ -295,7 +295,7 @@ def test_silence_is_borne_only_while_files_travel(load: Load, run: Run, tmp_path
     classic = load("ftp_server", ADDRESS="tcp://127.0.0.1:0", ROOT=tmp_path)
 
     def load_slowly(address: tomada.Address) -> None:
-        with ftplib.FTP(timeout=20) as client:  # noqa: S321 - the server's own protocol
+        with ftplib.FTP(timeout=50) as client:  # noqa: S321 - the server's own protocol
             client.connect(address.host, address.port or 0)
             client.login()
             with client.transfercmd("RETR long") as data:

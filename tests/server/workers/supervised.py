@@ -20,7 +20,7 @@ import tomada.sync
 
 FARM = Path(__file__).with_name("farm.py")
 HERE = "tcp://127.0.0.1:0"
-PATIENCE = 45.0
+PATIENCE = 100.0
 _INHERITED = ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "RUNTIME_DIRECTORY")
 
 

@@ -214,6 +214,7 @@ def test_the_port_is_free_again_at_once(place: Path) -> None:
         assert asked(again["addresses"][0], 40) == set(again["workers"])
 
 
+@pytest.mark.timeout(180)  # it starts, kills and reloads, which takes long beside others
 def test_workers_may_serve_each_connection_in_a_child(place: Path) -> None:
     children = ("--isolation", "process", "--spare-children", "1", "--most-children", "4")
     words = ("--workers", "2", "--bind", HERE, *children)
