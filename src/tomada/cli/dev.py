@@ -83,8 +83,6 @@ def dev(
         check_system()
         _check_watchfiles()
         check_watching(watching)
-        from tomada.cli.supervised import Shown, supervise
-
         tls = server_tls(certificate, key, authority, development=development)
         if development:
             certificates.warn()
@@ -103,21 +101,28 @@ def dev(
             recorded=recorded,
         )
         recorded.begin(as_json=as_json)
-        folder = watched_folder(target)
-        watched = ready(dashboard, develops=True, is_supervised=True, is_quiet=as_json)
-        url = ""
-        if watched is not None:
-            job, url = msgspec.structs.replace(job, feed=watched.folder), watched.url
-        shown = Shown(as_json=as_json, option=" --tls-dev" if development else "", develops=True, dashboard=url)
-        with nullcontext() if watched is None else watched.keeper, Changes(folder) as changes:
-            supervise(
-                job,
-                Workers(workers=1),
-                shown,
-                as_json=as_json,
-                persists=True,
-                begin=lambda supervisor: changes.tell(supervisor, as_json=as_json),
-            )
+        _supervise(job, dashboard, " --tls-dev" if development else "", as_json=as_json)
+
+
+def _supervise(job: Job, dashboard: DevelopingOptions, option: str, *, as_json: bool) -> None:
+    """Serve `job` anew after each change, with its dashboard."""
+    from tomada.cli.supervised import Shown, supervise
+
+    folder = watched_folder(job.target)
+    watched = ready(dashboard, develops=True, is_supervised=True, is_quiet=as_json)
+    url = ""
+    if watched is not None:
+        job, url = msgspec.structs.replace(job, feed=watched.folder), watched.url
+    shown = Shown(as_json=as_json, option=option, develops=True, dashboard=url)
+    with nullcontext() if watched is None else watched.keeper, Changes(folder) as changes:
+        supervise(
+            job,
+            Workers(workers=1),
+            shown,
+            as_json=as_json,
+            persists=True,
+            begin=lambda supervisor: changes.tell(supervisor, as_json=as_json),
+        )
 
 
 def _check_watchfiles() -> None:

@@ -1,7 +1,7 @@
 """How the handlers do, by the type of what they handle: how many, how fast, how many fail.
 
-While a `Meter` is on each handler is counted, and some are timed: all where there are few, one in sixteen where there
-are many. Nothing is kept per message, and nothing is paid while none is on.
+While a `Meter` is on each handler is counted, and some are timed: all where there are few, one in 16 or in 128 where
+there are many. Nothing is kept per message, and nothing is paid while none is on.
 """
 
 from __future__ import annotations
