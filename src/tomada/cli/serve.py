@@ -106,21 +106,26 @@ def serve(
         if development:
             certificates.warn()
         recorded.begin(as_json=as_json)
-        is_supervised = workers.workers is not None
-        if is_supervised:
-            check_system()
-        watched = dashboard_ready(dashboard, develops=False, is_supervised=is_supervised)
-        if watched is not None:
-            job = msgspec.structs.replace(job, feed=watched.folder)
-        if not is_supervised:
-            serve_here(job, option, watched, as_json=as_json)
-            return
-        from tomada.cli.supervised import Shown, supervise
+        _serve(job, workers, dashboard, option, as_json=as_json)
 
-        be_quiet_at_a_terminal()
-        shown = Shown(as_json=as_json, option=option, dashboard="" if watched is None else watched.url)
-        with nullcontext() if watched is None else watched.keeper:
-            supervise(job, workers, shown, as_json=as_json)
+
+def _serve(job: Job, workers: WorkerOptions, dashboard: DashboardOptions, option: str, *, as_json: bool) -> None:
+    """Serve in this process or in several, with a dashboard where one is wanted."""
+    is_supervised = workers.workers is not None
+    if is_supervised:
+        check_system()
+    watched = dashboard_ready(dashboard, develops=False, is_supervised=is_supervised)
+    if watched is not None:
+        job = msgspec.structs.replace(job, feed=watched.folder)
+    if not is_supervised:
+        serve_here(job, option, watched, as_json=as_json)
+        return
+    from tomada.cli.supervised import Shown, supervise
+
+    be_quiet_at_a_terminal()
+    shown = Shown(as_json=as_json, option=option, dashboard="" if watched is None else watched.url)
+    with nullcontext() if watched is None else watched.keeper:
+        supervise(job, workers, shown, as_json=as_json)
 
 
 def serve_here(job: Job, option: str, watched: Ready | None = None, *, as_json: bool) -> None:
