@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from tests.authority import Authority
 from tomada.telemetry import log
+
+
+def pytest_configure() -> None:
+    """Programs that tests start heed Ctrl-C, also where the shell that started these in the background does not."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

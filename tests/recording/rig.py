@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tomada.cli.tracing import environment
@@ -53,6 +55,7 @@ class Rig:
             stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
             cwd=self.folder,
             text=True,
+            start_new_session=True,
         )
         self._running.append(process)
         return process
@@ -108,9 +111,10 @@ class Rig:
 
     def close(self) -> None:
         for process in self._running:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
+            with suppress(ProcessLookupError):
+                # Also what strace runs, and what a program has forked: it holds the pipes open.
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate(timeout=DEADLINE)
 
 
 @contextmanager
