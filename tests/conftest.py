@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import signal
 
 import pytest
@@ -12,6 +13,12 @@ def pytest_configure() -> None:
     """Programs that tests start heed Ctrl-C, also where the shell that started these in the background does not."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Many tests collect garbage: that must not look through all that thousands of tests are made of, each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
