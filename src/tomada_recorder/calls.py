@@ -7,9 +7,11 @@ is made: whether it would is asked of the system, by a ``poll`` that does not wa
 
 from __future__ import annotations
 
+from tomada_recorder.interruption import pass_on
 from tomada_recorder.outcomes import Outcomes, length
 from tomada_recorder.recorder import Call
 from tomada_recorder.sockets import READABLE, WRITABLE
+from tomada_recorder.standin import install
 from tomada_recorder.text import error_fields, text_field
 
 TYPE_CHECKING = False
@@ -20,9 +22,12 @@ if TYPE_CHECKING:
     from tomada_recorder.recorder import Recorder
     from tomada_recorder.sockets import Known
 
-_ALWAYS = -1
+ALWAYS = -1
 _LARGE = 1 << 16
 """So much may fill the kernel's buffer, though it has room at first."""
+
+
+_OF_BUFFERS = ("sendmsg", "recvmsg_into")
 
 
 class Method:
@@ -32,36 +37,47 @@ class Method:
         name: Its own.
         arguments: What is shown of them.
         outcome: The fields of its result.
-        waits: For what: `READABLE`, `WRITABLE`, `_ALWAYS` where that cannot be asked before, 0 for a method that never
+        waits: For what: `READABLE`, `WRITABLE`, `ALWAYS` where that cannot be asked before, 0 for a method that never
             waits.
+        names: Of its parameters, with their defaults, where they may be given by name.
     """
 
-    __slots__ = ("arguments", "name", "outcome", "waits")
+    __slots__ = ("arguments", "name", "names", "outcome", "waits")
 
     def __init__(
         self,
         name: str,
-        arguments: Callable[[Outcomes, tuple[Any, ...], dict[str, Any]], str],
+        arguments: Callable[[Outcomes, tuple[Any, ...]], str],
         outcome: Callable[..., str],
         waits: int = 0,
+        **names: Any,
     ) -> None:
         self.name = name
         self.arguments = arguments
         self.outcome = outcome
         self.waits = waits
+        self.names = names
 
-    def described(self, outcomes: Outcomes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    def in_order(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """Its arguments, those that were given by name, too."""
+        names = [*self.names][len(args) :]
+        while names and names[-1] not in kwargs:
+            names.pop()
+        return (*args, *(kwargs.get(name, self.names[name]) for name in names))
+
+    def described(self, outcomes: Outcomes, args: tuple[Any, ...]) -> str:
         """What is shown of its arguments, also where they are wrong, which the method itself will say."""
         try:
-            return self.arguments(outcomes, args, kwargs)
-        except Exception:  # noqa: BLE001 - whatever they are
-            return outcomes.plain(args, kwargs)
+            return self.arguments(outcomes, args)
+        except Exception as error:  # noqa: BLE001 - whatever they are
+            pass_on(error)
+            return outcomes.plain(args)
 
     def announce(self, call: Call, known: Known, socket: Any, args: tuple[Any, ...]) -> None:
         """Tell of a call that has to wait, or may have to, before it is made."""
         if not self.waits or socket.gettimeout() == 0:
             return
-        if self.waits == _ALWAYS:
+        if self.waits == ALWAYS:
             call.begun(is_sure=False)
         elif not known.is_ready(self.waits):
             call.begun()
@@ -76,21 +92,22 @@ def _is_large(content: Any) -> bool:
 def methods() -> tuple[Method, ...]:
     """What is recorded of `socket.socket`."""
     to = Outcomes
+    into = {"buffer": b"", "nbytes": 0, "flags": 0}
     return (
         Method("bind", to.address, to.moved),
         Method("listen", to.plain, to.moved),
         Method("accept", to.plain, to.accepted, READABLE),
-        Method("connect", to.address, to.moved, _ALWAYS),
-        Method("connect_ex", to.address, to.code, _ALWAYS),
+        Method("connect", to.address, to.moved, ALWAYS),
+        Method("connect_ex", to.address, to.code, ALWAYS),
         Method("send", to.outgoing, to.sent, WRITABLE),
         Method("sendall", to.outgoing, to.sent, WRITABLE),
         Method("sendto", to.outgoing, to.sent, WRITABLE),
         Method("sendmsg", to.message, to.sent_message, WRITABLE),
-        Method("sendfile", to.plain, to.sent_file, WRITABLE),
+        Method("sendfile", to.plain, to.sent_file, WRITABLE, file=None, offset=0, count=None),
         Method("recv", to.size_and_flags, to.received, READABLE),
-        Method("recv_into", to.buffer_and_flags, to.received_into, READABLE),
+        Method("recv_into", to.buffer_and_flags, to.received_into, READABLE, **into),
         Method("recvfrom", to.size_and_flags, to.received_from, READABLE),
-        Method("recvfrom_into", to.buffer_and_flags, to.received_from_into, READABLE),
+        Method("recvfrom_into", to.buffer_and_flags, to.received_from_into, READABLE, **into),
         Method("recvmsg", to.plain, to.received_message, READABLE),
         Method("recvmsg_into", to.buffers, to.received_message, READABLE),
         Method("shutdown", to.way, to.nothing),
@@ -119,19 +136,22 @@ def _failure(call: Call, known: Known | None, error: BaseException) -> str:
 class Wrapping:
     """What is done around the calls of one method."""
 
+    further = ""
+    """Fields of each of its records."""
+
     def __init__(self, recorder: Recorder, method: Method, outcomes: Outcomes) -> None:
         self.recorder = recorder
         self.method = method
         self.outcomes = outcomes
 
-    def begin(self, socket: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, Known] | None:
+    def begin(self, socket: Any, args: tuple[Any, ...]) -> tuple[Call, Known] | None:
         """Before the call; None where it cannot be recorded."""
         recorder, method = self.recorder, self.method
         try:
             known = recorder.sockets.find(socket)
             if known is None:
                 return None
-            call = Call(recorder, method.name, method.described(self.outcomes, args, kwargs), known)
+            call = Call(recorder, method.name, method.described(self.outcomes, args), known)
             self.announce(call, known, socket, args)
         except Exception as error:  # noqa: BLE001 - the program must not notice
             recorder.has_failed(error)
@@ -146,7 +166,7 @@ class Wrapping:
         """After the call."""
         call, known = begun
         try:
-            call.ended(self.method.outcome(self.outcomes, known, socket, args, result))
+            call.ended(self.method.outcome(self.outcomes, known, socket, args, result) + self.further)
             known.settle()
         except Exception as error:  # noqa: BLE001 - the program must not notice
             self.recorder.has_failed(error)
@@ -159,19 +179,21 @@ def wrap(recorder: Recorder, kind: Any, method: Method, outcomes: Outcomes) -> N
         return
     wrapping = Wrapping(recorder, method, outcomes)
     if method.name == "accept":
-        function = _around(wrapping, _accepting(recorder, original))
+        function = around(wrapping, _accepting(recorder, original))
     elif hasattr(original, "__code__"):  # of Python's, which makes calls itself
-        function = _around(wrapping, _alone(recorder, original))
+        function = around(wrapping, alone(recorder, original))
     else:
-        function = _around(wrapping, original)
-    install(kind, method.name, original, function)
+        function = around(wrapping, original)
+    install(kind, method.name, _listing(function) if method.name in _OF_BUFFERS else function)
 
 
-def _around(wrapping: Wrapping, original: Callable[..., Any]) -> Callable[..., Any]:
-    local, begin, end = wrapping.recorder.local, wrapping.begin, wrapping.end
+def around(wrapping: Wrapping, original: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that is recorded."""
+    local, begin, end, in_order = wrapping.recorder.local, wrapping.begin, wrapping.end, wrapping.method.in_order
 
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        begun = None if local.is_within else begin(self, args, kwargs)
+        shown = in_order(args, kwargs) if kwargs else args
+        begun = None if local.is_within else begin(self, shown)
         if begun is None:
             return original(self, *args, **kwargs)
         try:
@@ -179,32 +201,38 @@ def _around(wrapping: Wrapping, original: Callable[..., Any]) -> Callable[..., A
         except BaseException as error:
             failed(*begun, error)
             raise
-        end(begun, self, args, result)
+        end(begun, self, shown, result)
         return result
 
     return wrapped
 
 
-def install(kind: Any, name: str, original: Any, function: Any) -> None:
-    """Put a function in the place of a method, looking like it."""
-    function.__name__, function.__qualname__ = name, f"{kind.__name__}.{name}"
-    function.__doc__ = original.__doc__
-    setattr(kind, name, function)
+def _listing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that takes several buffers, from an iterator, too: that can be gone through only once."""
+
+    def listing(self: Any, *args: Any) -> Any:
+        return function(self, *(_listed(argument) for argument in args[:2]), *args[2:])
+
+    return listing
 
 
-def _alone(recorder: Recorder, original: Callable[..., Any]) -> Callable[..., Any]:
-    """A method, without a record of the calls that it makes itself."""
+def _listed(argument: Any) -> Any:
+    return argument if isinstance(argument, (list, tuple)) or not hasattr(argument, "__iter__") else list(argument)
+
+
+def alone(recorder: Recorder, original: Callable[..., Any]) -> Callable[..., Any]:
+    """A function, without a record of the calls that it makes itself."""
     local = recorder.local
 
-    def alone(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def unrecorded(*args: Any, **kwargs: Any) -> Any:
         before = local.is_within
         try:
             local.is_within = True
-            return original(self, *args, **kwargs)
+            return original(*args, **kwargs)
         finally:
             local.is_within = before
 
-    return alone
+    return unrecorded
 
 
 def _accepting(recorder: Recorder, original: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ import os
 
 from tomada_recorder.calls import failed
 from tomada_recorder.recorder import Call
-from tomada_recorder.standin import Standin
+from tomada_recorder.standin import Standin, install
 from tomada_recorder.text import data_field
 
 TYPE_CHECKING = False
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def wrap_os(recorder: Recorder) -> None:
     """Record what is done to sockets by descriptor, and keep the recording's own descriptor open."""
     _wrap_closing(recorder)
-    os.write = _moving(recorder, "write", os.write, lambda args, result: (result, args[1]))
-    os.read = _moving(recorder, "read", os.read, lambda _, result: (len(result), result))
+    _wrap_moving(recorder, "write", lambda args, result: (result, args[1]))
+    _wrap_moving(recorder, "read", lambda _, result: (len(result), result))
     if hasattr(os, "sendfile"):
-        os.sendfile = _moving(recorder, "sendfile", os.sendfile, lambda _, result: (result, b""))
+        _wrap_moving(recorder, "sendfile", lambda _, result: (result, b""))
 
 
 def _wrap_closing(recorder: Recorder) -> None:
@@ -53,14 +53,13 @@ def _wrap_closing(recorder: Recorder) -> None:
         else:
             closerange(fd_low, fd_high)
 
-    os.close, os.closerange = Standin(original, close), Standin(closerange, wrapped_closerange)
+    install(os, "close", Standin(close))
+    install(os, "closerange", Standin(wrapped_closerange))
 
 
-def _moving(
-    recorder: Recorder, name: str, original: Any, moved: Callable[[tuple[Any, ...], Any], tuple[int, Any]]
-) -> Any:
+def _wrap_moving(recorder: Recorder, name: str, moved: Callable[[tuple[Any, ...], Any], tuple[int, Any]]) -> None:
     """One that moves bytes: recorded where the descriptor is a socket's."""
-    find, local = recorder.sockets.by_descriptor, recorder.local
+    original, find, local = getattr(os, name), recorder.sockets.by_descriptor, recorder.local
     is_sent = name != "read"
 
     def moving(*args: Any, **kwargs: Any) -> Any:
@@ -79,7 +78,7 @@ def _moving(
         _count(known, size, is_sent=is_sent)
         return result
 
-    return Standin(original, moving)
+    install(os, name, Standin(moving))
 
 
 def _count(known: Known, size: int, *, is_sent: bool) -> None:

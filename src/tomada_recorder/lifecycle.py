@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tomada_recorder.calls import failed
+from tomada_recorder.calls import alone, failed
 from tomada_recorder.recorder import Call
+from tomada_recorder.standin import install
 from tomada_recorder.text import address_text, shortened, text_field
 
 TYPE_CHECKING = False
@@ -41,7 +42,7 @@ def wrap_beginning(recorder: Recorder, kind: Any) -> None:
             call.arguments = "%s, %s" % (known.family, known.type)
             call.ended("")
 
-    kind.__init__ = __init__
+    install(kind, "__init__", __init__)
 
 
 def _adopt(recorder: Recorder, socket: Any, origin: str) -> Known | None:
@@ -67,10 +68,9 @@ def wrap_end(recorder: Recorder, kind: Any) -> None:
 
     def wrapped_close(self: Any) -> None:
         close(self)
-        if self.fileno() >= 0:  # a file that was made of it is still open
-            ending = _ending(recorder, self, "close")
-            if ending.call is not None:
-                ending.call.ended(',"deferred":true')
+        ending = _ending(recorder, self, "close")
+        if ending.call is not None:  # a file that was made of it is still open
+            ending.call.ended(',"deferred":true')
 
     def wrapped_detach(self: Any) -> int:
         with _ending(recorder, self, "detach"):
@@ -78,8 +78,7 @@ def wrap_end(recorder: Recorder, kind: Any) -> None:
         return descriptor
 
     for name, function in (("_real_close", _real_close), ("close", wrapped_close), ("detach", wrapped_detach)):
-        function.__name__, function.__qualname__ = name, f"{kind.__name__}.{name}"
-        setattr(kind, name, function)
+        install(kind, name, function)
 
 
 class _ending:  # noqa: N801 - used like a function
@@ -116,25 +115,21 @@ class _ending:  # noqa: N801 - used like a function
 
 
 def wrap_pair(recorder: Recorder, module: Any) -> None:
-    """Record ``socket.socketpair`` and ``socket.fromfd``."""
-    pair, local = module.socketpair, recorder.local
+    """Record ``socket.socketpair``."""
+    pair = alone(recorder, module.socketpair)
 
     def socketpair(*args: Any, **kwargs: Any) -> Any:
         purpose = _purpose()
         call = Call(recorder, "socketpair", "", None)
         try:
-            local.is_within = True
             made = pair(*args, **kwargs)
         except BaseException as error:
             failed(call, None, error)
             raise
-        finally:
-            local.is_within = False
         _told(recorder, call, made, purpose)
         return made
 
-    socketpair.__doc__ = pair.__doc__
-    module.socketpair = socketpair
+    install(module, "socketpair", socketpair)
 
 
 def _told(recorder: Recorder, call: Call, made: Any, purpose: str) -> None:
@@ -166,41 +161,42 @@ def wrap_question(recorder: Recorder, kind: Any, outcomes: Outcomes) -> None:
                 call.ended(outcomes.code(known, self, (), result))
         return result
 
-    getsockopt.__qualname__ = f"{kind.__name__}.getsockopt"
-    getsockopt.__doc__ = original.__doc__
-    kind.getsockopt = getsockopt
+    install(kind, "getsockopt", getsockopt)
 
 
 def wrap_functions(recorder: Recorder, module: Any, names: tuple[str, ...]) -> None:
     """Record functions that ask for names and addresses; they belong to no socket."""
     for name in names:
         if hasattr(module, name):
-            setattr(module, name, _asking(recorder, name, getattr(module, name)))
+            install(module, name, _asking(recorder, name, getattr(module, name)))
 
 
 def _asking(recorder: Recorder, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-    local = recorder.local
+    local, ask = recorder.local, alone(recorder, original)
 
     def asking(*args: Any, **kwargs: Any) -> Any:
         if local.is_within:
             return original(*args, **kwargs)
-        words = [repr(value) for value in args] + ["%s=%r" % (key, value) for key, value in kwargs.items()]
-        call = Call(recorder, name, ", ".join(words)[:200], None)
+        call = Call(recorder, name, _asked(recorder, args, kwargs), None)
         call.begun(is_sure=False)
         try:
-            local.is_within = True
-            result = original(*args, **kwargs)
+            result = ask(*args, **kwargs)
         except BaseException as error:
             failed(call, None, error)
             raise
-        finally:
-            local.is_within = False
         call.ended(text_field("value", _answer(result)))
         return result
 
-    asking.__name__ = asking.__qualname__ = name
-    asking.__doc__ = original.__doc__
     return asking
+
+
+def _asked(recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    try:
+        words = [repr(value) for value in args] + ["%s=%r" % (key, value) for key, value in kwargs.items()]
+    except Exception as error:  # noqa: BLE001 - the program must not notice
+        recorder.has_failed(error)
+        return ""
+    return ", ".join(words)[:200]
 
 
 def _answer(result: Any) -> str:

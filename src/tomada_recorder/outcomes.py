@@ -26,42 +26,40 @@ class Outcomes:
 
     # What is shown of arguments.
 
-    def plain(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    def plain(self, args: tuple[Any, ...]) -> str:
         """Each as Python writes it."""
-        words = [shortened(value) for value in args]
-        return ", ".join(words + ["%s=%s" % (name, shortened(value)) for name, value in kwargs.items()])
+        return ", ".join(map(shortened, args))
 
-    def address(self, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> str:
+    def address(self, args: tuple[Any, ...]) -> str:
         """The one argument is an address."""
         return address_text(args[0])
 
-    def way(self, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> str:
+    def way(self, args: tuple[Any, ...]) -> str:
         """Which direction is shut down."""
         return self.constants.way(args[0])
 
-    def option(self, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> str:
+    def option(self, args: tuple[Any, ...]) -> str:
         """An option of the socket, and its value."""
         rest = [shortened(value) for value in args[2:]]
         return ", ".join([self.constants.option(args[0], args[1]), *rest])
 
-    def size_and_flags(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    def size_and_flags(self, args: tuple[Any, ...]) -> str:
         """As of ``recv(1024, MSG_PEEK)``."""
-        if kwargs or len(args) != 2:  # noqa: PLR2004 - size and flags
-            return self.plain(args, kwargs)
+        if len(args) != 2:  # noqa: PLR2004 - size and flags
+            return self.plain(args)
         return "%s, %s" % (args[0], self.constants.flags(args[1])) if args[1] else str(args[0])
 
-    def buffer_and_flags(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    def buffer_and_flags(self, args: tuple[Any, ...]) -> str:
         """As of ``recv_into(4096 bytes)``."""
-        limit = kwargs.get("nbytes", args[1] if len(args) > 1 else 0)
-        flags = kwargs.get("flags", args[2] if len(args) > 2 else 0)  # noqa: PLR2004 - buffer, size, flags
-        words = ["%d bytes" % (limit or length(args[0] if args else kwargs.get("buffer", b"")))]
+        flags = args[2] if len(args) > 2 else 0  # noqa: PLR2004 - buffer, size, flags
+        words = ["%d bytes" % ((args[1] if len(args) > 1 else 0) or length(args[0]))]
         return ", ".join([*words, self.constants.flags(flags)] if flags else words)
 
-    def buffers(self, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> str:
+    def buffers(self, args: tuple[Any, ...]) -> str:
         """As of ``recvmsg_into``."""
         return ", ".join("%d bytes" % length(buffer) for buffer in args[0])
 
-    def outgoing(self, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> str:
+    def outgoing(self, args: tuple[Any, ...]) -> str:
         """The length of what is to be sent."""
         words = ["%d bytes" % length(args[0])]
         if len(args) > 1 and isinstance(args[1], int) and args[1]:
@@ -70,7 +68,7 @@ class Outcomes:
             words.append(address_text(args[-1]))
         return ", ".join(words)
 
-    def message(self, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> str:
+    def message(self, args: tuple[Any, ...]) -> str:
         """As of ``sendmsg``."""
         words = ["%d bytes" % sum(length(buffer) for buffer in args[0])]
         if len(args) > 1 and args[1]:
@@ -84,10 +82,6 @@ class Outcomes:
     def nothing(self, _known: Known, _socket: Any, _args: tuple[Any, ...], _result: Any) -> str:
         """There is nothing to say."""
         return ""
-
-    def value(self, _known: Known, _socket: Any, _args: tuple[Any, ...], result: Any) -> str:
-        """What came back."""
-        return text_field("value", shortened(result))
 
     def code(self, known: Known, socket: Any, args: tuple[Any, ...], result: Any) -> str:
         """What ``connect_ex`` and SO_ERROR give: the number of an error, or 0."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 
-from tomada_recorder.standin import Standin
+from tomada_recorder.standin import Standin, install
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,4 +25,4 @@ def watch(recorder: Recorder) -> None:
         recorder.ends("os._exit(%r)" % (status,))
         leave(status)
 
-    os._exit = Standin(leave, _exit)
+    install(os, "_exit", Standin(_exit))

@@ -12,6 +12,7 @@ from _thread import _local, get_ident
 from itertools import count
 from time import monotonic_ns as now
 
+from tomada_recorder.interruption import pass_on
 from tomada_recorder.sockets import Sockets
 from tomada_recorder.text import quoted, tellable, text_field
 from tomada_recorder.writer import Writer
@@ -71,7 +72,7 @@ class Call:
 
     def _line(self, kind: str, fields: str) -> str:
         recorder = self.recorder
-        arguments = self.arguments and ',"args":' + quoted(self.arguments)
+        arguments = text_field("args", self.arguments)
         return '{"kind":"%s","pid":%d,"n":%d,"socket":%d,"call":"%s","at":%d%s%s%s}\n' % (
             kind,
             recorder.pid,
@@ -142,7 +143,8 @@ class Recorder:
         self.write(line)
 
     def has_failed(self, error: BaseException) -> None:
-        """Tell that the recorder itself went wrong; each way only once."""
+        """Tell that the recorder itself went wrong; each way only once. Raises what a signal's handler has raised."""
+        pass_on(error)
         try:
             text = "%s: %s" % (type(error).__name__, error)
             if text not in self._failures and len(self._failures) < _MOST_FAILURES:

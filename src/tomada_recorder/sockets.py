@@ -8,6 +8,7 @@ from itertools import count
 from time import monotonic_ns as now
 from weakref import ref
 
+from tomada_recorder.interruption import pass_on
 from tomada_recorder.text import address_text, text_field
 
 TYPE_CHECKING = False
@@ -74,7 +75,7 @@ class Known:
         try:
             return bool(watch.poll(0))
         except RuntimeError:  # another thread asks just now
-            del self.watched[event]
+            self.watched.pop(event, None)
             return self.is_ready(event)
 
     def settle(self) -> None:
@@ -199,8 +200,8 @@ class Sockets:
         try:
             known.local = _bound(address_text(socket.getsockname()))
             known.peer = address_text(socket.getpeername())
-        except OSError:
-            pass
+        except OSError as error:
+            pass_on(error)
 
     def close(self, known: Known, socket: Any) -> None:
         """Forget a socket that was closed, though not for the object that had it."""

@@ -46,7 +46,7 @@ def tellable(text: str) -> str:
     """Text without halves of surrogate pairs, as names of files may have them, and JSON not."""
     if text.isascii():
         return text
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return text.encode("utf-8", "replace").decode()
 
 
 def data_field(data: bytes) -> str:

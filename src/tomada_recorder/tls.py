@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 
-from tomada_recorder.calls import Method, Wrapping, failed, install
+from tomada_recorder.calls import ALWAYS, Method, Wrapping, alone, around, failed
 from tomada_recorder.outcomes import Outcomes
 from tomada_recorder.recorder import Call, now
 from tomada_recorder.sockets import READABLE, WRITABLE, Known
+from tomada_recorder.standin import install
 from tomada_recorder.text import text_field
 
 TYPE_CHECKING = False
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tomada_recorder.recorder import Recorder
-
-_TLS = ',"tls":true'
 
 
 class _Clear(Outcomes):
@@ -35,22 +34,21 @@ class _Clear(Outcomes):
 
     def read(self, known: Known, _socket: Any, args: tuple[Any, ...], result: Any) -> str:
         """What came; into a buffer, if one was given."""
-        if isinstance(result, int):
-            return self._came(known, result, args[1], 0)
-        return self._came(known, len(result), result, 0)
+        size, content = (result, args[1]) if isinstance(result, int) else (len(result), result)
+        return self._came(known, size, content, 0)
 
 
 def _methods() -> tuple[Method, ...]:
     to = _Clear
     return (
-        Method("do_handshake", to.plain, to.shaken, -1),
-        Method("read", to.plain, to.read, READABLE),
-        Method("recv", to.plain, to.received, READABLE),
-        Method("recv_into", to.buffer_and_flags, to.received_into, READABLE),
-        Method("write", to.outgoing, to.sent, WRITABLE),
-        Method("send", to.outgoing, to.sent, WRITABLE),
-        Method("sendall", to.outgoing, to.sent, WRITABLE),
-        Method("unwrap", to.plain, to.nothing, -1),
+        Method("do_handshake", to.plain, to.shaken, ALWAYS),
+        Method("read", to.plain, to.read, READABLE, len=1024, buffer=None),
+        Method("recv", to.plain, to.received, READABLE, buflen=1024, flags=0),
+        Method("recv_into", to.buffer_and_flags, to.received_into, READABLE, buffer=b"", nbytes=None, flags=0),
+        Method("write", to.outgoing, to.sent, WRITABLE, data=b""),
+        Method("send", to.outgoing, to.sent, WRITABLE, data=b"", flags=0),
+        Method("sendall", to.outgoing, to.sent, WRITABLE, data=b"", flags=0),
+        Method("unwrap", to.plain, to.nothing, ALWAYS),
     )
 
 
@@ -69,42 +67,23 @@ def wrap_ssl(recorder: Recorder, module: ModuleType) -> None:
 class _Clearly(Wrapping):
     """What is done around a method of TLS."""
 
+    further = ',"tls":true'
+
     def announce(self, call: Call, known: Known, socket: Any, args: tuple[Any, ...]) -> None:
         """Tell of a call that has to wait: not where OpenSSL has something in store."""
         if not socket.pending():
             super().announce(call, known, socket, args)
 
-    def end(self, begun: tuple[Call, Known], socket: Any, args: tuple[Any, ...], result: Any) -> None:
-        """After the call."""
-        call, known = begun
-        try:
-            call.ended(self.method.outcome(self.outcomes, known, socket, args, result) + _TLS)
-            known.settle()
-        except Exception as error:  # noqa: BLE001 - the program must not notice
-            self.recorder.has_failed(error)
-
 
 def _wrap(recorder: Recorder, kind: Any, method: Method, outcomes: _Clear) -> None:
-    original, local = getattr(kind, method.name), recorder.local
-    wrapping = _Clearly(recorder, method, outcomes)
+    original = getattr(kind, method.name)
+    recorded = around(_Clearly(recorder, method, outcomes), alone(recorder, original))
 
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         # Without TLS the plain methods are called, which record.
-        begun = None if local.is_within or self._sslobj is None else wrapping.begin(self, args, kwargs)
-        if begun is None:
-            return original(self, *args, **kwargs)
-        try:
-            local.is_within = True
-            result = original(self, *args, **kwargs)
-        except BaseException as error:
-            failed(*begun, error)
-            raise
-        finally:
-            local.is_within = False
-        wrapping.end(begun, self, _positional(args, kwargs), result)
-        return result
+        return (original if self._sslobj is None else recorded)(self, *args, **kwargs)
 
-    install(kind, method.name, original, wrapped)
+    install(kind, method.name, wrapped)
 
 
 def _wrap_object(
@@ -115,7 +94,8 @@ def _wrap_object(
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             known = _object(recorder, self)
-            call = Call(recorder, method.name, method.described(outcomes, args, kwargs), known)
+            shown = method.in_order(args, kwargs)
+            call = Call(recorder, method.name, method.described(outcomes, shown), known)
         except Exception as error:  # noqa: BLE001 - the program must not notice
             recorder.has_failed(error)
             return original(self, *args, **kwargs)
@@ -126,17 +106,10 @@ def _wrap_object(
         except BaseException as error:
             failed(call, known, error)
             raise
-        wrapping.end((call, known), self, _positional(args, kwargs), result)
+        wrapping.end((call, known), self, shown, result)
         return result
 
-    install(kind, method.name, original, wrapped)
-
-
-def _positional(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """``read(1024, buffer=b)`` as ``read(1024, b)``."""
-    if "buffer" in kwargs:
-        return (*args, *([1024] if not args else []), kwargs["buffer"])
-    return args
+    install(kind, method.name, wrapped)
 
 
 def _object(recorder: Recorder, sslobject: Any) -> Known:

@@ -6,7 +6,7 @@ import select
 
 from tomada_recorder.calls import failed
 from tomada_recorder.recorder import Call
-from tomada_recorder.standin import Standin
+from tomada_recorder.standin import Standin, install
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def wrap_select(recorder: Recorder, module: Any) -> None:
             recorder, "select", (sum(map(len, lists)), timeout), lambda limit: original(*lists, limit), _selected
         )
 
-    module.select = Standin(original, selected)
+    install(module, "select", Standin(selected))
 
 
 def _selected(result: Any) -> list[Any]:
@@ -44,7 +44,7 @@ def wrap_selectors(recorder: Recorder, module: Any) -> None:
     for name in _SELECTORS:
         kind = getattr(module, name, None)
         if kind is not None:
-            kind.select = _selecting(recorder, name + ".select", kind.select)
+            install(kind, "select", _selecting(recorder, name + ".select", kind.select))
     if vars(module.SelectSelector).get("_select") is getattr(select.select, "__wrapped__", None):
         module.SelectSelector._select = select.select  # it was loaded before  # noqa: SLF001
 
@@ -54,7 +54,6 @@ def _selecting(recorder: Recorder, name: str, original: Callable[..., Any]) -> C
         watched = len(self.get_map() or ())
         return _wait(recorder, name, (watched, timeout), lambda limit: original(self, limit), _keyed)
 
-    selected.__name__, selected.__doc__ = "select", original.__doc__
     return selected
 
 
@@ -71,7 +70,7 @@ def _wait(
 ) -> Any:
     """Wait, and record it, unless something is ready at once: then nobody has waited."""
     count, timeout = watched
-    if timeout is not None and timeout <= 0:
+    if recorder.local.is_within or (timeout is not None and timeout <= 0):
         return wait(timeout)
     result = wait(0)
     if ready(result):

@@ -16,6 +16,8 @@ import sys
 import time
 from _thread import allocate_lock
 
+from tomada_recorder.interruption import pass_on
+
 try:
     import fcntl
 except ImportError:
@@ -58,9 +60,11 @@ def begin(path: str, most_bytes: int = MOST_BYTES) -> None:
     """Begin a recording in `path`, in place of one that is there. Writers join it.
 
     Raises:
-        OSError: The file cannot be written.
+        OSError: The file cannot be written, or it is none: a device or a pipe, which would be gone.
     """
     path = os.path.abspath(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
     if os.path.exists(older(path)):
         os.unlink(older(path))
     _lay(path, _header(os.urandom(8).hex(), 1, most_bytes, (0, 0)))
@@ -117,8 +121,9 @@ def _lost_with(path: str, name: str) -> tuple[int, int]:
 class Writer:
     """Appends records to a recording, as one of its writers.
 
-    Nothing that it does raises: where the file cannot be written (the disk is full) it says so once on standard error,
-    and stops. It may be used by several threads, in signal handlers, and after a fork by both processes.
+    Nothing that it does raises, but for what a signal's handler raises meanwhile: where the file cannot be written (the
+    disk is full) it says so once on standard error, and stops. It may be used by several threads, in signal handlers,
+    and after a fork by both processes.
 
     Args:
         path: The file. Where there is none a recording is begun; else this joins the one that is there.
@@ -181,6 +186,7 @@ class Writer:
             if _write(self._descriptor, line) != len(line):
                 self._stop("there is no room for more")
         except OSError as error:
+            pass_on(error)
             self._stop(error.strerror or str(error))
 
     def _begin(self) -> None:
@@ -200,6 +206,7 @@ class Writer:
         try:
             do()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is not the program's fault
+            pass_on(error)
             self._stop(str(error))
 
     def _look_closely(self) -> None:

@@ -230,6 +230,14 @@ class TestTrouble:
         assert (lost["kind"], lost["records"]) == ("lost", 1)
         assert kept["n"] == 2
 
+    def test_what_is_no_file_stays_what_it_is(self, path: Path) -> None:
+        os.mkfifo(path)
+
+        with pytest.raises(OSError, match="not a regular file"):
+            begin(str(path))
+
+        assert path.is_fifo()
+
 
 class TestHostile:
     def test_no_such_file(self, path: Path) -> None:

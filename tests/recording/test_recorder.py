@@ -144,6 +144,63 @@ class TestUnchanged:
         assert any("ConnectionRefusedError" in step.result for step in steps)
         assert any("Bad file descriptor" in step.result for step in steps)
 
+    def test_buffers_that_can_be_gone_through_once(self, traced: Rig) -> None:
+        """As asyncio gives them to sendmsg."""
+        output = traced.run(
+            traced.code(
+                "once.py",
+                "import socket\n"
+                "a, b = socket.socketpair()\n"
+                "print(a.sendmsg(part for part in (b'ab', b'cd')), b.recv(9))\n"
+                "a.send(b'efg'); first, second = bytearray(2), bytearray(2)\n"
+                "print(b.recvmsg_into(iter([first, second]))[0], bytes(first + second))\n",
+            )
+        )
+
+        assert output.splitlines() == ["4 b'abcd'", "3 b'efg\\x00'"]
+        steps = traced.told().steps("once.py", "sendmsg", "recvmsg_into")
+        assert [(step.text.partition("(")[2], step.data) for step in steps] == [
+            ("4 bytes)", "abcd"),
+            ("2 bytes, 2 bytes)", "efg"),
+        ]
+
+    def test_functions_are_pickled_and_copied_by_name(self, traced: Rig) -> None:
+        """As pools of processes do it with the function that they are to call."""
+        output = traced.run(
+            "-c",
+            "import copy, inspect, os, pickle, select, socket\n"
+            "s = socket\n"
+            "for one in (s.gethostbyname, s.socketpair, s.socket.recv, os.close, os._exit, select.select):\n"
+            "    assert pickle.loads(pickle.dumps(one)) is one and copy.deepcopy(one) is one\n"
+            "print(*inspect.signature(socket.getaddrinfo).parameters, socket.getaddrinfo.__module__)\n",
+        )
+
+        assert output == "host port family type proto flags socket\n"
+
+    def test_what_a_signals_handler_raises_meanwhile(self, traced: Rig) -> None:
+        """It is the program's, though the handler ran while the recorder did its work."""
+        output = traced.run(
+            traced.code(
+                "alarm.py",
+                "import signal, socket\n"
+                "def enough(*_): raise TimeoutError('enough')\n"
+                "signal.signal(signal.SIGUSR1, enough)\n"
+                "class Loud(socket.socket):\n"
+                "    def fileno(self):\n"
+                "        if loud: signal.raise_signal(signal.SIGUSR1)\n"
+                "        return super().fileno()\n"
+                "    def getsockname(self): self.fileno(); return super().getsockname()\n"
+                "loud = False; a = Loud(); loud = True\n"
+                "def attempt(do, *words):\n"
+                "    try: do(*words)\n"
+                "    except Exception as error: print(type(error).__name__, error)\n"
+                "attempt(a.bind, ('127.0.0.1', 0)); attempt(a.recv, 1); attempt(a.getsockname); loud = False\n",
+            )
+        )
+
+        assert output == "TimeoutError enough\n" * 3
+        assert not traced.told().sequence.notes
+
     def test_a_program_may_close_all_descriptors(self, traced: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in [name for name in os.environ if name.startswith("COV")]:
             monkeypatch.delenv(name)  # it would close the database of what is covered
@@ -198,6 +255,41 @@ class TestSeen:
         traced.run("-c", f"import socket\na, b = socket.socketpair()\na.send({content!r}); b.recv(99)")
 
         assert [step.data for step in traced.told().steps("-c", "send", "recv")] == [shown, shown]
+
+    def test_arguments_by_name(self, traced: Rig) -> None:
+        traced.run(
+            "-c",
+            "import socket\na, b = socket.socketpair()\na.send(b'hello'); buffer = bytearray(9)\n"
+            "b.recv_into(buffer, flags=socket.MSG_PEEK); b.recv_into(buffer=buffer, nbytes=4)\n"
+            "b.recvfrom_into(buffer)\n",
+        )
+
+        told = traced.told()
+        steps = told.steps("-c", "recv_into", "recvfrom_into")
+        assert [step.text.partition("(")[2] for step in steps] == ["9 bytes, MSG_PEEK)", "4 bytes)", "9 bytes)"]
+        assert [step.data for step in steps] == ["hello", "hell", "o"]
+        assert [arrow[1:] for arrow in told.arrows()] == [
+            ("-c import socket recv_into", 4),
+            ("-c import socket recvfrom_into", 1),
+        ]
+        assert not told.sequence.notes
+
+    def test_names_that_are_no_text(self, traced: Rig) -> None:
+        traced.run(
+            traced.code(
+                "names.py",
+                "import socket, threading\n"
+                "server, client = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)\n"
+                "server.bind(b'\\xff.sock'); server.listen(); client.connect(b'\\xff.sock'); server.accept()\n"
+                "thread = threading.Thread(target=client.send, args=(b'x',), name='\\ud800')\n"
+                "thread.start(); thread.join()\n",
+            )
+        )
+
+        told = traced.told()
+        assert told.names("names.py", "bind", "connect", "accept", "send") == ["bind", "connect", "accept", "send"]
+        assert ("names.py connect", "names.py accept", 0) in told.arrows()
+        assert not told.sequence.notes
 
     def test_names_that_are_asked_for(self, traced: Rig) -> None:
         traced.run("-c", "import socket; socket.getaddrinfo('127.0.0.1', 80); socket.gethostbyname('127.0.0.1')")
@@ -480,7 +572,7 @@ class TestTls:
                 "        end.write(end.read(9)); print(end.makefile('rb').readline()); end.unwrap().close()\n"
                 "thread = threading.Thread(target=serve); thread.start()\n"
                 "with here.wrap_socket(a, server_hostname='localhost') as end:\n"
-                "    end.send(b'one'); end.recv_into(bytearray(9)); end.sendall(b'two\\n'); end.unwrap().close()\n"
+                "    end.send(b'one'); end.recv_into(bytearray(9)); end.sendall(data=b'two\\n'); end.unwrap().close()\n"
                 "thread.join()\n",
             )
         )
