@@ -110,6 +110,16 @@ def test_live(tmp_path: Path) -> None:
     assert any("recv(1024) = 13 bytes" in line and "hello, server" in line for line in lines)
 
 
+def test_live_shows_names_that_terminals_would_obey_harmlessly(tmp_path: Path, program: Callable[[str], str]) -> None:
+    text = "import socket\ns = socket.socket(socket.AF_UNIX)\ns.bind('\\x1b[2J\\x07.sock')\ns.close()"
+
+    _, errors = run("--live", program(text), folder=tmp_path)
+
+    assert "\x1b" not in errors
+    assert "\x07" not in errors
+    assert r"bind(\e[2J\x07.sock)" in errors
+
+
 def test_live_as_json(tmp_path: Path, program: Callable[[str], str]) -> None:
     output, _ = run("--live", "--json", program("import socket\nsocket.socket().close()"), folder=tmp_path)
 

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tomada.recording.pairing import links, plain
@@ -82,6 +82,7 @@ def test_several_sends_are_met_by_one_receive(made: Made) -> None:
     assert made.bytes() == [("3.send", "2.recv", size) for size in (4, 4, 2)]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.lists(st.integers(1, 50), max_size=20),
     st.lists(st.integers(1, 50), max_size=20),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.recording.rig import Rig, free_port
@@ -83,6 +83,7 @@ def test_records_that_contradict_each_other_are_drawn(seed: int) -> None:
         traced.states()
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(st.sampled_from(["pid", "n", "socket", "at", "took", "call", "size", "ready"]), VALUES))
 def test_fields_of_the_wrong_kind_are_counted(fields: dict[str, Any]) -> None:
     traced = Traced()
@@ -118,6 +119,50 @@ def test_a_recording_that_has_lost_its_begin_says_so(tmp_path: Path) -> None:
         "the oldest 1,234 records (56,789 bytes) were dropped: the recording has reached its bound of 67,108,864 bytes",
         "the last line of the recording is not whole",
     )
+
+
+def test_who_has_understood_the_first_record_draws_the_recording(tmp_path: Path) -> None:
+    """Lost records are told of by whoever writes, and are of no one kind."""
+    path = tmp_path / "recording"
+    begin(str(path))
+    with path.open("a") as file:
+        file.write('{"kind":"tomada","pid":1,"at":1,"program":"bank.py"}\n')
+        file.write('{"kind":"wire","pid":1,"wire":1,"at":2,"role":"accepting","here":"a","there":"b","keep":0,')
+        file.write('"begins":true}\n{"kind":"lost","pid":1,"at":3,"records":7,"why":"it was late"}\n')
+        file.write('{"kind":"lost","records":"x"}\n{"kind":"note","pid":1,"at":4,"text":"of another kind"}\n')
+
+    recording = load(path)
+
+    assert [row.group for row in recording.timeline().rows] == ["bank.py (1)"]
+    assert recording.notes == (
+        "2 lines of the recording could not be understood",
+        "7 records were lost by those who wrote them",
+    )
+
+
+def test_a_process_that_becomes_another_program_leaves_its_calls_behind() -> None:
+    traced = Traced()
+    traced.add({"kind": "process", "pid": 1, "at": 1, "command": ["py", "one.py"]})
+    traced.add({"kind": "socket", "pid": 1, "socket": 1, "at": 1, "fd": 3})
+    traced.add({"kind": "begun", "pid": 1, "n": 2, "socket": 1, "call": "recv", "at": 2})
+    traced.add({"kind": "process", "pid": 1, "at": 5, "command": ["py", "two.py"]})
+    traced.add({"kind": "call", "pid": 1, "n": 2, "socket": 0, "call": "getaddrinfo", "at": 6, "took": 1})
+
+    sequence = traced.sequence()
+    assert [(sequence.lanes[step.lane].group, step.text, step.result) for step in sequence.steps] == [
+        ("one.py (1)", "recv()", "has not returned"),
+        ("two.py (1)", "getaddrinfo()", ""),
+    ]
+
+
+def test_a_recording_of_very_many_calls_takes_memory_in_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tomada.recording.traced.MOST_RECORDS", 10)
+    traced = Traced()
+    for number in range(25):
+        traced.add({"kind": "call", "pid": 1, "n": number, "socket": 0, "call": "getfqdn", "at": number, "took": 1})
+
+    assert len(traced.events()) == 10
+    assert traced.sequence().notes == ("what follows is left out: 15 records more than 10",)
 
 
 def test_a_recording_is_drawn_while_it_grows(traced: Rig) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from tomada.cli.output import print_json
+from tomada.diagrams.cleaning import clean
 from tomada.recording.calls import call_record
 from tomada.recording.story import Story
 from tomada.recording.telling import data_of, result_of, text_of, title_of, tone_of
@@ -42,7 +43,7 @@ class Live:
         if event is None:
             return
         if self._as_json:
-            print_json(json_of(event, self._story))
+            print_json(json_of(event))
             return
         self._origin = event.call.at if self._origin is None else self._origin
         typer.echo(self._line(event), err=True)
@@ -51,10 +52,10 @@ class Live:
         call = event.call
         at = f"{(call.at - (self._origin or 0)) / _SECOND:10.6f}"
         where = title_of(event.lane) if event.lane is not None else "-"
-        ended = _ended(call, result_of(event, self._story))
+        ended = _ended(call, result_of(event))
         data = f" {data_of(call)}" if call.data or call.hex else ""
-        text = typer.style(text_of(call), fg=_COLOURS.get(tone_of(call).value))
-        return f"{at}  {event.running.name}  {where}  {text}{ended}{data}"
+        text = typer.style(clean(text_of(call)), fg=_COLOURS.get(tone_of(call).value))
+        return f"{at}  {clean(event.running.name)}  {clean(where)}  {text}{clean(ended)}{data}"
 
 
 def _ended(call: Call, result: str) -> str:
@@ -64,7 +65,7 @@ def _ended(call: Call, result: str) -> str:
     return f" = {result}{waited}" if result else waited
 
 
-def json_of(event: Event, story: Story) -> dict[str, Any]:
+def json_of(event: Event) -> dict[str, Any]:
     """A call as one JSON object."""
     call = event.call
     fields = msgspec.structs.asdict(call)
@@ -74,7 +75,7 @@ def json_of(event: Event, story: Story) -> dict[str, Any]:
         "program": event.running.name,
         "where": title_of(lane) if lane is not None else "",
         "state": event.state.value if event.state is not None else "",
-        "result": result_of(event, story),
+        "result": result_of(event),
     }
     return {**{name: value for name, value in words.items() if value}, **kept}
 
@@ -84,11 +85,11 @@ def print_calls(recording: Recording) -> None:
     traced = recording.part
     if isinstance(traced, Traced):
         for event in traced.events():
-            print_json(json_of(event, traced.story))
+            print_json(json_of(event))
     tell_notes(recording)
 
 
 def tell_notes(recording: Recording) -> None:
     """Say what a reader must know, on standard error."""
     for note in recording.timeline().notes:
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(f"note: {clean(note)}", err=True)

@@ -104,15 +104,6 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     text: Text
 
 
-class Lost(msgspec.Struct, frozen=True, kw_only=True):
-    """Records that one writer could not write."""
-
-    pid: Number
-    at: Number
-    records: Number
-    why: Text = ""
-
-
 class Exit(msgspec.Struct, frozen=True, kw_only=True):
     """A process has ended: told by itself, or by who started it and knows how."""
 
@@ -127,7 +118,6 @@ KINDS: Final[dict[str, type[msgspec.Struct]]] = {
     "begun": Call,
     "call": Call,
     "note": Note,
-    "lost": Lost,
     "exit": Exit,
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -41,6 +41,12 @@ class Part(Protocol):
         """The life of one socket or session."""
 
 
+class Lost(msgspec.Struct, frozen=True):
+    """Records that one writer could not write, of whatever kind they were."""
+
+    records: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+
+
 PARTS: Final[tuple[Callable[[], Part], ...]] = (Traced, Messages)
 """Who may understand the records of a recording; it is whoever understands its first."""
 
@@ -53,11 +59,10 @@ class Recording:
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self._reader = Reader(path)
-        self._path = path
-        self._parts = [part() for part in PARTS]
-        self.part = self._parts[0]
+        self._candidates = [part() for part in PARTS]
+        self.part = self._candidates[0]
         """Who understands the records."""
-        self._unknown = 0
+        self._unknown = self._lost = 0
         self.size = 0
         """How many records have been read."""
 
@@ -76,18 +81,27 @@ class Recording:
         before = self.size
         for record in self._reader.records():
             self.size += 1
-            if not self.part.add(record) and not self._ask_others(record):
+            if not (self._is_lost(record) or self._is_taken(record)):
                 self._unknown += 1
             if told is not None and not self.size % 10_000:
                 told(self.size)
         return self.size - before
 
-    def _ask_others(self, record: Record) -> bool:
-        for part in self._parts:
-            if part is not self.part and part.add(record):
-                self.part = part
+    def _is_taken(self, record: Record) -> bool:
+        for part in self._candidates:
+            if part.add(record):
+                self.part, self._candidates = part, [part]
                 return True
         return False
+
+    def _is_lost(self, record: Record) -> bool:
+        if record["kind"] != "lost":
+            return False
+        try:
+            self._lost += msgspec.convert(record, Lost).records
+        except msgspec.ValidationError:
+            self._unknown += 1
+        return True
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -101,6 +115,8 @@ class Recording:
         passed_over = reader.passed_over + self.part.passed_over + self._unknown
         if passed_over:
             notes.append(f"{passed_over:,} lines of the recording could not be understood")
+        if self._lost:
+            notes.append(f"{self._lost:,} records were lost by those who wrote them")
         if reader.is_cut:
             notes.append("the last line of the recording is not whole")
         return tuple(notes)

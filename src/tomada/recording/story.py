@@ -9,7 +9,7 @@ from __future__ import annotations
 import os.path
 from typing import TYPE_CHECKING, Final
 
-from tomada.recording.calls import Call, Exit, Lost, Note, Process, Socket
+from tomada.recording.calls import Call, Exit, Note, Process, Socket
 from tomada.recording.socket_state import SocketState, after
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ class Running:
     def __init__(self, record: Process) -> None:
         self.record = record
         self.ended: Exit | None = None
+        self.sockets: dict[int, Lane] = {}
+        """By their numbers, also those of duplicates."""
+        self.under_way: dict[int, Event] = {}
+        """Calls that have begun, by their numbers."""
 
     @property
     def name(self) -> str:
@@ -44,7 +48,8 @@ class End:
         self.peer = record.peer
         self.sent = record.sent
         self.received = record.received
-        self.lanes: list[Lane] = []
+        self.lanes: dict[int, Lane] = {}
+        """The last one of each process, by its number."""
 
 
 class Lane:
@@ -71,9 +76,9 @@ class Lane:
 
     def _first_state(self) -> SocketState:
         if self.record.origin == "forked":
-            before = [lane for lane in self.end.lanes if lane.running.record.pid == self.running.record.parent]
-            if before:
-                return before[-1].state_at(self.running.record.at)
+            before = self.end.lanes.get(self.running.record.parent)
+            if before is not None:
+                return before.state_at(self.running.record.at)
         if self.record.peer or self.record.origin in {"accepted", "socketpair", _ASYNCIO, "in memory"}:
             return SocketState.CONNECTED
         return SocketState.BOUND if self.record.local else SocketState.CREATED
@@ -112,14 +117,11 @@ class Story:
 
     def __init__(self, *, is_brief: bool = False) -> None:
         self._is_brief = is_brief
-        self.running: list[Running] = []
         self.lanes: list[Lane] = []
-        self.notes: list[str] = []
-        self.lost = 0
+        self.notes: dict[str, None] = {}
+        """What a reader must know, each once."""
         self._of_pid: dict[int, Running] = {}
-        self._of_socket: dict[tuple[int, int], Lane] = {}
         self._of_inode: dict[int, End] = {}
-        self._open: dict[tuple[int, int], Event] = {}
         self._events: list[Event] = []
 
     def add(self, record: msgspec.Struct) -> Event | None:
@@ -131,41 +133,31 @@ class Story:
         elif isinstance(record, Process):
             self._process(record.pid, record)
         elif isinstance(record, Note):
-            self._add_note(f"{self._process(record.pid).name}: {record.text}")
-        elif isinstance(record, Lost):
-            self.lost += record.records
+            self.notes[f"{self._process(record.pid).name}: {record.text}"] = None
         elif isinstance(record, Exit):
             self._process(record.pid).ended = record
         return None
-
-    def _add_note(self, text: str) -> None:
-        if text not in self.notes:
-            self.notes.append(text)
 
     def _process(self, pid: int, record: Process | None = None) -> Running:
         """The process that has that number now; a record of another begin is another process."""
         found = self._of_pid.get(pid)
         if found is None or (record is not None and found.record.at != record.at):
             found = self._of_pid[pid] = Running(record or Process(pid=pid, at=0))
-            self.running.append(found)
-            for key in [key for key in self._of_socket if key[0] == pid]:
-                del self._of_socket[key]
         return found
 
     def _add_socket(self, record: Socket) -> None:
-        key = (record.pid, record.socket)
-        if key in self._of_socket:  # repeated at the begin of a segment
-            return
         running = self._process(record.pid)
-        source = self._of_socket.get((record.pid, record.source))
+        if record.socket in running.sockets:  # repeated at the begin of a segment
+            return
+        source = running.sockets.get(record.source)
         if record.origin == "dup" and source is not None:
             source.descriptors.append(record.fd)
-            self._of_socket[key] = source
+            running.sockets[record.socket] = source
             return
-        lane = self._of_socket[key] = Lane(running, record, self._end(record))
+        lane = running.sockets[record.socket] = Lane(running, record, self._end(record))
         lane.begin()
         if not self._is_brief:
-            lane.end.lanes.append(lane)
+            lane.end.lanes[record.pid] = lane
             self.lanes.append(lane)
 
     def _end(self, record: Socket) -> End:
@@ -177,37 +169,36 @@ class Story:
         return found
 
     def _add_call(self, call: Call) -> Event:
-        key = (call.pid, call.n)
-        event = self._open.pop(key, None)
+        running = self._process(call.pid)
+        event = running.under_way.pop(call.n, None)
         if event is None:
-            running = self._process(call.pid)
-            event = Event(call, running, self._lane(call))
+            event = Event(call, running, self._lane(call, running))
             if not self._is_brief:
                 self._events.append(event)
         else:
             event.call = call
         if call.took is None:
-            self._open[key] = event
+            running.under_way[call.n] = event
         if call.new:
-            event.made = self._of_socket.get((call.pid, call.new))
+            event.made = running.sockets.get(call.new)
         if event.lane is not None:
             event.lane.end.local = call.local or event.lane.end.local
             event.lane.end.peer = call.peer or event.lane.end.peer
         if self._is_brief and call.call == "close" and not call.deferred:
-            self._of_socket.pop((call.pid, call.socket), None)
+            running.sockets.pop(call.socket, None)
         return event
 
-    def _lane(self, call: Call) -> Lane | None:
+    def _lane(self, call: Call, running: Running) -> Lane | None:
         if not call.socket:
             return None
-        if (call.pid, call.socket) not in self._of_socket:
+        if call.socket not in running.sockets:
             self._add_socket(Socket(pid=call.pid, socket=call.socket, at=call.at, origin="unknown"))
-        return self._of_socket[call.pid, call.socket]
+        return running.sockets[call.socket]
 
     def told(self) -> list[Event]:
         """All calls, by the time they began, with the states of their sockets worked out anew."""
         self._events.sort(key=lambda event: (event.call.at, event.call.n))
-        for lane in sorted(self.lanes, key=lambda lane: lane.record.at):
+        for lane in self.lanes:
             lane.path.clear()
             lane.sent = lane.received = 0
         begun: set[int] = set()
@@ -230,10 +221,6 @@ class Story:
             lane.sent += call.size
         elif is_receive(call):
             lane.received += call.size
-
-    def socket_of(self, running: Running, number: int) -> Lane | None:
-        """The lane of the socket of that number."""
-        return self._of_socket.get((running.record.pid, number))
 
 
 SENDS: Final = frozenset({"send", "sendall", "sendto", "sendmsg", "sendfile", "write"})

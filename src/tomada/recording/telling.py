@@ -9,7 +9,7 @@ from tomada.recording.story import RECEIVES, SENDS
 
 if TYPE_CHECKING:
     from tomada.recording.calls import Call
-    from tomada.recording.story import Event, Lane, Story
+    from tomada.recording.story import Event, Lane
 
 WOULD_BLOCK: Final = frozenset({"BlockingIOError", "ssl.SSLWantReadError", "ssl.SSLWantWriteError"})
 _BEGINS: Final = frozenset({"listen", "accept", "connect", "connect_ex", "do_handshake", "socketpair"})
@@ -33,7 +33,7 @@ def text_of(call: Call) -> str:
     return f"{call.call}({call.args}){clear}"
 
 
-def result_of(event: Event, story: Story) -> str:
+def result_of(event: Event) -> str:
     """What came of it, in a few words."""
     call = event.call
     if call.took is None or call.error:
@@ -41,7 +41,7 @@ def result_of(event: Event, story: Story) -> str:
     if call.call == "accept":
         return f"from {call.address}" if call.address else "a connection"
     if call.ready or call.call == "select" or call.call.endswith(".select"):
-        return _ready(event, story)
+        return _ready(event)
     if call.call in RECEIVES or call.call in SENDS:
         return _moved(call)
     if call.call == "close":
@@ -64,10 +64,10 @@ def _moved(call: Call) -> str:
     return amount if call.args.partition(",")[0] != f"{call.size} bytes" else ""
 
 
-def _ready(event: Event, story: Story) -> str:
+def _ready(event: Event) -> str:
     if not event.call.ready:
         return "nothing in this time"
-    lanes = [story.socket_of(event.running, number) for number in event.call.ready[:_MOST_READY]]
+    lanes = [event.running.sockets.get(number) for number in event.call.ready[:_MOST_READY]]
     names = [_short(lane) if lane is not None else "another descriptor" for lane in lanes]
     more = len(event.call.ready) - len(names)
     return f"ready: {', '.join(names)}" + (f" and {more:,} more" if more > 0 else "")

@@ -21,7 +21,7 @@ from tomada.diagrams import (
 )
 from tomada.diagrams import Lane as DrawnLane
 from tomada.errors import RecordingError
-from tomada.recording.calls import KINDS, call_record
+from tomada.recording.calls import call_record
 from tomada.recording.pairing import Link, links
 from tomada.recording.socket_state import DATAGRAM, MEANINGS, STREAM, SocketState
 from tomada.recording.story import Story
@@ -40,8 +40,8 @@ _SPANS: Final = {
     SocketState.BOUND: Tone.CONTROL,
 }
 _SECONDS: Final = 1e-9
-KIND_NAMES: Final = frozenset(KINDS)
-"""The kinds of records that this understands."""
+MOST_RECORDS: Final = 1_000_000
+"""So many are drawn of a recording that was given more room than it has by default: each takes 1 KB of memory."""
 
 
 class Traced:
@@ -49,6 +49,7 @@ class Traced:
 
     def __init__(self) -> None:
         self._story = Story()
+        self._taken = self._left_out = 0
         self.passed_over = 0
         """Records that were of these kinds, and not as they should be."""
 
@@ -61,7 +62,11 @@ class Traced:
             return True
         if structure is None:
             return False
-        self._story.add(structure)
+        if self._taken < MOST_RECORDS:
+            self._taken += 1
+            self._story.add(structure)
+        else:
+            self._left_out += 1
         return True
 
     @property
@@ -70,28 +75,23 @@ class Traced:
         notes = list(self._story.notes)
         if any(lane.is_own_of_asyncio for lane in self._story.lanes):
             notes.append("left out: the pair of sockets by which asyncio wakes its own loop")
-        if self._story.lost:
-            notes.append(f"{self._story.lost:,} records were lost by those who wrote them")
+        if self._left_out:
+            notes.append(f"what follows is left out: {self._left_out:,} records more than {MOST_RECORDS:,}")
         return tuple(notes)
 
     def events(self) -> list[Event]:
         """The calls, by the time they began."""
         return self._story.told()
 
-    @property
-    def story(self) -> Story:
-        """All that is known."""
-        return self._story
-
     def sequence(self) -> Sequence:
         """Who called what, on which socket, and which send was met by which receive."""
         events = self._story.told()
-        return _Drawing(self._story, events).sequence(self.notes)
+        return _Drawing(events).sequence(self.notes)
 
     def timeline(self) -> Timeline:
         """Each socket from its begin to its end."""
         events = self._story.told()
-        return _timeline(self._story, events, self.notes)
+        return _timeline(self._story.lanes, events, self.notes)
 
     def states(self, socket: int | None = None) -> StateDiagram:
         """The life of one socket, by its place among all sockets, from 1; without one, that of all stream sockets.
@@ -115,8 +115,7 @@ class Traced:
 class _Drawing:
     """One sequence diagram being made."""
 
-    def __init__(self, story: Story, events: list[Event]) -> None:
-        self._story = story
+    def __init__(self, events: list[Event]) -> None:
         self._events = events
         self._origin = _origin(events)
         self._lanes: list[tuple[Running, Lane | None]] = []
@@ -149,7 +148,7 @@ class _Drawing:
             begun=(call.at - self._origin) * _SECONDS,
             ended=None if call.took is None else (call.ended - self._origin) * _SECONDS,
             text=text_of(call),
-            result=result_of(event, self._story),
+            result=result_of(event),
             data=data_of(call),
             size=call.size,
             is_blocked=call.blocked or call.took is None,
@@ -195,14 +194,14 @@ def _arrow(link: Link, source: int, target: int) -> Arrow:
     return Arrow(source=source, target=target, text=text, size=link.size, tone=_TONES[link.what])
 
 
-def _timeline(story: Story, events: list[Event], notes: tuple[str, ...]) -> Timeline:
+def _timeline(lanes: list[Lane], events: list[Event], notes: tuple[str, ...]) -> Timeline:
     origin = _origin(events)
     ended = max((event.call.ended for event in events), default=origin)
     marks: dict[Lane, list[Mark]] = {}
     for event in events:
         if event.lane is not None and event.call.error and event.call.error not in WOULD_BLOCK:
             at = (event.call.ended - origin) * _SECONDS
-            marks.setdefault(event.lane, []).append(Mark(at=at, text=result_of(event, story), tone=Tone.FAILED))
+            marks.setdefault(event.lane, []).append(Mark(at=at, text=result_of(event), tone=Tone.FAILED))
     rows = tuple(
         Row(
             group=lane.running.name,
@@ -212,11 +211,11 @@ def _timeline(story: Story, events: list[Event], notes: tuple[str, ...]) -> Time
             sent=lane.sent,
             received=lane.received,
         )
-        for lane in story.lanes
+        for lane in lanes
         if not lane.is_own_of_asyncio
     )
     return Timeline(
-        title=_title([(lane.running, lane) for lane in story.lanes]),
+        title=_title([(lane.running, lane) for lane in lanes]),
         ended=(ended - origin) * _SECONDS,
         rows=rows,
         notes=notes,
