@@ -104,7 +104,7 @@ class Recorder:
         self.pid = os.getpid()
         at = self._forked_at if is_fork else now()
         self._main = get_ident()
-        command = ",".join(quoted(tellable(word[:1000])) for word in getattr(sys, "orig_argv", sys.argv)[:50])
+        command = ",".join(quoted(tellable(word[:1000])) for word in _words()[:50])
         self._process = (
             '{"kind":"process","pid":%d,"parent":%d,"at":%d,"forked":%s,"python":"%s","command":[%s]%s}\n'
             % (
@@ -168,6 +168,12 @@ class Recorder:
     def ends(self, how: str) -> None:
         """Tell that the process ends by itself."""
         self.write('{"kind":"exit","pid":%d,"at":%d%s}\n' % (self.pid, now(), text_field("how", how)))
+
+
+def _words() -> list[str]:
+    """The command. Python 3.9 tells its own options not at all, and which module it runs later than this."""
+    own = list(getattr(sys, "argv", ()))
+    return getattr(sys, "orig_argv", None) or [sys.executable, *(own[:1] if own[:1] in (["-m"], ["-c"]) else own)]
 
 
 def _folder() -> str:

@@ -13,6 +13,7 @@ from tomada.recording.pairing import links, plain
 from tomada.recording.traced import Traced
 
 KINDS = {"tcp": ("AF_INET", "SOCK_STREAM"), "udp": ("AF_INET", "SOCK_DGRAM"), "unix": ("AF_UNIX", "SOCK_STREAM")}
+KINDS |= {"unixgram": ("AF_UNIX", "SOCK_DGRAM"), "packets": ("AF_UNIX", "SOCK_SEQPACKET")}
 
 
 class Made:
@@ -229,3 +230,51 @@ class TestDatagrams:
             made.call(server, "recvfrom", 3, data="new", address="127.0.0.1:50000")
 
         assert made.bytes() == []
+
+    def test_a_receive_that_does_not_ask_from_whom(self, made: Made) -> None:
+        server = made.socket("unixgram", "/server")
+        one, other = made.socket("unixgram", "/one", "/server"), made.socket("unixgram", "", "/server")
+        made.call(other, "send", 3, data="two")
+        made.call(one, "send", 3, data="one")
+        made.call(one, "send", 3, data="two")
+        for data in ("two", "one", "two"):
+            made.call(server, "recv", 3, data=data)
+
+        assert made.bytes() == [("3.send", "1.recv", 3), ("2.send", "1.recv", 3), ("2.send", "1.recv", 3)]
+
+    def test_however_many_are_lost_in_the_end_others_arrive(self, made: Made) -> None:
+        server, client = made.socket("udp", "127.0.0.1:53"), made.socket("udp", "127.0.0.1:50000")
+        for number in range(900):
+            made.call(client, "sendto", 3, data=str(100 + number), address="127.0.0.1:53")
+            if number % 3 == 0:
+                made.call(server, "recvfrom", 3, data=str(100 + number), address="127.0.0.1:50000")
+
+        assert len(made.bytes()) == 300
+
+
+def test_messages_whose_bounds_are_kept(made: Made) -> None:
+    """A receiver that takes less than there is gets nothing of the rest."""
+    one, other = made.socket("packets"), made.socket("packets")
+    made.call(one, "socketpair", new=other)
+    for data in ("long one", "", "short"):
+        made.call(one, "send", len(data), data=data)
+    for data in ("long", "", "short"):
+        made.call(other, "recv", len(data), data=data)
+
+    assert made.bytes() == [("1.send", "2.recv", 4), ("1.send", "2.recv", 5)]
+
+
+def test_who_asks_for_nothing_is_not_told_of_an_end(made: Made) -> None:
+    caller, accepted = made.connection("tcp")
+    made.call(accepted, "recv", args="0")
+    made.call(caller, "shutdown", args="SHUT_WR")
+    made.call(accepted, "recv_into", args="0 bytes")
+    made.call(accepted, "recv", args="10")
+
+    assert [step.result for step in made.traced.sequence().steps if step.text.startswith("recv")] == [
+        "0 bytes",
+        "0 bytes",
+        "0 bytes: the other end sends no more",
+    ]
+    assert [step.state for step in made.traced.sequence().steps][-3:] == ["sending ended", "connected", "peer ended"]
+    assert made.links()[-1] == ("2.shutdown", "3.recv", "end", 0)

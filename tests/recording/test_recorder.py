@@ -60,6 +60,16 @@ class TestEnds:
         closes = traced.told().steps("careless.py", "close")
         assert [step.result for step in closes] == ["by garbage collection", ""]
 
+    def test_a_duplicate_keeps_a_socket_open(self, traced: Rig) -> None:
+        traced.run("-c", "import socket\na, b = socket.socketpair(); c = a.dup(); a.close(); c.send(b'x'); c.close()")
+
+        steps = traced.told().steps("-c", "close", "send")
+        assert [(name_of(step), step.state) for step in steps][:3] == [
+            ("close", "connected"),
+            ("send", "connected"),
+            ("close", "closed"),
+        ]
+
     def test_a_file_keeps_a_socket_open(self, traced: Rig) -> None:
         traced.run(
             traced.code(

@@ -13,6 +13,10 @@ Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Text = Annotated[str, msgspec.Meta(max_length=10_000)]
 
 
+SENDS: Final = frozenset({"send", "sendall", "sendto", "sendmsg", "sendfile", "write"})
+RECEIVES: Final = frozenset({"recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "read"})
+
+
 class Process(msgspec.Struct, frozen=True, kw_only=True):
     """A process begins, or has been forked. Repeated in each segment of the file."""
 
@@ -94,6 +98,24 @@ class Call(msgspec.Struct, kw_only=True):
     def ended(self) -> int:
         """When it had ended; when it began, where it has not."""
         return self.at + (self.took or 0)
+
+    @property
+    def is_send(self) -> bool:
+        """Whether it has sent something."""
+        return self.call in SENDS and self.took is not None and not self.error
+
+    @property
+    def is_receive(self) -> bool:
+        """Whether it has received something, or that nothing more comes."""
+        return self.call in RECEIVES and self.took is not None and not self.error and not self.peek
+
+    @property
+    def is_end(self) -> bool:
+        """Whether it has received, on a stream, that nothing more comes: no bytes, though it has asked for some."""
+        return self.is_receive and not self.size and self.args.partition(",")[0] not in _NOTHING
+
+
+_NOTHING: Final = frozenset({"0", "0 bytes"})
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):

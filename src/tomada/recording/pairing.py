@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tomada.recording.story import is_receive, is_send
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
 _CONNECTS: Final = frozenset({"connect", "connect_ex"})
 _WINDOW: Final = 256
 """Among so many datagrams under way the one that was received is looked for."""
+_OVERTAKEN: Final = 64
+"""So many that were sent earlier may still come after it."""
 _UNSPECIFIED: Final = frozenset({"0.0.0.0", "[::]"})  # noqa: S104 - compared, not bound
 
 
@@ -83,13 +83,12 @@ def _sorted_out(events: list[Event]) -> dict[End, _Traffic]:
 
 
 def _sort_out(index: int, call: Call, found: _Traffic) -> None:
-    if is_send(call):
+    if call.is_send:
         found.sends[call.tls].append(index)
-    elif is_receive(call):
-        if call.size:
-            found.receives[call.tls].append(index)
-        else:
-            found.ends.append(index)
+    elif call.is_end:
+        found.ends.append(index)
+    elif call.is_receive:
+        found.receives[call.tls].append(index)
     elif call.call in _CONNECTS:
         found.connect = index
     elif call.call == "shutdown" and call.args != "SHUT_RD" and not call.error:
@@ -177,7 +176,7 @@ def _of_connection_bytes(
     for pair in partners:
         for sender, receiver in (pair, pair[::-1]):
             source, target = traffic[sender], traffic[receiver]
-            if not sender.is_stream:
+            if sender.keeps_bounds:
                 found += _in_order(events, source.sends[False], target.receives[False])
                 continue
             has_tls = bool(source.sends[True] or target.receives[True])
@@ -205,36 +204,42 @@ def _overlaps(events: list[Event], sends: list[int], receives: list[int], bases:
 
 
 def _in_order(events: list[Event], sends: list[int], receives: list[int]) -> Iterator[Link]:
-    """Of a pair of datagram sockets, which lose nothing."""
-    for source, target in zip(sends, receives, strict=False):
+    """Of a pair of sockets that keep the bounds of messages, and lose none. An empty one looks like the end."""
+    filled = (index for index in sends if events[index].call.size)
+    for source, target in zip(filled, (index for index in receives if events[index].call.size), strict=False):
         yield Link(source, target, "bytes", events[target].call.size)
 
 
 def _of_datagrams(events: list[Event], paired: set[End]) -> Iterator[Link]:
     """What datagram sockets without a partner received, and from which send."""
-    under_way: dict[tuple[str, str], deque[int]] = defaultdict(deque)
-    moves = [
-        (event.call.at if is_send(event.call) else event.call.ended, index)
-        for index, event in enumerate(events)
-        if event.lane is not None
-        and not event.lane.end.is_stream
-        and event.lane.end not in paired
-        and (is_send(event.call) or is_receive(event.call))
-    ]
-    for _, index in sorted(moves):
-        event = events[index]
-        end = event.lane.end if event.lane is not None else None
-        if end is None:
+    under_way: dict[str, dict[str, deque[int]]] = defaultdict(lambda: defaultdict(deque))
+    """By where they go, and where they come from."""
+    for _, index, end in sorted(_moves(events, paired), key=lambda move: move[:2]):
+        call = events[index].call
+        own, other = _port(end.local), _port(call.address or end.peer)
+        if call.is_send:
+            under_way[other][own].append(index)
             continue
-        other = plain(event.call.address or end.peer)
-        if is_send(event.call):
-            under_way[_port(end.local), _port(other)].append(index)
+        senders = under_way.get(own, {})
+        queues = [senders.get(other, deque())] if other else islice(senders.values(), _WINDOW)
+        found = [(queue[place], place, queue) for queue in queues for place in _fitting(events, queue, events[index])]
+        if found:
+            source, place, queue = min(found, key=lambda one: one[0])
+            yield Link(source, index, "bytes", call.size)
+            del queue[place]
+            for _ in range(place - _OVERTAKEN):  # those are lost
+                queue.popleft()
+
+
+def _moves(events: list[Event], paired: set[End]) -> Iterator[tuple[int, int, End]]:
+    for index, event in enumerate(events):
+        call, lane = event.call, event.lane
+        if lane is None or lane.end.is_stream or lane.end in paired:
             continue
-        waiting = under_way[_port(other), _port(end.local)]
-        place = _fitting(events, waiting, event)
-        if place is not None:
-            yield Link(waiting[place], index, "bytes", event.call.size)
-            del waiting[place]
+        if call.is_send:
+            yield call.at, index, lane.end
+        elif call.is_receive:
+            yield call.ended, index, lane.end
 
 
 def _port(address: str) -> str:
@@ -247,11 +252,10 @@ def _host(address: str) -> str:
     return plain(address).rpartition(":")[0]
 
 
-def _fitting(events: list[Event], waiting: deque[int], received: Event) -> int | None:
-    return next(
-        (place for place, index in enumerate(islice(waiting, _WINDOW)) if _fits(events[index], received)),
-        None,
-    )
+def _fitting(events: list[Event], waiting: deque[int], received: Event) -> Iterator[int]:
+    """The place of the first one that may be it, if there is one."""
+    found = (place for place, index in enumerate(islice(waiting, _WINDOW)) if _fits(events[index], received))
+    return islice(found, 1)
 
 
 def _fits(sent: Event, received: Event) -> bool:

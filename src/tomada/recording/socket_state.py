@@ -107,7 +107,6 @@ MEANINGS: Final = {
 
 _IN_PROGRESS: Final = frozenset({"BlockingIOError", "InterruptedError"})
 _RESETS: Final = frozenset({"ConnectionResetError", "BrokenPipeError", "ConnectionAbortedError", "ssl.SSLEOFError"})
-_RECEIVES: Final = frozenset({"recv", "recv_into", "recvmsg", "recvmsg_into", "read", "recvfrom", "recvfrom_into"})
 _SHUTS: Final = {"SHUT_WR": _T.SHUT_SENDING, "SHUT_RDWR": _T.SHUT_BOTH, "SHUT_RD": _T.SHUT_RECEIVING}
 
 
@@ -134,7 +133,7 @@ def _quiet(call: Call) -> SocketStep | None:
     """What a call does that has not failed."""
     if call.took is None:
         return None
-    if call.call in _RECEIVES and not call.size and not call.peek and call.args != "0":
+    if call.is_end:
         return _T.END_OF_STREAM
     if call.call == "shutdown":
         return _SHUTS.get(call.args)

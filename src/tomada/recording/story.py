@@ -43,6 +43,8 @@ class End:
 
     def __init__(self, record: Socket) -> None:
         self.is_stream = record.type in {"SOCK_STREAM", "SOCK_SEQPACKET"}
+        self.keeps_bounds = record.type != "SOCK_STREAM"
+        """Of messages: then one receive is met by one send."""
         self.is_unix = record.family == "AF_UNIX"
         self.local = record.local
         self.peer = record.peer
@@ -64,6 +66,8 @@ class Lane:
         """When it went how from where to where."""
         self.sent = self.received = 0
         self.descriptors = [record.fd]
+        self.still_open = 1
+        """How many of those."""
 
     @property
     def is_own_of_asyncio(self) -> bool:
@@ -200,6 +204,7 @@ class Story:
         self._events.sort(key=lambda event: (event.call.at, event.call.n))
         for lane in self.lanes:
             lane.path.clear()
+            lane.still_open = len(lane.descriptors)
             lane.sent = lane.received = 0
         begun: set[int] = set()
         for event in sorted(self._events, key=lambda event: (event.call.ended, event.call.n)):
@@ -213,28 +218,19 @@ class Story:
             begun.add(id(lane))
             lane.begin()
         call, before = event.call, lane.state
+        if call.call == "close" and not call.deferred:
+            lane.still_open -= 1
+            if lane.still_open > 0:  # the process has it under another descriptor
+                event.state = before
+                return
         step, state = after(call, before, is_stream=lane.end.is_stream)
         event.state = lane.state = state
         if step is not None and state is not before:
             lane.path.append((call.ended, step, before, state))
-        if is_send(call):
+        if call.is_send:
             lane.sent += call.size
-        elif is_receive(call):
+        elif call.is_receive:
             lane.received += call.size
-
-
-SENDS: Final = frozenset({"send", "sendall", "sendto", "sendmsg", "sendfile", "write"})
-RECEIVES: Final = frozenset({"recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "read"})
-
-
-def is_send(call: Call) -> bool:
-    """Whether it has sent something."""
-    return call.call in SENDS and call.took is not None and not call.error
-
-
-def is_receive(call: Call) -> bool:
-    """Whether it has received something, or that nothing more comes."""
-    return call.call in RECEIVES and call.took is not None and not call.error and not call.peek
 
 
 def program_name(command: tuple[str, ...]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tomada.diagrams import Tone
-from tomada.recording.story import RECEIVES, SENDS
+from tomada.recording.calls import RECEIVES, SENDS
 
 if TYPE_CHECKING:
     from tomada.recording.calls import Call
@@ -43,7 +43,8 @@ def result_of(event: Event) -> str:
     if call.ready or call.call == "select" or call.call.endswith(".select"):
         return _ready(event)
     if call.call in RECEIVES or call.call in SENDS:
-        return _moved(call)
+        is_of_stream = event.lane is not None and event.lane.end.is_stream
+        return "0 bytes: the other end sends no more" if is_of_stream and call.is_end else _moved(call)
     if call.call == "close":
         return "later: a file of it is open" if call.deferred else f"by {call.by}" if call.by else ""
     return call.value
@@ -58,8 +59,6 @@ def _failure(call: Call) -> str:
 def _moved(call: Call) -> str:
     amount = f"{call.size:,} bytes" if call.size != 1 else "1 byte"
     if call.call in RECEIVES:
-        if not call.size and not call.address:
-            return "0 bytes: the other end sends no more"
         return f"{amount} from {call.address}" if call.address else amount
     return amount if call.args.partition(",")[0] != f"{call.size} bytes" else ""
 
