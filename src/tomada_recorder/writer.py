@@ -3,8 +3,9 @@
 Theory of operation: each record is one ``write`` to a descriptor that appends, so records of several processes and
 threads stand whole beside each other without a lock, and what a killed process has written is there. The file is a
 segment of the recording. Every now and then a writer looks whether its segment has become too long; then one of the
-writers, and that is whoever gets the lock of the file, renames it to ``NAME.1``, over the one before it, and begins a
-new one, whose first line says what was dropped. The others see that at their next look and move on. So a recording
+writers, and that is whoever gets the lock of the file, links it to ``NAME.1``, over the one before it, and puts a new
+one in its place, whose first line says what was dropped: at no moment is there none, for who begins to write just then
+would take the recording for a new one. The others see that at their next look and move on. So a recording
 takes no more than it may, and what it lost is counted.
 """
 
@@ -67,7 +68,7 @@ def begin(path: str, most_bytes: int = MOST_BYTES) -> None:
         raise OSError(errno.EINVAL, "it is not a regular file", path)
     if os.path.exists(older(path)):
         os.unlink(older(path))
-    _lay(path, _header(os.urandom(8).hex(), 1, most_bytes, (0, 0)))
+    os.replace(_made(path, _header(os.urandom(8).hex(), 1, most_bytes, (0, 0))), path)
 
 
 def _header(name: str, segment: int, most_bytes: int, lost: tuple[int, int]) -> bytes:
@@ -78,15 +79,25 @@ def _header(name: str, segment: int, most_bytes: int, lost: tuple[int, int]) -> 
     return (text % (VERSION, name, segment, *lost, most_bytes, _now(), time.time())).encode()
 
 
-def _lay(path: str, first: bytes) -> None:
-    """Put a new file with one line in the place of `path`, never half of one."""
+def _made(path: str, first: bytes) -> str:
+    """A new file with one line, which is to take the place of `path`: where it is until then."""
     fresh = "%s.%d.new" % (path, os.getpid())
     descriptor = os.open(fresh, _MODE | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         _write(descriptor, first)
     finally:
         _close(descriptor)
-    os.replace(fresh, path)
+    return fresh
+
+
+def _set_aside(path: str) -> None:
+    """Let the file in `path` be the older segment, and stay there until another one takes its place."""
+    link = "%s.%d.old" % (path, os.getpid())
+    try:
+        os.link(path, link)
+    except OSError:  # the file system has no links: for a moment there is none in `path`
+        link = path
+    os.replace(link, older(path))
 
 
 def _number(header: bytes, name: bytes) -> int:
@@ -257,8 +268,9 @@ class Writer:
         name, segment = _name(self._header), _number(self._header, b"segment")
         records, size = _lost_with(older(self.path), name)
         lost = (_number(self._header, b"lost_records") + records, _number(self._header, b"lost_bytes") + size)
-        os.replace(self.path, older(self.path))
-        _lay(self.path, _header(name, segment + 1, self._most_bytes, lost))
+        fresh = _made(self.path, _header(name, segment + 1, self._most_bytes, lost))
+        _set_aside(self.path)
+        os.replace(fresh, self.path)
 
     def _join(self) -> None:
         """Go on in the segment that is now in `path`."""

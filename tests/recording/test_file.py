@@ -96,6 +96,31 @@ class TestBound:
             kinds = [json.loads(text)["kind"] for text in file.read_text().splitlines()[:3]]
             assert kinds == ["recording", "process", "x"]
 
+    @pytest.mark.parametrize("has_links", [True, False])
+    def test_who_begins_while_a_segment_does_finds_the_recording(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, *, has_links: bool
+    ) -> None:
+        found = []
+
+        def replace(source: str, target: str) -> None:
+            Path(source).rename(target)
+            found.append(path.exists())
+
+        def link(*_: str) -> None:
+            raise PermissionError
+
+        writer = Writer(str(path), LEAST_BYTES)
+        monkeypatch.setattr(os, "replace", replace)
+        if not has_links:
+            monkeypatch.setattr(os, "link", link)
+        for number in range(5_000):
+            writer.write(line(number))
+        writer.close()
+
+        assert found == [has_links, True] * (len(found) // 2)
+        assert numbers(path)[-1] == 4_999
+        assert sorted(file.name for file in path.parent.iterdir()) == ["recording", "recording.1"]
+
     def test_several_processes_lose_nothing_between_segments(self, path: Path) -> None:
         begin(str(path), 1 << 20)
         program = (
@@ -245,7 +270,18 @@ class TestHostile:
             Reader(path)
 
     @pytest.mark.parametrize(
-        "content", [b"", b"hello\n", b"[]\n", b"{" * 100_000, b'{"kind":"recording"}\n', b"\xff\n"]
+        "content",
+        [
+            b"",
+            b"\n",
+            b"hello\n",
+            b"[]\n",
+            b"{}\n",
+            b"{" * 100_000,
+            b'{"kind":"recording"}\n',
+            b"\xff\n",
+            b"\x00" * 10_000,
+        ],
     )
     def test_no_recording(self, path: Path, content: bytes) -> None:
         path.write_bytes(content)
