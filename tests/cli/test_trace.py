@@ -136,6 +136,19 @@ def test_a_recording_is_kept_if_it_is_asked_for(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"kept"}
 
 
+def test_processes_that_begin_in_other_folders_are_recorded_too(tmp_path: Path, program: Callable[[str], str]) -> None:
+    (tmp_path / "other").mkdir()
+    text = (
+        "import subprocess, sys\n"
+        "subprocess.run([sys.executable, '-c', 'import socket; socket.socket().close()'], cwd='other')"
+    )
+
+    output, _ = run("--record", "kept", program(text), folder=tmp_path)
+
+    assert "socket(AF_INET, SOCK_STREAM)" in output
+    assert not list((tmp_path / "other").iterdir())
+
+
 def test_pictures(tmp_path: Path) -> None:
     port = str(free_port())
     names = ["calls.svg", "calls.html", "calls.mmd", "calls.jsonl", "calls.txt"]

@@ -11,14 +11,13 @@ import typer
 
 from tomada.cli.groups import Choice, Group, size
 from tomada.cli.output import UsageError
+from tomada_recorder.writer import LEAST_BYTES, MOST_BYTES, begin
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 _DATA = 256
 _MOST_DATA = 65_536
-_LEAST_BYTES = 65_536
-_BYTES = 64 << 20
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +30,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     path: str = ""
-    most_bytes: int = _BYTES
+    most_bytes: int = MOST_BYTES
     data: int = _DATA
 
     def begin(self, *, as_json: bool) -> None:
@@ -42,8 +41,6 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
         """
         if not self.path:
             return
-        from tomada_recorder.writer import begin
-
         try:
             begin(self.path, self.most_bytes)
         except OSError as error:
@@ -81,7 +78,7 @@ def _data(text: str) -> int:
 
 def _most(text: str) -> int:
     value = size(text)
-    if value < _LEAST_BYTES:
+    if value < LEAST_BYTES:
         raise typer.BadParameter(f"{text!r} is too little for a recording: write 64K or more")
     return value
 

@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 from tomada.cli.drawing import check_files, draw, drawing_errors_told, drawing_of, show
 from tomada.cli.groups import size
 from tomada.cli.output import Json, UsageError, errors_told
+from tomada_recorder.writer import LEAST_BYTES, begin
 
 if TYPE_CHECKING:
     from tomada.cli.trace_output import Live
@@ -34,7 +35,6 @@ EXAMPLES = """
 Options stand before PROGRAM, whose own arguments follow it; from --with on they are options again.
 """
 CONTEXT: Final = {"allow_interspersed_args": False}
-_LEAST: Final = 64 << 10
 _DATA: Final = 128
 
 
@@ -143,7 +143,7 @@ def trace(
 
 def _check(wanted: Wanted) -> None:
     check_files(wanted.outputs)
-    if wanted.most_bytes < _LEAST:
+    if wanted.most_bytes < LEAST_BYTES:
         raise UsageError(f"--most {wanted.most_bytes} is too little for a recording: 64K is the least")
     if wanted.record is not None and not wanted.record.absolute().parent.is_dir():
         raise UsageError(f"there is no folder {wanted.record.parent} for {wanted.record.name}")
@@ -152,8 +152,6 @@ def _check(wanted: Wanted) -> None:
 def _trace(commands: list[list[str]], wanted: Wanted, *, wait: float, stop: bool) -> int:
     """Run the programs and show what is wanted of them; the exit code of the first."""
     import tempfile
-
-    from tomada_recorder.writer import begin
 
     with ExitStack() as stack:
         path = wanted.record

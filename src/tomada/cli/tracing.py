@@ -69,7 +69,7 @@ def environment(recording: Path, most_bytes: int, data_bytes: int) -> dict[str, 
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path),
-        "TOMADA_TRACE": str(recording),
+        "TOMADA_TRACE": str(recording.absolute()),  # processes of the program's may begin in other folders
         "TOMADA_TRACE_MOST": str(most_bytes),
         "TOMADA_TRACE_DATA": str(data_bytes),
     }
