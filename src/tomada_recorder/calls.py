@@ -81,11 +81,13 @@ class Method:
             call.begun(is_sure=False)
         elif not known.is_ready(self.waits):
             call.begun()
-        elif self.name == "sendall" and _is_large(args[0]):
+        elif self.waits == WRITABLE and _is_large(*args[:1]):
             call.begun(is_sure=False)
 
 
-def _is_large(content: Any) -> bool:
+def _is_large(content: Any = b"") -> bool:
+    if isinstance(content, (list, tuple)):
+        return any(map(_is_large, content))
     return isinstance(content, (bytes, bytearray, memoryview)) and length(content) >= _LARGE
 
 
@@ -103,7 +105,7 @@ def methods() -> tuple[Method, ...]:
         Method("sendall", to.outgoing, to.sent, WRITABLE),
         Method("sendto", to.outgoing, to.sent, WRITABLE),
         Method("sendmsg", to.message, to.sent_message, WRITABLE),
-        Method("sendfile", to.plain, to.sent_file, WRITABLE, file=None, offset=0, count=None),
+        Method("sendfile", to.plain, to.sent_file, ALWAYS, file=None, offset=0, count=None),
         Method("recv", to.size_and_flags, to.received, READABLE),
         Method("recv_into", to.buffer_and_flags, to.received_into, READABLE, **into),
         Method("recvfrom", to.size_and_flags, to.received_from, READABLE),
@@ -120,6 +122,8 @@ def methods() -> tuple[Method, ...]:
 
 def failed(call: Call, known: Known | None, error: BaseException) -> None:
     """Record a call that raised."""
+    if isinstance(error, BlockingIOError):  # a flag says not to wait, or an option for how long
+        call.has_waited, call.may_wait = False, True
     try:
         call.ended(_failure(call, known, error))
     except Exception as fault:  # noqa: BLE001 - the program must not notice
@@ -138,17 +142,20 @@ class Wrapping:
 
     further = ""
     """Fields of each of its records."""
+    normal: tuple[type[BaseException], ...] = ()
+    """What it raises where nothing has happened: that is not recorded."""
 
     def __init__(self, recorder: Recorder, method: Method, outcomes: Outcomes) -> None:
         self.recorder = recorder
         self.method = method
         self.outcomes = outcomes
+        self.find: Callable[[Any], Known | None] = recorder.sockets.find
 
     def begin(self, socket: Any, args: tuple[Any, ...]) -> tuple[Call, Known] | None:
         """Before the call; None where it cannot be recorded."""
         recorder, method = self.recorder, self.method
         try:
-            known = recorder.sockets.find(socket)
+            known = self.find(socket)
             if known is None:
                 return None
             call = Call(recorder, method.name, method.described(self.outcomes, args), known)
@@ -199,7 +206,8 @@ def around(wrapping: Wrapping, original: Callable[..., Any]) -> Callable[..., An
         try:
             result = original(self, *args, **kwargs)
         except BaseException as error:
-            failed(*begun, error)
+            if not isinstance(error, wrapping.normal):
+                failed(*begun, error)
             raise
         end(begun, self, shown, result)
         return result

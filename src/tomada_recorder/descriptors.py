@@ -39,7 +39,7 @@ def _wrap_closing(recorder: Recorder) -> None:
             original(fd)
             return
         call = Call(recorder, "close", "", known)
-        recorder.sockets.close(known, None)
+        recorder.sockets.close(known, known.owner and known.owner())
         original(fd)
         call.ended(',"by":"os.close"')
 

@@ -58,9 +58,10 @@ class Finder:
         execute = loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
-            del loader.exec_module
+            vars(loader).pop("exec_module", None)
             execute(module)
-            action = self._actions.pop(name, None)
+            # Archives have one loader for all their modules: another one may be loaded first.
+            action = self._actions.pop(name, None) if module.__name__ == name else None
             if action is not None:
                 action(module)
 

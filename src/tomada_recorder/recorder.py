@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from tomada_recorder.sockets import Known
 
-__all__ = ["Call", "Recorder", "now"]
-
-
 _WAITED_NS = 1_000_000
 """What may have to wait has waited if it took as long."""
 

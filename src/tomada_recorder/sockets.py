@@ -126,9 +126,7 @@ class Sockets:
         known = self._open.get(descriptor)
         if known is not None:
             return known
-        if descriptor < 0:
-            return self._closed.get(id(socket))
-        return self.adopt(socket)
+        return self._closed.get(id(socket)) or (self.adopt(socket) if descriptor >= 0 else None)
 
     def by_descriptor(self, descriptor: Any) -> Known | None:
         """What is known of the socket of that descriptor, also of one that only the parent process has used so far."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import sys
 
-from tomada_recorder.calls import ALWAYS, Method, Wrapping, alone, around, failed
+from tomada_recorder.calls import ALWAYS, Method, Wrapping, alone, around
 from tomada_recorder.outcomes import Outcomes
-from tomada_recorder.recorder import Call, now
 from tomada_recorder.sockets import READABLE, WRITABLE, Known
 from tomada_recorder.standin import install
 from tomada_recorder.text import text_field
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from tomada_recorder.recorder import Recorder
+    from tomada_recorder.recorder import Call, Recorder
 
 
 class _Clear(Outcomes):
@@ -57,11 +56,12 @@ def wrap_ssl(recorder: Recorder, module: ModuleType) -> None:
     import socket
 
     outcomes = _Clear(recorder, socket)
-    normal = (module.SSLWantReadError, module.SSLWantWriteError)
     for method in _methods():
         _wrap(recorder, module.SSLSocket, method, outcomes)
         if hasattr(module.SSLObject, method.name):
-            _wrap_object(recorder, module.SSLObject, method, outcomes, normal)
+            in_memory = _InMemory(recorder, method, outcomes)
+            in_memory.normal = (module.SSLWantReadError, module.SSLWantWriteError)
+            install(module.SSLObject, method.name, around(in_memory, getattr(module.SSLObject, method.name)))
 
 
 class _Clearly(Wrapping):
@@ -75,6 +75,33 @@ class _Clearly(Wrapping):
             super().announce(call, known, socket, args)
 
 
+class _InMemory(_Clearly):
+    """The same of a connection that has no socket: where it needs the network, it says so and does nothing."""
+
+    def __init__(self, recorder: Recorder, method: Method, outcomes: _Clear) -> None:
+        super().__init__(recorder, method, outcomes)
+        self.find = self._find
+
+    def announce(self, call: Call, known: Known, socket: Any, args: tuple[Any, ...]) -> None:
+        """It never waits."""
+
+    def _find(self, sslobject: Any) -> Known:
+        recorder = self.recorder
+        known: Known | None = vars(sslobject).get("_tomada_known")
+        if known is not None and known.inode == recorder.pid:
+            return known
+        below = _socket_below(recorder)
+        known = Known(recorder.sockets.next_number() if below is None else below.number, -1, recorder.pid)
+        known.type = "SOCK_STREAM"
+        if below is None:
+            known.family, known.origin = "TLS", "in memory"
+            known.local = "server" if sslobject.server_side else "client"
+            known.peer = sslobject.server_hostname or ""
+            recorder.write(known.line(recorder.pid))
+        sslobject._tomada_known = known  # noqa: SLF001 - it lives as long as the object
+        return known
+
+
 def _wrap(recorder: Recorder, kind: Any, method: Method, outcomes: _Clear) -> None:
     original = getattr(kind, method.name)
     recorded = around(_Clearly(recorder, method, outcomes), alone(recorder, original))
@@ -86,52 +113,9 @@ def _wrap(recorder: Recorder, kind: Any, method: Method, outcomes: _Clear) -> No
     install(kind, method.name, wrapped)
 
 
-def _wrap_object(
-    recorder: Recorder, kind: Any, method: Method, outcomes: _Clear, normal: tuple[type[BaseException], ...]
-) -> None:
-    original, wrapping = getattr(kind, method.name), _Clearly(recorder, method, outcomes)
-
-    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            known = _object(recorder, self)
-            shown = method.in_order(args, kwargs)
-            call = Call(recorder, method.name, method.described(outcomes, shown), known)
-        except Exception as error:  # noqa: BLE001 - the program must not notice
-            recorder.has_failed(error)
-            return original(self, *args, **kwargs)
-        try:
-            result = original(self, *args, **kwargs)
-        except normal:  # it needs more bytes from the network, or has some for it: nothing has happened yet
-            raise
-        except BaseException as error:
-            failed(call, known, error)
-            raise
-        wrapping.end((call, known), self, shown, result)
-        return result
-
-    install(kind, method.name, wrapped)
-
-
-def _object(recorder: Recorder, sslobject: Any) -> Known:
-    known: Known | None = vars(sslobject).get("_tomada_known")
-    if known is not None and known.inode == recorder.pid:
-        return known
-    below = _socket_below(recorder)
-    known = Known(recorder.sockets.next_number() if below is None else below.number, -1, recorder.pid)
-    known.type = "SOCK_STREAM"
-    if below is None:
-        known.family, known.origin = "TLS", "in memory"
-        known.at = now()
-        known.local = "server" if sslobject.server_side else "client"
-        known.peer = sslobject.server_hostname or ""
-        recorder.write(known.line(recorder.pid))
-    sslobject._tomada_known = known  # noqa: SLF001 - it lives as long as the object
-    return known
-
-
 def _socket_below(recorder: Recorder) -> Known | None:
     """The socket that carries it, where asyncio made it: nothing but its caller knows."""
-    owner = sys._getframe(3).f_locals.get("self")  # noqa: SLF001 - the only way to it
+    owner = sys._getframe(4).f_locals.get("self")  # noqa: SLF001 - the only way to it
     transport = getattr(owner, "_transport", None)
     if transport is None or not hasattr(transport, "get_extra_info"):
         return None

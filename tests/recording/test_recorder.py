@@ -141,12 +141,14 @@ class TestUnchanged:
                 "    except Exception as error: print(type(error).__name__, error)\n"
                 "s = socket.socket()\n"
                 "attempt(s.bind, 'nonsense'); attempt(s.recv); attempt(s.recv, -1); attempt(s.send, 'text')\n"
+                "attempt(s.sendmsg); attempt(s.sendmsg, [5]); attempt(s.sendmsg, 5); attempt(s.recv_into)\n"
                 "attempt(s.connect, ('127.0.0.1', 1)); s.close(); attempt(s.recv, 1); attempt(socket.socket, 99)\n",
             )
         )
 
         plain = [line.split()[0] for line in output.splitlines()]
-        assert plain == ["TypeError"] * 2 + ["ValueError", "TypeError", "ConnectionRefusedError", "OSError", "OSError"]
+        others = ["ConnectionRefusedError", "OSError", "OSError"]
+        assert plain == [*["TypeError"] * 2, "ValueError", *["TypeError"] * 5, *others]
         steps = traced.told().steps("errors.py", "connect", "recv", "send")
         assert not traced.told().sequence.notes
         assert any("TypeError" in step.result for step in steps if name_of(step) == "send")
@@ -387,6 +389,32 @@ class TestSeen:
         waits = [step for step in traced.told().steps("-c") if "select" in step.text]
         assert [step.result for step in waits] == ["nothing in this time"] * 2, "the third did not wait"
 
+    def test_who_asks_not_to_wait_has_not_waited(self, traced: Rig) -> None:
+        traced.run(
+            "-c",
+            "import socket\na, b = socket.socketpair()\n"
+            "try: b.recv(1, socket.MSG_DONTWAIT)\nexcept BlockingIOError: pass\n",
+        )
+
+        (recv,) = traced.told().steps("-c", "recv")
+        assert (recv.result, recv.is_blocked) == ("would block", False)
+
+    @pytest.mark.parametrize("call", ["send(b'x' * 9_000_000)", "sendmsg([b'x', b'x' * 9_000_000])", "sendfile(file)"])
+    def test_a_send_of_more_than_the_system_takes_is_seen_waiting(self, traced: Rig, call: str) -> None:
+        program = traced.start(
+            traced.code(
+                "large.py",
+                "import socket, tempfile\na, b = socket.socketpair(); file = tempfile.TemporaryFile()\n"
+                f"file.truncate(9_000_000); a.{call}\n",
+            )
+        )
+        traced.wait_for_call(call.partition("(")[0], kind="begun")
+        program.kill()
+        program.wait(30)
+
+        (step,) = [step for step in traced.told().steps("large.py") if step.text.startswith("send")]
+        assert (step.result, step.is_blocked) == ("has not returned", True)
+
     def test_a_signals_handler_makes_calls_while_another_waits(self, traced: Rig) -> None:
         program = traced.start(
             traced.code(
@@ -451,6 +479,20 @@ class TestSeen:
         assert told.names("-c import") == ["socket", "close"]
         assert not told.sequence.notes
 
+    def test_modules_in_an_archive_which_have_one_loader(self, traced: Rig) -> None:
+        output = traced.run(
+            "-c",
+            "import importlib.util, sys, zipfile\n"
+            "with zipfile.ZipFile('archive.zip', 'w') as archive:\n"
+            "    archive.writestr('zmq.py', ''); archive.writestr('other.py', '')\n"
+            "sys.path.insert(0, 'archive.zip')\n"
+            "importlib.util.find_spec('zmq'); importlib.util.find_spec('zmq')\n"
+            "import other, zmq; print(zmq.__file__)\n",
+        )
+
+        assert output.strip().endswith("archive.zip/zmq.py")
+        assert [note.partition(": ")[2][:6] for note in traced.told().sequence.notes] == ["ZeroMQ"]
+
     def test_several_threads_close_and_open(self, traced: Rig) -> None:
         """The numbers of descriptors go from one socket to another between threads; none is mistaken for another."""
         traced.run(
@@ -492,6 +534,24 @@ class TestDescriptors:
         assert ("pipes.py write", "pipes.py read", 13) in told.arrows()
         assert [step.result for step in told.steps("pipes.py", "close")] == ["by os.close"] * 2
         assert {step.state for step in told.steps("pipes.py", "close")} == {"closed"}
+
+    def test_a_socket_whose_descriptor_was_closed(self, traced: Rig) -> None:
+        traced.run(
+            "-c",
+            "import os, socket\na = socket.socket(); os.close(a.fileno())\n"
+            "for do in (lambda: a.send(b'x'), a.close):\n"
+            "    try: do()\n"
+            "    except OSError: pass\n",
+        )
+
+        told = traced.told()
+        assert [(name_of(step), step.state) for step in told.steps("-c")][1:] == [
+            ("close", "closed"),
+            ("send", "closed"),
+            ("close", "closed"),
+        ]
+        assert ["Bad file descriptor" in step.result for step in told.steps("-c")] == [False, False, True, True]
+        assert not told.sequence.notes
 
     def test_files_that_are_sent(self, traced: Rig) -> None:
         traced.run(
