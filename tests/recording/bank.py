@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import tomada
 from tomada.diagrams import Sequence, Step
-from tomada.recording.file import Reader
+from tomada.recording.file import Reader, Record
 from tomada.recording.messages import Messages
 
 
@@ -86,10 +86,16 @@ def bank(state: Bank) -> tomada.App:
 
 
 def read(*paths: Path) -> Messages:
-    messages = Messages(())
+    messages = Messages()
     for path in paths:
         with Reader(path) as reader:
-            messages.read(reader.records())
+            take(messages, reader.records())
+    return messages
+
+
+def take(messages: Messages, records: Iterable[Record]) -> Messages:
+    for record in records:
+        messages.add(record)
     return messages
 
 

@@ -13,3 +13,9 @@ def traced(tmp_path: Path) -> Iterator[Rig]:
     """Runs programs that are recorded."""
     with rig(tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where messages are recorded to."""
+    return tmp_path / "bank.recording"

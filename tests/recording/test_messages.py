@@ -34,11 +34,6 @@ __all__ = ["_loops_have_what_they_keep", "folder", "run"]
 HERE = "tcp://127.0.0.1:0"
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "bank.recording"
-
-
 def test_both_ends_of_a_connection_are_drawn_with_an_arrow_for_each_message(run: Run, file: Path) -> None:
     async def main() -> None:
         with tomada.record(file):
@@ -205,23 +200,6 @@ def test_a_message_in_fragments_is_one_step(run: Run, file: Path) -> None:
     assert sent.data.endswith("…")
     assert file.stat().st_size < 20_000, "of each frame little is kept"
     assert not any("missing" in note for note in sequence.notes)
-
-
-def test_an_end_that_was_not_recorded_has_a_lane_of_its_own(run: Run, file: Path) -> None:
-    async def main() -> None:
-        async with tomada.serve(bank(Bank()), HERE) as server:
-            with tomada.record(file):
-                recorded = await tomada.connect(server.addresses[0])
-            # What begins later is not recorded; what is, is only as long as the recording.
-            async with tomada.connect(server.addresses[0]) as unseen:
-                await unseen.ask(Freeze("unseen"))
-            await recorded.close()
-            await turns_until(lambda: not server.connections)
-
-    run(main())
-    assert read(file).ends, "there was a handshake"
-    lines = file.read_text()
-    assert "unseen" not in lines
 
 
 def test_only_one_end_is_recorded_and_the_other_is_drawn_as_it_was_seen(run: Run, file: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import tomada
 from tests.integration.conftest import Run, _loops_have_what_they_keep, folder, run
-from tests.integration.house import wire
+from tests.integration.house import turns_until, wire
 from tests.recording.bank import (
     Bank,
     Freeze,
@@ -28,11 +28,6 @@ from tomada.testing import FaultProxy
 
 __all__ = ["_loops_have_what_they_keep", "folder", "run"]
 HERE = "tcp://127.0.0.1:0"
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "bank.recording"
 
 
 def test_no_token_and_no_credentials_are_in_the_file(run: Run, file: Path) -> None:
@@ -77,6 +72,23 @@ def test_without_data_nothing_of_the_messages_is_in_the_file(run: Run, file: Pat
         a2b_base64(line["data"]) for line in map(json.loads, file.read_text().splitlines()) if line["kind"] == "frames"
     )
     assert b"confidential" not in recorded
+
+
+def test_what_begins_after_the_recording_is_not_in_it(run: Run, file: Path) -> None:
+    async def main() -> None:
+        async with tomada.serve(bank(Bank()), HERE) as server:
+            with tomada.record(file):
+                recorded = await tomada.connect(server.addresses[0])
+            # What begins later is not recorded; what is, is only as long as the recording.
+            async with tomada.connect(server.addresses[0]) as unseen:
+                await unseen.ask(Freeze("unseen"))
+            await recorded.close()
+            await turns_until(lambda: not server.connections)
+
+    run(main())
+    assert read(file).ends, "there was a handshake"
+    lines = file.read_text()
+    assert "unseen" not in lines
 
 
 def test_after_a_rotation_a_live_connection_still_has_its_name(run: Run, file: Path) -> None:

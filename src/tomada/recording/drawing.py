@@ -46,14 +46,14 @@ def pairs_of(wires: Wires) -> dict[int, Wire]:
 class _Made:
     """A step in the making: one message, or what is about the connection."""
 
-    __slots__ = ("frame", "frames", "is_whole", "partner", "payload", "size", "step")
+    __slots__ = ("frame", "frames", "is_whole", "partner", "payloads", "size", "step")
 
     def __init__(self, frame: Frame, step: Step) -> None:
         self.frame = frame
         self.step = step
         self.frames = 0
         self.size = 0
-        self.payload = b""
+        self.payloads: list[bytes] = []
         self.is_whole = True
         self.partner: _Made | None = None
         """Of an ask: its answer. Of an answer: what it answers."""
@@ -62,7 +62,7 @@ class _Made:
         """One more frame of it."""
         self.frames += 1
         self.size += frame.length
-        self.payload += frame.payload
+        self.payloads.append(frame.payload)
         self.is_whole = self.is_whole and len(frame.payload) == frame.length
         self.step = replace(self.step, ended=ended)
 
@@ -70,7 +70,7 @@ class _Made:
         """The step."""
         frame = self.frame
         text = self.step.text + (f" in {self.frames} frames" if self.frames > 1 else "")
-        data = preview(frame, self.payload, is_whole=self.is_whole)
+        data = preview(frame, b"".join(self.payloads), is_whole=self.is_whole)
         answer = self.partner
         if frame.kind != ASK or answer is None:
             return replace(self.step, text=text, data=data, size=self.size)
@@ -301,11 +301,14 @@ class Drawing:
     def _events(self) -> tuple[str, ...]:
         """Steps for what happened to an end that is drawn; notes for the rest."""
         notes = []
+        by_peer: dict[tuple[int, str], list[Wire]] = {}
+        for (pid, _), wire in self._wires.wires.items():
+            by_peer.setdefault((pid, wire.line.there), []).append(wire)
         for event in self._wires.events:
             if event.name in _TOLD:
                 continue
             name = printable(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", event.name).lower())
-            end = self._end_of(event)
+            end = self._end_of(event, by_peer)
             if end is None:
                 notes.append(f"{self._seconds(event.at):.3f} s: {name}: {_fields(event)}")
                 continue
@@ -318,13 +321,12 @@ class Drawing:
             notes[_MOST_NOTES:] = [f"and {len(notes) - _MOST_NOTES:,} more events"]
         return tuple(notes)
 
-    def _end_of(self, event: EventLine) -> End | None:
+    def _end_of(self, event: EventLine, by_peer: dict[tuple[int, str], list[Wire]]) -> End | None:
+        """That of the last wire to the event's peer that had begun by then."""
         peer = event.fields.get("peer") or event.fields.get("where")
-        found = None
-        for (pid, _), wire in self._wires.wires.items():
-            if pid == event.pid and wire.line.there == peer and wire.begun <= event.at:
-                found = self._ends[id(wire)]
-        return found
+        wires = by_peer.get((event.pid, peer), []) if isinstance(peer, str) else []
+        wire = next((wire for wire in reversed(wires) if wire.begun <= event.at), None)
+        return None if wire is None else self._ends[id(wire)]
 
 
 def _fields(event: EventLine) -> str:

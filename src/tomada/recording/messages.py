@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tomada.errors import RecordingError
-from tomada.recording.drawing import Drawing, pairs_of
-from tomada.recording.lines import LINES
+from tomada.recording.drawing import Drawing
 from tomada.recording.lives import End, diagram_of, ends_of, in_order, timeline_of
 from tomada.recording.wires import Wires
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from tomada.diagrams import Sequence, StateDiagram, Timeline
     from tomada.recording.file import Record
 
@@ -22,31 +19,16 @@ _NAMED: Final = 4
 
 
 class Messages:
-    """What a recording, or several, have of tomada's own connections.
+    """What a recording, or several, have of tomada's own connections."""
 
-    Args:
-        records: As `tomada.recording.file.Reader` gives them; those about something else are left alone.
-    """
-
-    def __init__(self, records: Iterable[Record] = ()) -> None:
+    def __init__(self) -> None:
         self.wires = Wires()
-        self.wires.read(records)
         self._ends: dict[int, End] | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self.wires.wires)
-
-    def read(self, records: Iterable[Record]) -> None:
-        """Take in more."""
-        self.wires.read(records)
-        self._ends = None
 
     def add(self, record: Record) -> bool:
         """Take the next record; False if it is of another kind."""
-        if record["kind"] not in LINES:
-            return False
-        self.read((record,))
-        return True
+        self._ends = None
+        return self.wires.add(record)
 
     @property
     def passed_over(self) -> int:
@@ -64,19 +46,11 @@ class Messages:
             self._ends = ends_of(self.wires)
         return self._ends
 
-    def sequence(self, end: int | None = None, *, most_lanes: int = MOST_LANES) -> Sequence:
-        """Who said what to whom.
-
-        Args:
-            end: The number of one end, to draw that and its peer only.
-            most_lanes: Of more ends, those with the most frames are drawn, and the others told in a note.
-
-        Raises:
-            RecordingError: There is no end of that number.
-        """
-        chosen = self._choose(end, most_lanes)
-        notes = self.notes(len(chosen) if end is None else len(self.ends))
-        return Drawing(self.wires, self._by_wire, chosen).draw(self.title, notes)
+    def sequence(self) -> Sequence:
+        """Who said what to whom; of more than `MOST_LANES` ends those with the most frames, as a note says then."""
+        busiest = sorted(self.ends, key=lambda one: -one.frames)[:MOST_LANES]
+        chosen = sorted(busiest, key=lambda one: one.number)
+        return Drawing(self.wires, self._by_wire, chosen).draw(self.title, self.notes(len(chosen)))
 
     def timeline(self) -> Timeline:
         """All ends, one below the other."""
@@ -88,11 +62,11 @@ class Messages:
         Raises:
             RecordingError: There is no end of that number, or none at all.
         """
-        if end is not None:
-            return diagram_of(self._end(end))
+        if end is not None and not 1 <= end <= len(self.ends):
+            raise RecordingError(f"there is no connection {end} in the recording: it has 1 to {len(self.ends)}")
         if not self.ends:
             raise RecordingError("the recording has no connection of tomada's: there is no life to draw")
-        return diagram_of(max(self.ends, key=lambda one: len(one.path)))
+        return diagram_of(max(self.ends, key=lambda one: len(one.path)) if end is None else self.ends[end - 1])
 
     @property
     def title(self) -> str:
@@ -118,19 +92,3 @@ class Messages:
         if foreign:
             notes.append(f"{foreign:,} connections were not of tomada's protocol")
         return tuple(notes)
-
-    def _end(self, number: int) -> End:
-        for end in self.ends:
-            if end.number == number:
-                return end
-        raise RecordingError(f"there is no connection {number} in the recording: it has 1 to {len(self.ends)}")
-
-    def _choose(self, end: int | None, most: int) -> list[End]:
-        if end is not None:
-            chosen = self._end(end)
-            pairs = pairs_of(self.wires)
-            peers = [self._by_wire[id(pairs[id(wire)])] for wire in chosen.wires if id(wire) in pairs]
-            return list({id(one): one for one in (chosen, *peers)}.values())
-        if len(self.ends) <= most:
-            return self.ends
-        return sorted(sorted(self.ends, key=lambda one: -one.frames)[:most], key=lambda one: one.number)

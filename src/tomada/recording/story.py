@@ -9,7 +9,7 @@ from __future__ import annotations
 import os.path
 from typing import TYPE_CHECKING, Final
 
-from tomada.recording.calls import Call, Exit, Note, Process, Socket
+from tomada.recording.calls import Call, Note, Process, Socket
 from tomada.recording.socket_state import SocketState, after
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ class Running:
 
     def __init__(self, record: Process) -> None:
         self.record = record
-        self.ended: Exit | None = None
         self.sockets: dict[int, Lane] = {}
         """By their numbers, also those of duplicates."""
         self.under_way: dict[int, Event] = {}
@@ -138,8 +137,6 @@ class Story:
             self._process(record.pid, record)
         elif isinstance(record, Note):
             self.notes[f"{self._process(record.pid).name}: {record.text}"] = None
-        elif isinstance(record, Exit):
-            self._process(record.pid).ended = record
         return None
 
     def _process(self, pid: int, record: Process | None = None) -> Running:

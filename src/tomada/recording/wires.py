@@ -20,7 +20,7 @@ from tomada.recording.lines import LINES, EventLine, FramesLine, GoneLine, Proce
 from tomada.recording.shortening import kept_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from tomada.protocol.state import Role
     from tomada.recording.file import Record
@@ -244,18 +244,18 @@ class Wires:
         """How often something is missing between two lines of a wire."""
         return sum(way.gaps for wire in self.wires.values() for way in wire.ways)
 
-    def read(self, records: Iterable[Record]) -> None:
-        """Take in more records; those that are about something else are left alone."""
-        for record in records:
-            kind = LINES.get(record["kind"])
-            if kind is None:
-                continue
-            try:
-                line = msgspec.convert(record, kind)
-            except UNREADABLE:
-                self.passed_over += 1
-            else:
-                self._take(line)
+    def add(self, record: Record) -> bool:
+        """Take the next record; False if it is of another kind."""
+        kind = LINES.get(record["kind"])
+        if kind is None:
+            return False
+        try:
+            line = msgspec.convert(record, kind)
+        except UNREADABLE:
+            self.passed_over += 1
+        else:
+            self._take(line)
+        return True
 
     def _take(self, line: Any) -> None:
         if not isinstance(line, TypesLine):
