@@ -8,6 +8,7 @@ import socket
 import tempfile
 from collections import deque
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
 
@@ -158,16 +159,30 @@ def test_there_is_an_end_to_how_many_watch(dashboard: Place) -> None:
             viewer.close()
 
 
+def test_who_guesses_tokens_takes_no_viewers_place(dashboard: Place) -> None:
+    key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    request = f"GET /feed/wrong HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{key}\r\n"
+    with ExitStack() as guessing:
+        for number in range(MOST_VIEWERS + 16):
+            source = (f"127.0.1.{number // 16 + 1}", 0)  # so many of one host wait for their answer
+            guess = socket.create_connection((dashboard.host, dashboard.port), source_address=source)
+            guessing.enter_context(guess)
+            guess.sendall(request.encode())
+        assert dashboard.upgrade() == "HTTP/1.1 101 Switching Protocols"
+
+
 def access(**settings: object) -> Access:
     return Access(Told(folder="/nowhere", token=TOKEN, **settings))  # type: ignore[arg-type] # by name
 
 
-def test_wrong_guesses_are_answered_one_after_the_other_and_then_not_at_all() -> None:
+def test_wrong_guesses_are_answered_one_after_the_other_and_then_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tomada.dashboard.access._SECONDS_PER_GUESS", 0.05)
+
     async def guess() -> None:
         guarded = access()
         began = monotonic()
         assert await asyncio.gather(*(guarded.rights("wrong", "192.0.2.1") for _ in range(3))) == [None] * 3
-        assert monotonic() - began >= 1.5
+        assert monotonic() - began >= 0.15
         many = [asyncio.create_task(guarded.rights("wrong", "192.0.2.1")) for _ in range(16)]
         await asyncio.sleep(0)
         with pytest.raises(TooManyGuesses):

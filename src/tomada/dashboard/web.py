@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tomada.dashboard.ways import Ways
 
     Way = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+    Lead = Callable[[Rights], Awaitable[Way | None]]
 
 MOST_VIEWERS: Final = 64
 """WebSockets at once, of both kinds together."""
@@ -87,24 +88,33 @@ class Dashboard:
 
         await self._let_in(websocket, lead)
 
-    async def _let_in(self, websocket: WebSocket, lead: Callable[[Rights], Awaitable[Way | None]]) -> None:
-        if self._viewers >= MOST_VIEWERS:
-            await _deny(websocket, 503, f"{MOST_VIEWERS} watch already: close another page")
-            return
-        self._viewers += 1
+    async def _let_in(self, websocket: WebSocket, lead: Lead) -> None:
         try:
             rights = await self._rights(websocket)
-            way = None if rights is None else await lead(rights)
-            if way is None:
-                await _deny(websocket, 403, _FORBIDDEN)
-            else:
-                await relay(websocket, way)
         except TooManyGuesses:
             await _deny(websocket, 429, _SLOWER)
+            return
+        if rights is None:  # who guesses takes no viewer's place while it waits for its answer
+            await _deny(websocket, 403, _FORBIDDEN)
+        elif self._viewers >= MOST_VIEWERS:
+            await _deny(websocket, 503, f"{MOST_VIEWERS} watch already: close another page")
+        else:
+            self._viewers += 1
+            try:
+                await self._relay(websocket, rights, lead)
+            finally:
+                self._viewers -= 1
+
+    async def _relay(self, websocket: WebSocket, rights: Rights, lead: Lead) -> None:
+        try:
+            way = await lead(rights)
         except Unreachable as error:
             await _deny(websocket, 503, f"nobody serves there at the moment: {error}")
-        finally:
-            self._viewers -= 1
+            return
+        if way is None:
+            await _deny(websocket, 403, _FORBIDDEN)
+        else:
+            await relay(websocket, way)
 
 
 def _token(caller: HTTPConnection) -> str:
