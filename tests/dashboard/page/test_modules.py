@@ -95,6 +95,51 @@ def test_the_command_is_quoted_for_a_shell(page: Page) -> None:
     assert told == """tomada ask :4477 Ask 'a=it'\\''s' 'b=[1,{"x":"y"}]' c=plain --key 'k 1' --timeout 2"""
 
 
+def test_the_command_has_no_option_that_there_is_not(page: Page) -> None:
+    told = run(
+        page,
+        "trying/command.js",
+        """
+        const entry = (kind, items) => ({ kind, items, name: "Name", fields: [] });
+        const all = [entry("request", null), entry("message", null), entry("request", {})];
+        return all.map((one) => m.commandOf([":4477"], one, {}, { key: "k", timeout: "2" }));
+        """,
+    )
+    assert told == ["tomada ask :4477 Name --key k --timeout 2", "tomada send :4477 Name", "tomada ask :4477 Name"]
+
+
+def test_what_is_copied_is_whole(page: Page) -> None:
+    told = run(
+        page, "trying/values.js", "return JSON.parse(m.jsonText({ data: new Uint8Array(100_000) })).data.length;"
+    )
+    assert told == 4 * -(-100_000 // 3)
+
+
+def test_no_end_is_drawn_at_work_on_what_was_answered_unseen(page: Page) -> None:
+    told = run(
+        page,
+        "parts/sequence.js",
+        """
+        const row = (kind, id, count = 1) => ({
+          at: 0, is_received: kind === "ask", kind, name: "", id, lane: "normal", sequence: 0, size: 1, count,
+        });
+        const works = (...steps) => {
+          const drawn = new m.Sequence(() => {});
+          for (const [frames, passedOver] of steps) drawn.add(frames, passedOver);
+          return drawn.element.querySelector("li:last-child").getAttribute("class").includes("server-works");
+        };
+        const asked = [[row("ask", 1), row("ask", 3)], 0];
+        return [
+          works(asked),
+          works(asked, [[row("send", 0)], 0]),
+          works(asked, [[row("reply", 3, 2), row("send", 0)], 0]),
+          works(asked, [[row("send", 0)], 7]),
+        ];
+        """,
+    )
+    assert told == [True, True, False, False]
+
+
 SHOWN = {
     "bytes(0)": "0 B",
     "bytes(999)": "999 B",

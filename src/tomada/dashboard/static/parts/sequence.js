@@ -66,6 +66,7 @@ export class Sequence {
     }
     const isAtEnd = this.#scroll.scrollHeight - this.#scroll.scrollTop - this.#scroll.clientHeight < NEAR_END;
     if (this.#passedOver > 0 && frames.length > 0) {
+      for (const asked of this.#open) asked.clear(); // answers may have been among them
       this.#rows.append(this.#gap(t("passedOver", { count: this.#passedOver })));
       this.#passedOver = 0;
     }
@@ -115,12 +116,14 @@ export class Sequence {
 
   /** Keep in mind what is asked and answered. @param {FrameRow} frame @returns {number | null} how long the answer took */
   #follow(frame) {
-    if (frame.count > 1 || frame.id === 0) return null;
-    if (frame.kind === "ask") this.#open[Number(frame.is_received)].set(frame.id, frame.at);
+    if (frame.id === 0) return null;
+    const isOne = frame.count === 1;
+    if (frame.kind === "ask" && isOne) this.#open[Number(frame.is_received)].set(frame.id, frame.at);
     if (!ANSWERS.has(frame.kind)) return null;
     const asked = this.#open[Number(!frame.is_received)];
-    const at = asked.get(frame.id);
-    asked.delete(frame.id);
+    const at = isOne ? asked.get(frame.id) : undefined;
+    // A group of answers has one id: they are taken for those of the requests that have waited longest.
+    for (const id of isOne ? [frame.id] : [...asked.keys()].slice(0, frame.count)) asked.delete(id);
     return at === undefined ? null : frame.at - at;
   }
 

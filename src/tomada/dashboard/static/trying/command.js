@@ -17,12 +17,13 @@ const PLAIN = /^[\w@%+=:,./-]+$/;
  * @param {{ key: string, timeout: string }} options
  */
 export function commandOf(addresses, entry, draft, { key, timeout }) {
-  const words = ["tomada", entry.kind === "message" ? "send" : "ask", shortAddress(addresses), entry.name];
+  const isOneWay = entry.kind === "message";
+  const words = ["tomada", isOneWay ? "send" : "ask", shortAddress(addresses), entry.name];
   for (const { name } of entry.fields) {
     if (Object.hasOwn(draft, name)) words.push(`${name}=${written(draft[name])}`);
   }
-  if (key && !entry.items) words.push("--key", key);
-  if (timeout) words.push("--timeout", timeout);
+  if (key && !isOneWay && !entry.items) words.push("--key", key);
+  if (timeout && !isOneWay && !entry.items) words.push("--timeout", timeout);
   return words.map(quoted).join(" ");
 }
 

@@ -9,6 +9,7 @@
 import { h } from "../app/dom.js";
 import { bytes as sizeText } from "../app/format.js";
 import { t } from "../app/texts.js";
+import { base64Of } from "./draft.js";
 import { isText } from "./inputs.js";
 
 const MOST_ITEMS = 200;
@@ -75,7 +76,7 @@ export function jsonText(value) {
   return JSON.stringify(value, (_, item) => {
     if (typeof item === "bigint") return String(item);
     if (item instanceof Map) return Object.fromEntries(item);
-    if (item instanceof Uint8Array) return btoa(String.fromCharCode(...item.subarray(0, 65_536)));
+    if (item instanceof Uint8Array) return base64Of(item);
     return item;
   }, 2);
 }
