@@ -88,6 +88,53 @@ def test_json_says_the_same_as_the_form(scenery: str, look: Look) -> None:
     expect(page.locator(".try-form > .error-text")).to_contain_text("JSON:")
 
 
+def test_what_cannot_be_read_is_told_and_not_sent(scenery: str, look: Look) -> None:
+    page = open_(look, scenery, "Mirror")
+    for _ in range(len(GIVEN)):
+        page.locator(".left-out").first.click()
+    encoding = page.get_by_label("everything.data: written as")
+    encoding.select_option("hex")
+    data = page.get_by_label("everything.data", exact=True)
+    data.fill("abc")  # as base64 it would be two bytes
+    ask(page)
+    problem = page.locator(".try-form > .error-text")
+    expect(problem).to_have_text("everything.data: bytes in hexadecimal digits")
+    encoding.select_option("text")  # what is shown is what counts
+    expect(problem).to_be_hidden()
+    expect(data).to_have_value("hello")
+
+    page.get_by_role("button", name="JSON", exact=True).click()
+    for text, wrong in (
+        ("{", "JSON: "),
+        ("null", "an object"),
+        ('{"everything": {"big": 9007199254740993}}', "too large to be exact here"),
+    ):
+        page.get_by_label("JSON").fill(text)
+        ask(page)
+        expect(problem).to_contain_text(wrong)
+    expect(page.locator(".result .call")).to_have_count(0)
+    page.get_by_label("JSON").fill("{}")
+    page.get_by_label("JSON").fill("7")
+    page.get_by_role("button", name="Form", exact=True).click()
+    expect(page.locator(".left-out")).to_contain_text("is missing")
+    page.locator(".left-out").click()
+    expect(page.locator(".field .field")).to_have_count(len(GIVEN))
+
+
+def test_files_may_be_large_but_not_too_large(scenery: str, look: Look) -> None:
+    page = open_(look, scenery, "Mirror")
+    page.locator(".left-out", has_text='""').click()
+    file = page.locator("input[type=file]")
+    file.set_input_files({"name": "disk.img", "mimeType": "", "buffer": bytes(12_000_001)})
+    expect(page.locator(".notice")).to_contain_text("disk.img has 11.4 MiB")
+    file.set_input_files({"name": "picture.png", "mimeType": "", "buffer": bytes(range(256)) * 8_192})
+    expect(page.get_by_label("everything.data", exact=True)).to_have_attribute("placeholder", "2 MiB")
+    expect(page.get_by_text("longer than a command may be")).to_be_visible()
+    ask(page)
+    expect(page.locator(".result .outcome")).to_contain_text("00 01 02 03")
+    expect(page.locator(".result .outcome")).to_contain_text("2 MiB")
+
+
 def test_items_come_one_by_one_and_can_be_stopped(scenery: str, look: Look) -> None:
     page = open_(look, scenery, "Ticks")
     page.locator(".left-out", has_text="0").last.click()

@@ -43,6 +43,8 @@ const LONGEST_PAUSE = 8_000;
 /** A silent server is asked for a sign after so many milliseconds. */
 const HEARTBEAT = 10_000;
 const TIMEOUT = 5_000;
+/** It is answered when the worker that takes the place serves, or cannot. */
+const DRAIN_TIMEOUT = 65_000;
 /** In seconds, while nobody looks at the page. */
 const HIDDEN_PAUSE = 5;
 const CHANGED = Symbol("something else is asked for");
@@ -154,14 +156,14 @@ export class Feed extends EventTarget {
     return this.#ask("Close", { connection });
   }
 
-  /** @param {number} worker its number @returns {Promise<boolean>} whether there was one */
+  /** @param {number} worker its number @returns {Promise<boolean>} whether another one is in its place */
   async drain(worker) {
-    return this.#ask("Drain", { worker });
+    return this.#ask("Drain", { worker }, DRAIN_TIMEOUT);
   }
 
-  /** @param {string} name @param {Record<string, any>} fields */
-  async #ask(name, fields) {
+  /** @param {string} name @param {Record<string, any>} fields @param {number} [timeout] */
+  async #ask(name, fields, timeout = TIMEOUT) {
     if (!this.#connection) throw new Error(this.state.reason);
-    return this.#connection.ask(name, fields, { timeout: TIMEOUT });
+    return this.#connection.ask(name, fields, { timeout });
   }
 }

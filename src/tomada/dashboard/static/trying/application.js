@@ -15,7 +15,6 @@ import { Tap } from "./tap.js";
  * @typedef {import("../tomada/client/expressions.js").Entry} Entry
  */
 
-const MOST_FRAMES = 2_000;
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 4_000;
 const TIMEOUT = 5_000;
@@ -28,8 +27,8 @@ export class Application extends EventTarget {
   /** @type {import("../tomada/tomada.js").Connection | null} */
   connection = null;
   reason = "";
-  /** @type {Seen[]} the last ones */
-  frames = [];
+  /** @type {Seen[]} its two frames, of the last one */
+  handshake = [];
   #tap = new Tap((seen) => this.#frame(seen), () => this.#renewed());
   #isAtIt = false;
   /** @type {Set<string>} */
@@ -89,8 +88,8 @@ export class Application extends EventTarget {
 
   /** @param {Seen} seen */
   #frame(seen) {
-    this.frames.push(seen);
-    if (this.frames.length > MOST_FRAMES) this.frames.splice(0, MOST_FRAMES / 4);
+    if (seen.kind === "hello") this.handshake = [seen];
+    else if (seen.kind === "welcome") this.handshake.push(seen);
     this.dispatchEvent(new CustomEvent("frame", { detail: seen }));
   }
 

@@ -20,6 +20,28 @@ const WHOLE = /^\s*[+-]?\d+\s*$/;
 const ZONED = /(Z|[+-]\d\d:?\d\d)$/i;
 const WORDS = /^(inf|-inf|nan|infinity|-infinity)$/i;
 
+/** What is written and cannot be read: it stays as it is, is told, and is not sent. */
+export class Unread {
+  /** @param {string} text @param {string} why */
+  constructor(text, why) {
+    this.text = text;
+    this.why = why;
+  }
+
+  toJSON() {
+    return this.text;
+  }
+}
+
+/** @param {string} text @returns {any} the draft that it writes, or `Unread` */
+export function jsonDraft(text) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    return new Unread(text, t("wrongJson", { error: error instanceof Error ? error.message : "" }));
+  }
+}
+
 /** From drafts to values, as tomada's client takes them; and what is wrong with them. */
 export class Reader {
   /** @type {Problem[]} */
@@ -39,6 +61,7 @@ export class Reader {
 
   /** @param {any} draft @param {Type} type @param {string} path @returns {any} */
   value(draft, type, path) {
+    if (draft instanceof Unread) return this.#wrong(path, draft.why);
     switch (type.is) {
       case "scalar": return this.#scalar(draft, type.name, path);
       case "list": return Array.isArray(draft)
@@ -58,7 +81,7 @@ export class Reader {
     switch (name) {
       case "None": return draft === null ? null : this.#wrong(path, t("wrongNull"));
       case "bool": return typeof draft === "boolean" ? draft : this.#wrong(path, t("wrongBoolean"));
-      case "int": return wholeNumber(draft) ?? this.#wrong(path, t("wrongInteger"));
+      case "int": return wholeNumber(draft) ?? this.#wrong(path, t(Number.isInteger(draft) ? "wrongLarge" : "wrongInteger"));
       case "float": return number(draft) ?? this.#wrong(path, t("wrongNumber"));
       case "bytes": return bytesOf(draft) ?? this.#wrong(path, t("wrongBase64"));
       case "datetime": return instant(draft) ?? this.#wrong(path, t("wrongDate"));
@@ -107,6 +130,7 @@ export class Reader {
 
   /** @param {any} draft @param {Entry} entry @param {string} path */
   structure(draft, entry, path) {
+    if (draft instanceof Unread) return this.#wrong(path, draft.why);
     if (!isObject(draft)) return this.#wrong(path, t("wrongObject"));
     const names = new Set(entry.fields.map((field) => field.name));
     for (const name of Object.keys(draft)) {
@@ -148,14 +172,14 @@ export function memberOf(draft, type, catalogue) {
       return isObject(draft) && (entry.tag === null || draft.type === undefined || draft.type === entry.tag);
     }
     if (Array.isArray(draft)) return member.is === "list" || member.is === "tuple";
-    return typeof draft === "string" && member.is === "scalar" && member.name !== "None";
+    return (typeof draft === "string" || draft instanceof Unread) && member.is === "scalar" && member.name !== "None";
   });
   return Math.max(0, alike);
 }
 
 /** @param {any} value */
 export function isObject(value) {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Unread);
 }
 
 /** @param {any} draft @returns {number | bigint | undefined} */

@@ -95,7 +95,7 @@ export class Form {
   /** @param {Field} field @param {string} id @param {() => void} give */
   #leftOut(field, id, give) {
     return h("button", { type: "button", class: "left-out", id, click: give, title: t("set") },
-      icon("plus"), h("span", {}, t("byDefault")), h("code", {}, field.fallback ?? ""));
+      icon("plus"), h("span", {}, t(field.fallback === null ? "missing" : "byDefault")), h("code", {}, field.fallback ?? ""));
   }
 
   /** @param {Type} type @param {any} draft @param {Place} place @param {string} id @returns {HTMLElement} */

@@ -7,8 +7,10 @@
 // @ts-check
 
 import { h } from "../app/dom.js";
+import { bytes as sizeText } from "../app/format.js";
 import { t } from "../app/texts.js";
-import { base64Of, bytesOf } from "./draft.js";
+import { notice } from "../parts/dialogs.js";
+import { Unread, base64Of, bytesOf, jsonDraft } from "./draft.js";
 import { uuid } from "./examples.js";
 
 /**
@@ -20,6 +22,8 @@ import { uuid } from "./examples.js";
 
 const NUMERIC = /** @type {Record<string, string>} */ ({ int: "numeric", float: "decimal", Decimal: "decimal" });
 const MOST_FILE = 12_000_000;
+/** Bytes that are shown to be changed. Of more the page would be busy for seconds. */
+const MOST_WRITTEN = 65_536;
 const ZONE = /(Z|[+-]\d\d:?\d\d)$/i;
 
 /** @param {string} type the scalar's name @param {any} draft @param {Spot} spot @returns {HTMLElement} */
@@ -84,19 +88,13 @@ function uuidInput(draft, spot) {
   return h("span", { class: "with-button" }, input, fresh);
 }
 
-/** JSON that is not right yet stays a draft that says so. @param {any} draft @param {Spot} spot */
+/** @param {any} draft @param {Spot} spot */
 function jsonInput(draft, spot) {
   const area = h("textarea", {
-    id: spot.id, "aria-label": spot.label, rows: 1, spellcheck: "false", class: "growing mono", input: () => {
-      try {
-        spot.changed(JSON.parse(area.value));
-        area.setCustomValidity("");
-      } catch (error) {
-        area.setCustomValidity(t("wrongJson", { error: error instanceof Error ? error.message : "" }));
-      }
-    },
+    id: spot.id, "aria-label": spot.label, rows: 1, spellcheck: "false", class: "growing mono",
+    input: () => spot.changed(jsonDraft(area.value)),
   });
-  area.value = JSON.stringify(draft) ?? "null";
+  area.value = draft instanceof Unread ? draft.text : JSON.stringify(draft) ?? "null";
   return area;
 }
 
@@ -147,23 +145,35 @@ function bytesInput(draft, spot) {
   const area = h("textarea", { id: spot.id, "aria-label": spot.label, rows: 1, spellcheck: "false", class: "growing mono", input: () => {
     const read = ENCODINGS[encoding.value].read(area.value);
     if (read) bytes = read;
-    area.setCustomValidity(read ? "" : t(encoding.value === "hex" ? "wrongHex" : "wrongBase64"));
-    spot.changed(read ? base64Of(bytes) : area.value);
+    // Digits that are no whole bytes could still be read as base64, of other bytes.
+    spot.changed(read ? base64Of(bytes) : new Unread(area.value, t(encoding.value === "hex" ? "wrongHex" : "wrongBase64")));
   } });
+  const show = () => {
+    const isLong = bytes.length > MOST_WRITTEN;
+    area.value = isLong ? "" : ENCODINGS[encoding.value].write(bytes);
+    area.placeholder = isLong ? sizeText(bytes.length) : "";
+  };
   const encoding = h("select", { "aria-label": `${spot.label}: ${t("encodedAs")}`, change: () => {
-    area.value = ENCODINGS[encoding.value].write(bytes);
-    area.setCustomValidity("");
+    show();
+    spot.changed(base64Of(bytes));
   } }, ...Object.keys(ENCODINGS).map((name) => h("option", {}, name)));
   const file = h("input", { type: "file", hidden: true, "aria-label": t("file"), change: async () => {
     const [chosen] = file.files ?? [];
-    if (!chosen || chosen.size > MOST_FILE) return;
+    if (!chosen) return;
+    if (chosen.size > MOST_FILE) {
+      notice(t("fileTooLarge", { name: chosen.name, size: sizeText(chosen.size), most: sizeText(MOST_FILE) }), "bad");
+      file.value = ""; // the same one can be chosen again, when it is smaller
+      return;
+    }
     bytes = new Uint8Array(await chosen.arrayBuffer());
+    file.value = "";
     encoding.value = "base64";
-    area.value = base64Of(bytes);
-    spot.changed(area.value);
+    show();
+    spot.changed(base64Of(bytes));
   } });
-  encoding.value = isText(bytes) ? "text" : "hex";
-  area.value = ENCODINGS[encoding.value].write(bytes);
+  encoding.value = isText(bytes) && !(draft instanceof Unread) ? "text" : "hex";
+  show();
+  if (draft instanceof Unread) area.value = draft.text;
   const open = h("button", { type: "button", class: "button slim", click: () => file.click() }, t("file"));
   return h("span", { class: "with-button" }, area, encoding, open, file);
 }

@@ -13,7 +13,7 @@ import { command, pill, segments } from "../parts/controls.js";
 import { typeText } from "../tomada/client/expressions.js";
 import { Call, FrameList } from "./call.js";
 import { commandOf } from "./command.js";
-import { Reader } from "./draft.js";
+import { Reader, isObject, jsonDraft } from "./draft.js";
 import { Examples } from "./examples.js";
 import { Form } from "./form.js";
 import { valueView } from "./values.js";
@@ -25,6 +25,8 @@ import { valueView } from "./values.js";
 
 const MOST_EARLIER = 10;
 const MOST_UNASKED = 50;
+/** Linux takes 128 KiB for one word. */
+const LONGEST_COMMAND = 100_000;
 
 /** What was written stays while other pages are looked at. @type {Map<string, Record<string, any>>} */
 const drafts = new Map();
@@ -111,7 +113,7 @@ export class TryOne {
   }
 
   #optionFields() {
-    const changed = () => { options.timeout = timeout.value; options.key = key.value; options.urgent = urgent.checked; this.showCommand(this.#addresses); };
+    const changed = () => { options.timeout = timeout.value; options.key = key.value; options.urgent = urgent.checked; this.#showCommand(); };
     const timeout = h("input", { type: "number", min: 0, step: "any", id: "timeout", class: "short", input: changed });
     const key = h("input", { type: "text", id: "key", maxlength: 200, autocomplete: "off", class: "short", title: t("requestKeyHint"), input: changed });
     const urgent = h("input", { type: "checkbox", id: "urgent", change: changed });
@@ -127,7 +129,7 @@ export class TryOne {
 
   #resultPanel() {
     const handshake = new FrameList(t("handshakeFrames"));
-    handshake.add(this.#application.frames.filter((seen) => ["hello", "welcome"].includes(seen.kind)).slice(-2));
+    handshake.add(this.#application.handshake);
     replace(this.#result, h("p", { class: "quiet" }, t("noResult")));
     return h("section", { class: "panel try-result", "aria-label": t("result") },
       h("h2", {}, t("result")), this.#result, this.#unasked, this.#earlier, h("div", { class: "handshake" }, handshake.element));
@@ -149,29 +151,30 @@ export class TryOne {
       replace(this.#fields, this.#form.element);
     }
     this.#tell([]);
-    this.showCommand(this.#addresses);
+    this.#showCommand();
   }
 
   #changed() {
     if (this.#problem.textContent) this.#read();
-    this.showCommand(this.#addresses);
+    this.#showCommand();
   }
 
+  /** The form keeps what it had while this is not an object. */
   #typed() {
-    try {
-      this.#draft = JSON.parse(this.#json.value);
-      drafts.set(this.#entry.name, this.#draft);
-      this.#read();
-      this.showCommand(this.#addresses);
-    } catch (error) {
-      this.#tell([{ path: "", text: t("wrongJson", { error: error instanceof Error ? error.message : "" }) }]);
+    const draft = jsonDraft(this.#json.value);
+    if (isObject(draft)) {
+      this.#draft = draft;
+      drafts.set(this.#entry.name, draft);
+      this.#showCommand();
     }
+    this.#read();
   }
 
   /** The value of the form; null where something is wrong with it, which is told. */
   #read() {
     const reader = new Reader(this.#application.catalogue);
-    const value = reader.structure(this.#draft, this.#entry, "");
+    const draft = this.#isJson ? jsonDraft(this.#json.value) : this.#draft;
+    const value = reader.structure(draft, this.#entry, "");
     this.#tell(reader.problems);
     return reader.problems.length > 0 ? null : value;
   }
@@ -186,12 +189,18 @@ export class TryOne {
   }
 
   /** @param {string[]} addresses */
-  showCommand(addresses) {
+  showAddresses(addresses) {
+    if (addresses.join() === this.#addresses.join()) return;
     this.#addresses = addresses;
-    const text = this.#entry.parts ? "" : commandOf(addresses, this.#entry, this.#draft, { key: options.key, timeout: options.timeout === "10" ? "" : options.timeout });
+    this.#showCommand();
+  }
+
+  #showCommand() {
+    const text = this.#entry.parts ? "" : commandOf(this.#addresses, this.#entry, this.#draft, { key: options.key, timeout: options.timeout === "10" ? "" : options.timeout });
     if (text === this.#shownCommand && this.#command.childElementCount > 0) return;
     this.#shownCommand = text;
-    replace(this.#command, text ? command(text) : h("p", { class: "quiet" }, t("noCommand")));
+    const isLong = text.length > LONGEST_COMMAND;
+    replace(this.#command, text && !isLong ? command(text) : h("p", { class: "quiet" }, t(isLong ? "longCommand" : "noCommand")));
   }
 
   // Calls.
@@ -218,7 +227,8 @@ export class TryOne {
     const [before] = this.#calls;
     before?.leave();
     const call = new Call(this.#application, this.#entry, () => this.#showBusy());
-    this.#calls = [call, ...this.#calls].slice(0, MOST_EARLIER);
+    this.#calls.unshift(call);
+    for (const forgotten of this.#calls.splice(MOST_EARLIER)) forgotten.stop();
     if (before) {
       this.#earlier.prepend(before.element);
       while (this.#earlier.childElementCount >= MOST_EARLIER) this.#earlier.lastElementChild?.remove();

@@ -28,7 +28,7 @@ import { described, metadataOf } from "./described.js";
  */
 
 /** So much of one frame is kept to be looked at, */
-export const SHOWN_BYTES = 4_096;
+const SHOWN_BYTES = 4_096;
 /** and of a message in pieces, to be decoded. */
 const MOST_JOINED = 1_048_576;
 /** @type {Map<number, string>} */
@@ -83,7 +83,7 @@ export class Tap {
 
   /** @param {Frame} frame @param {Uint8Array} bytes the whole of it @param {boolean} isReceived */
   #passed(frame, bytes, isReceived) {
-    const { kind, flags, id, sequence } = frame;
+    const { kind, flags, type, id, sequence } = frame;
     this.#learn(frame, isReceived);
     const name = this.#nameOf(frame, isReceived);
     const payload = bytes.slice(HEADER_BYTES, MOST_JOINED);
@@ -91,7 +91,7 @@ export class Tap {
       at: performance.now(), isReceived, kind: KINDS.get(kind) ?? String(kind), name, id, sequence,
       lane: LANES[isMessage(kind) ? flags & 3 : 0] ?? "normal", isPart: (flags & MORE) !== 0,
       bytes: bytes.slice(0, SHOWN_BYTES), size: bytes.length,
-      decoded: () => this.#decoded(frame, payload, name, isReceived),
+      decoded: () => this.#decoded({ kind, flags, type }, payload, name, isReceived), // not with all that came at once
     });
   }
 
@@ -117,7 +117,12 @@ export class Tap {
     return named || (isReceived ? this.#asked.get(id) ?? "" : "");
   }
 
-  /** @param {Frame} frame @param {Uint8Array} payload @param {string} name @param {boolean} isReceived */
+  /**
+   * @param {Pick<Frame, "kind" | "flags" | "type">} frame
+   * @param {Uint8Array} payload
+   * @param {string} name
+   * @param {boolean} isReceived
+   */
   #decoded({ kind, flags, type }, payload, name, isReceived) {
     if (payload.length === 0) return null;
     if (HOLDS_ARRAY.has(kind)) return described(kind, plain(unpacker.decode(payload)));

@@ -69,7 +69,7 @@ export class Trying {
 
   update() {
     if (!application.isOpen) this.#refresh();
-    this.#one?.showCommand(this.#context.picture?.addresses ?? []);
+    this.#one?.showAddresses(this.#context.picture?.addresses ?? []);
   }
 
   #refresh() {
