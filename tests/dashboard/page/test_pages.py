@@ -41,6 +41,18 @@ def test_on_a_phone_no_page_is_wider_than_it(scenery: str, look: Look) -> None:
     assert overflow(page) == 0
 
 
+def test_on_a_laptop_words_are_whole_and_buttons_in_sight(scenery: str, look: Look) -> None:
+    viewer = look(scenery, viewport={"width": 1280, "height": 800}, locale="pt-BR")
+    page = viewer.open("connections")
+    close = page.locator("tbody .act button").first
+    expect(close).to_be_in_viewport()
+    close.click(trial=True)
+    viewer.go("try/Mirror")
+    switches = page.locator(".segments")
+    expect(switches).to_be_visible()
+    assert float(switches.evaluate("(element) => element.offsetHeight")) < 40
+
+
 def test_names_that_are_markup_are_text_on_every_page(scenery: str, look: Look) -> None:
     viewer = look(scenery)
     page = viewer.open()
@@ -182,6 +194,8 @@ def test_the_keyboard_is_enough(scenery: str, look: Look) -> None:
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page.locator(".connection-name")).to_have_text("tcp://10.0.1.41:40291")
+    page.keyboard.press("Tab")  # goes on in the page, not at the list of pages
+    expect(page.get_by_role("link", name="Back to the connections")).to_be_focused()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_contain_text("next row")
     page.keyboard.press("Escape")
@@ -213,5 +227,6 @@ def test_portuguese_is_spoken_to_who_speaks_it_and_to_who_asks(scenery: str, loo
     page = look(scenery).open()
     page.get_by_role("button", name="Português").click()
     expect(page.get_by_role("heading", name="Visão geral")).to_be_visible()
+    expect(page.get_by_role("button", name="English")).to_be_focused()
     page.get_by_role("button", name="English").click()
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()

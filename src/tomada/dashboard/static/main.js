@@ -90,6 +90,7 @@ class Dashboard {
     this.#pause(this.#isPaused);
     this.#enter();
     this.#stateChanged();
+    this.#parts.language.focus();
   }
 
   // Which page.
@@ -99,7 +100,9 @@ class Dashboard {
     this.#view?.dispose?.();
     this.#view = this.#feed.state.phase === "denied" ? doorView(this.#feed) : viewOf(page, rest, this.#context);
     this.#view.pause?.(this.#isPaused);
+    const wasInside = this.#main.contains(document.activeElement);
     replace(this.#main, this.#view.element);
+    if (wasInside) this.#main.focus({ preventScroll: true }); // else the next Tab would begin at the list of pages
     this.#feed.watch(this.#view.watch);
     const { picture } = this.#context;
     // What the last picture tells of all is shown at once; what it does not, when the next one has come.
@@ -203,12 +206,11 @@ function shellParts(act) {
   const app = h("span", { class: "app" }, "tomada");
   const uptime = h("span", { class: "uptime" });
   const theme = iconButton(isDark() ? "light" : "dark", t("switchTheme"), act.theme);
+  const switchLanguage = h("button", { type: "button", class: "language", lang: language() === "en" ? "pt-BR" : "en", click: act.language }, t("switchLanguage"));
   const side = h("aside", { class: "side" },
     h("a", { class: "brand", href: linkTo("overview") }, h("img", { src: "icon.svg", alt: "", width: 26, height: 26 }), h("span", {}, "tomada")),
     h("nav", { "aria-label": t("pages") }, ...links.values()),
-    h("div", { class: "switches" },
-      h("button", { type: "button", class: "language", lang: language() === "en" ? "pt-BR" : "en", click: act.language }, t("switchLanguage")),
-      theme, iconButton("help", t("help"), showKeys)));
+    h("div", { class: "switches" }, switchLanguage, theme, iconButton("help", t("help"), showKeys)));
   const stateText = h("span", {}, t("connecting"));
   const state = h("span", { class: "live-state connecting", role: "status" }, h("i", { "aria-hidden": "true" }), stateText);
   const readOnly = h("span", { class: "pill read-only", title: t("readOnlyHint"), hidden: true }, t("readOnly"));
@@ -221,7 +223,7 @@ function shellParts(act) {
   } }, t("skip"));
   replace(pause, icon("pause"), h("span", {}, t("pause")));
   return {
-    skip, side, top, links, app, uptime, theme, state, stateText, readOnly, title, pause,
+    skip, side, top, links, app, uptime, language: switchLanguage, theme, state, stateText, readOnly, title, pause,
     /** @param {string} page @param {number} count */
     badge(page, count) {
       const badge = badges.get(page);

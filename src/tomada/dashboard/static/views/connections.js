@@ -8,7 +8,7 @@
 
 import { h, replace, setAttribute, setText, show } from "../app/dom.js";
 import { briefAge, bytes, short, took, whole } from "../app/format.js";
-import { go, linkTo } from "../app/route.js";
+import { linkTo } from "../app/route.js";
 import { t } from "../app/texts.js";
 import { firstCommand } from "../parts/addresses.js";
 import { closeAsked } from "../parts/acting.js";
@@ -234,12 +234,7 @@ function queueBars() {
 
 /** @param {HTMLTableCellElement} cell @param {ConnectionRow} first @param {Context} context */
 function actCell(cell, first, context) {
-  let row = first;
-  const close = iconButton("close", `${t("closeConnection")} (${first.peer})`, () => closeAsked(context.feed, row), "danger");
+  const close = iconButton("close", `${t("closeConnection")} (${first.peer})`, () => closeAsked(context.feed, first), "danger");
   cell.append(close);
-  cell.closest("tr")?.addEventListener("dblclick", () => go("connections", row.id));
-  return (/** @type {ConnectionRow} */ now) => {
-    row = now;
-    show(close, context.picture?.may_act ?? false);
-  };
+  return () => show(close, context.picture?.may_act ?? false);
 }

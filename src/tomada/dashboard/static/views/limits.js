@@ -34,7 +34,7 @@ export class LimitsPage {
       sort: "count", isDescending: true, class: "limits", changed: () => this.update(),
     });
     this.element = h("div", { class: "page" },
-      h("div", { class: "toolbar" }, this.#table.sortChoice()), this.#table.element,
+      this.#table.sortChoice(), this.#table.element,
       h("p", { class: "quiet" }, t("limitsHint")), command("tomada serve --help"));
   }
 
