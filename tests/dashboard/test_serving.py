@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ import tomada.sync
 from tests.dashboard.watched import place_of, seen, serving
 from tests.server.workers.farm import Block, Nap, Pid, Version
 from tests.server.workers.supervised import Call, Supervised, change, farm, is_there, until
+from tomada.cli.dashboard_options import HOST, PORT
 from tomada.feed.messages import Close, Drain, NotAllowed, Picture, Watch
 
 
@@ -262,12 +264,14 @@ def test_what_is_under_way_is_seen_while_the_server_drains(place: Path) -> None:
 def test_dev_has_one_with_a_token_and_takes_another_port_where_its_own_is_taken(place: Path) -> None:
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
+        with suppress(OSError):  # somebody else has it, which is as good
+            holder.bind((HOST, PORT))
+            holder.listen()
         words = (str(farm(place)), "--bind", "tcp://127.0.0.1:0")
         with Supervised(place, *words, command="dev") as server:
             told = server.said("listening")
             dashboard = place_of(told)
+            assert dashboard.port != PORT
             assert dashboard.token
             assert seen(dashboard.acting, lambda picture: picture.workers).may_act
             server.signal(signal.SIGINT)

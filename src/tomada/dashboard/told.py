@@ -7,7 +7,6 @@ from typing import Final
 
 import msgspec
 
-PREFERRED_PORT: Final = 4480
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 

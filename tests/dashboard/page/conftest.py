@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.web import chromium
 
@@ -100,18 +100,33 @@ def browser() -> Iterator[Browser]:
 Look = Callable[..., Viewer]
 
 
+def _context(browser: Browser, **options: object) -> BrowserContext:
+    return browser.new_context(**{"viewport": {"width": 1440, "height": 900}, "locale": "en-US", **options})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def plain(browser: Browser) -> BrowserContext:
+    """A browser's memory for all tests of a module: the page's files are in it after the first."""
+    return _context(browser)
+
+
 @pytest.fixture
-def look(browser: Browser) -> Iterator[Look]:
-    """Opens a viewer with a browser's memory of its own; at the end none may have complained."""
+def look(browser: Browser, plain: BrowserContext) -> Iterator[Look]:
+    """Opens a viewer, with a memory of its own where it is another browser; at the end none may have complained."""
     contexts, viewers = [], []
 
     def look(url: str, **options: object) -> Viewer:
-        context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, "locale": "en-US", **options})  # type: ignore[arg-type]
-        contexts.append(context)
+        context = plain
+        if options:
+            context = _context(browser, **options)
+            contexts.append(context)
         viewers.append(Viewer(context.new_page(), url))
         return viewers[-1]
 
     yield look
+    for viewer in viewers:
+        viewer.page.evaluate("localStorage.clear()")
+        viewer.page.close()
     for context in contexts:
         context.close()
     assert [line for viewer in viewers for line in viewer.said] == []
