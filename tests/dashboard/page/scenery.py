@@ -87,7 +87,8 @@ class Scenery(Source):
         return len(self._rows) < before
 
     async def drain(self, worker: int) -> bool:
-        """Paint it as draining."""
+        """Paint it as draining; the one that would take the place of the first needs a moment to start."""
+        await asyncio.sleep(int(worker == 1))
         self._drained.add(worker)
         return True
 

@@ -156,7 +156,7 @@ def test_types_workers_and_limits(scenery: str, look: Look) -> None:
     expect(page.locator("tbody tr").first).to_contain_text("Report")
 
     viewer.go("workers")
-    page.get_by_role("button", name="Drain").nth(1).click()
+    page.locator("tr", has_text="Worker 2").get_by_role("button", name="Drain").click()
     page.locator("dialog").get_by_role("button", name="Drain").click()
     expect(page.get_by_text("Worker 2 drains.")).to_be_visible()
     expect(page.locator("tr", has_text="Worker 2")).to_contain_text("draining")
@@ -165,6 +165,18 @@ def test_types_workers_and_limits(scenery: str, look: Look) -> None:
     expect(page.locator("tbody tr").first).to_contain_text("1,240")
     expect(page.locator("tr", has_text="idle")).to_contain_text("off")
     expect(page.locator("tr", has_text="buffer_bytes").first).to_contain_text("1 MiB")
+
+
+def test_a_worker_may_take_long_to_start_in_the_place_of_one_that_drains(scenery: str, look: Look) -> None:
+    viewer = look(scenery)
+    page = viewer.page
+    page.clock.install()
+    viewer.open("workers")
+    page.get_by_role("button", name="Drain").first.click()
+    page.locator("dialog").get_by_role("button", name="Drain").click()
+    expect(page.locator("dialog")).to_have_count(0)  # it is asked for
+    page.clock.fast_forward(8_000)
+    expect(page.get_by_text("Worker 1 drains.")).to_be_visible()
 
 
 def test_the_log_is_followed_filtered_and_tells_what_was_passed_over(scenery: str, look: Look) -> None:
