@@ -47,13 +47,14 @@ function filled(element, properties, children) {
     if (typeof value === "function") element.addEventListener(name, value);
     else setAttribute(element, name, value);
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false).map(asNode));
+  element.append(...asNodes(children));
   return element;
 }
 
-/** @param {Child} child */
-function asNode(child) {
-  return child instanceof Node ? child : String(child);
+/** @param {Child[]} children */
+function asNodes(children) {
+  const there = children.filter((child) => child !== null && child !== undefined && child !== false);
+  return there.map((child) => (child instanceof Node ? child : String(child)));
 }
 
 /**
@@ -84,7 +85,7 @@ export function show(element, isShown) {
 
 /** @param {Element} element @param {...Child} children */
 export function replace(element, ...children) {
-  element.replaceChildren(...children.filter((child) => child !== null && child !== undefined && child !== false).map(asNode));
+  element.replaceChildren(...asNodes(children));
 }
 
 /**

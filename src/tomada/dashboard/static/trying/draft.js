@@ -17,7 +17,8 @@ import { t } from "../app/texts.js";
  */
 
 const WHOLE = /^\s*[+-]?\d+\s*$/;
-const ZONED = /(Z|[+-]\d\d:?\d\d)$/i;
+/** The end of a time that says which zone it is of. */
+export const ZONED = /(Z|[+-]\d\d:?\d\d)$/i;
 const WORDS = /^(inf|-inf|nan|infinity|-infinity)$/i;
 
 /** What is written and cannot be read: it stays as it is, is told, and is not sent. */

@@ -10,7 +10,7 @@ import { h } from "../app/dom.js";
 import { bytes as sizeText } from "../app/format.js";
 import { t } from "../app/texts.js";
 import { notice } from "../parts/dialogs.js";
-import { Unread, base64Of, bytesOf, jsonDraft } from "./draft.js";
+import { Unread, ZONED, base64Of, bytesOf, jsonDraft } from "./draft.js";
 import { uuid } from "./examples.js";
 
 /**
@@ -24,7 +24,6 @@ const NUMERIC = /** @type {Record<string, string>} */ ({ int: "numeric", float: 
 const MOST_FILE = 12_000_000;
 /** Bytes that are shown to be changed. Of more the page would be busy for seconds. */
 const MOST_WRITTEN = 65_536;
-const ZONE = /(Z|[+-]\d\d:?\d\d)$/i;
 
 /** @param {string} type the scalar's name @param {any} draft @param {Spot} spot @returns {HTMLElement} */
 export function scalarInput(type, draft, spot) {
@@ -124,8 +123,8 @@ function instantInput(draft, spot) {
     else if (zone.value === "local") spot.changed(new Date(input.value).toISOString());
     else spot.changed(`${input.value}${zone.value}`);
   };
-  zone.value = !text || ZONE.test(text) ? "Z" : "";
-  const instant = new Date(ZONE.test(text) ? text : `${text}Z`);
+  zone.value = !text || ZONED.test(text) ? "Z" : "";
+  const instant = new Date(ZONED.test(text) ? text : `${text}Z`);
   input.value = Number.isNaN(instant.getTime()) ? "" : instant.toISOString().slice(0, -1);
   return h("span", { class: "with-button" }, input, zone);
 }

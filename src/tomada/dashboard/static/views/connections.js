@@ -91,7 +91,7 @@ export class Connections {
     const { matching, connections, totals } = picture;
     if (watch.count !== ROWS) return; // it answers what another page asked
     if (chosen.first > 0 && matching <= chosen.first) { // that page is gone
-      chosen.first = ROWS * Math.max(0, Math.ceil(matching / ROWS) - 1);
+      chosen.first = lastPage(matching);
       this.#context.changed();
     }
     this.#matching = matching;
@@ -129,16 +129,20 @@ export class Connections {
   }
 }
 
+/** Where the last page begins. @param {number} matching */
+function lastPage(matching) {
+  return ROWS * Math.max(0, Math.ceil(matching / ROWS) - 1);
+}
+
 /** @param {(first: number) => void} turned */
 function pager(turned) {
   let first = 0;
   let matching = 0;
-  const last = () => ROWS * Math.max(0, Math.ceil(matching / ROWS) - 1);
   const buttons = [
     iconButton("first", t("firstPage"), () => turned(0)),
     iconButton("back", t("previousPage"), () => turned(Math.max(0, first - ROWS))),
-    iconButton("next", t("nextPage"), () => turned(Math.min(last(), first + ROWS))),
-    iconButton("last", t("lastPage"), () => turned(last())),
+    iconButton("next", t("nextPage"), () => turned(Math.min(lastPage(matching), first + ROWS))),
+    iconButton("last", t("lastPage"), () => turned(lastPage(matching))),
   ];
   const where = h("span", { class: "where" });
   const element = h("div", { class: "pager", role: "group", "aria-label": t("pages") },

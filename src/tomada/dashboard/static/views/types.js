@@ -38,10 +38,10 @@ export class Types {
     this.#context = context;
     this.#search = searchField(t("searchTypes"), (text) => {
       this.#query = text.toLowerCase();
-      this.#show();
+      this.update();
     });
     this.#table = new Table(t("types"), columns(context), (row) => row.name, {
-      sort: "rate", isDescending: true, class: "types", changed: () => this.#show(),
+      sort: "rate", isDescending: true, class: "types", changed: () => this.update(),
     });
     this.element = h("div", { class: "page" },
       h("div", { class: "toolbar" }, this.#search.element, this.#table.sortChoice()), this.#table.element, this.#hint);
@@ -52,10 +52,6 @@ export class Types {
   }
 
   update() {
-    this.#show();
-  }
-
-  #show() {
     const all = this.#context.picture?.types ?? [];
     const rows = all.filter((row) => row.name.toLowerCase().includes(this.#query));
     this.#table.show(sorted(rows, this.#table.sort, this.#table.isDescending));
@@ -68,7 +64,7 @@ export class Types {
   #noMatch() {
     return empty(t("noMatch", { query: this.#query }), button(t("clear"), () => {
       this.#search.input.value = this.#query = "";
-      this.#show();
+      this.update();
     }));
   }
 }

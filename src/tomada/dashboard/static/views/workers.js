@@ -30,7 +30,7 @@ export class Workers {
   constructor(context) {
     this.#context = context;
     this.#table = new Table(t("workers"), columns(context), (row) => `${row.number}/${row.pid}`, {
-      sort: "number", class: "workers", changed: () => this.#show(),
+      sort: "number", class: "workers", changed: () => this.update(),
     });
     this.element = h("div", { class: "page" }, this.#table.element, this.#hint);
   }
@@ -40,10 +40,6 @@ export class Workers {
   }
 
   update() {
-    this.#show();
-  }
-
-  #show() {
     const rows = this.#context.picture?.workers ?? [];
     this.#table.show(sorted(rows, this.#table.sort, this.#table.isDescending));
     show(this.#table.element, rows.length > 0);
