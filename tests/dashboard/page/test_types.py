@@ -58,3 +58,29 @@ def test_the_page_names_nothing_elsewhere() -> None:
         text = file.read_text().replace("http://www.w3.org/2000/svg", "").replace("https://example.org/", "")
         assert "http://" not in text, file
         assert "https://" not in text, file
+
+
+def _luminance(colour: str) -> float:
+    """As WCAG 2 has it."""
+    parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_all_that_is_written_can_be_read(scheme: int) -> None:
+    css = (STATIC / "styles" / "base.css").read_text()
+    found = re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", css)
+    colours = {name: _luminance(both[scheme]) for name, *both in found}
+    pairs = [
+        (ink, ground)
+        for ink in ("text", "muted", "faint", "accent", "in", "out", "good", "warn", "bad")
+        for ground in ("page", "panel", "sunken", "raised", "hover", "accent-soft", f"{ink}-soft")
+        if ground in colours
+    ]
+    contrasts = {
+        pair: (max(one, other) + 0.05) / (min(one, other) + 0.05)
+        for pair in pairs
+        for one, other in [(colours[pair[0]], colours[pair[1]])]
+    }
+    assert {pair: round(ratio, 2) for pair, ratio in contrasts.items() if ratio < 4.5} == {}
