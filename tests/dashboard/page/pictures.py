@@ -58,8 +58,6 @@ def take(browser: Browser, server: Server, folder: Path) -> None:
     snap(page, folder / "dashboard-overview.png")
     viewer.go("connections")
     page.locator("tbody tr").nth(CLIENTS - 1).wait_for()
-    page.wait_for_timeout(1_000)
-    snap(page, folder / "dashboard-connections.png")
     page.locator("tbody a").nth(4).click()
     page.locator(".frame").nth(30).wait_for()
     snap(page, folder / "dashboard-connection.png")
