@@ -115,6 +115,20 @@ def test_what_is_copied_is_whole(page: Page) -> None:
     assert told == 4 * -(-100_000 // 3)
 
 
+def test_frames_that_are_not_shown_are_told(page: Page) -> None:
+    told = run(
+        page,
+        "trying/call.js",
+        """
+        const list = new m.FrameList("frames");
+        const seen = { at: 0, kind: "item", name: "", lane: "normal", id: 0, size: 1 };
+        list.add(Array(1_001).fill(seen));
+        return [list.element.querySelectorAll("details").length, list.element.querySelector("h3 span").textContent];
+        """,
+    )
+    assert told == [300, "1,001 · only the first 300 are shown"]
+
+
 def test_no_end_is_drawn_at_work_on_what_was_answered_unseen(page: Page) -> None:
     told = run(
         page,

@@ -256,6 +256,7 @@ export const english = {
   itemsCame: "{count} item | {count} items",
   itemsDropped: "only the last {count} are shown",
   frames: "Frames",
+  framesLeft: "only the first {count} are shown",
   handshakeFrames: "Frames of the handshake",
   bytesOfFrame: "The frame's bytes",
   longFrame: "the first {count} bytes",

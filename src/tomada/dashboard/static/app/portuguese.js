@@ -257,6 +257,7 @@ export const portuguese = {
   itemsCame: "{count} item | {count} itens",
   itemsDropped: "só os últimos {count} são mostrados",
   frames: "Quadros",
+  framesLeft: "só os primeiros {count} são mostrados",
   handshakeFrames: "Quadros do aperto de mão",
   bytesOfFrame: "Os bytes do quadro",
   longFrame: "os primeiros {count} bytes",

@@ -7,7 +7,7 @@
 // @ts-check
 
 import { h, replace, setText, show } from "../app/dom.js";
-import { bytes, took } from "../app/format.js";
+import { bytes, took, whole } from "../app/format.js";
 import { t } from "../app/texts.js";
 import { copyButton } from "../parts/controls.js";
 import { hexView, jsonText, valueView } from "./values.js";
@@ -167,7 +167,8 @@ export class FrameList {
       this.#size += 1;
       if (this.#size <= MOST_FRAMES) this.#rows.append(this.#made(seen));
     }
-    setText(this.#count, String(this.#size));
+    const left = this.#size > MOST_FRAMES ? ` · ${t("framesLeft", { count: MOST_FRAMES })}` : "";
+    setText(this.#count, `${whole(this.#size)}${left}`);
     show(this.element, this.#size > 0);
   }
 
