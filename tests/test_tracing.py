@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -27,10 +29,16 @@ import tomada
 from tests.integration.conftest import Run, _loops_have_what_they_keep, folder, run
 from tests.integration.house import HERE, Echo, Fail, Hold, Note, Sit, Stage, house, turns_until, wire
 from tomada import tracing
+from tomada.address import Address
 from tomada.protocol import Kind
 from tomada.protocol.frames import METADATA
+from tomada.server.children import child, rehearsal
+from tomada.server.children.channel import Channel, Plan, Serve, decode_from_child, decode_to_child, pair
+from tomada.server.children.limits import bounds_of
+from tomada.server.children.seed import Seed
 from tomada.sync import connect as connect_blocking
-from tomada.telemetry.tracer import Tracer
+from tomada.telemetry.tracer import Tracer, untraced
+from tomada.transports import Options
 
 __all__ = ["_loops_have_what_they_keep", "folder", "run"]
 
@@ -543,6 +551,59 @@ def test_two_processes_are_one_trace(spans: Spans, tmp_path: Path, how: tuple[st
     assert handler["kind"] == "SpanKind.SERVER"
     assert handler["parent_id"] == f"0x{context.span_id:016x}"
     assert handler["context"]["trace_id"] == f"0x{context.trace_id:032x}"
+
+
+def test_a_connection_that_comes_while_a_child_rehearses_is_traced(
+    run: Run, spans: Spans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        began, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def rehearse() -> None:
+            with rehearsal.silence(), untraced():
+                began.set()
+                await goes_on.wait()
+
+        monkeypatch.setattr(child, "rehearse", rehearse)
+        plan = Plan(
+            addresses=(Address("unix"),),
+            limits=tomada.Limits(),
+            deadlines=tomada.Deadlines(),
+            options=Options(),
+            children=tomada.Children(),
+        )
+        seed = Seed(rehearsal.app, plan, -1, bounds_of(plan.children))
+        server, own = pair()
+        client, accepted = socket.socketpair()
+        with server, own, client:
+            served = child.Child(seed, Channel(own, decode_to_child), bytearray(2))
+            living = asyncio.create_task(served.run())
+            await began.wait()
+            client.send(rehearsal.words())
+            with accepted:
+                Channel(server, decode_from_child).send(Serve(0), [accepted.fileno()])
+            await turns_until(lambda: served._serving is not None)
+            for _ in range(20):  # in which it could be served
+                await asyncio.sleep(0)
+            goes_on.set()
+            assert await living == 0
+        assert spans.names() == ["rehearsal/_Rehearsed"]
+
+    run(main())
+
+
+def test_spans_that_cannot_be_sent_in_time_are_told(spans: Spans, caplog: pytest.LogCaptureFixture) -> None:
+    never, sent = threading.Event(), threading.Event()
+    assert Tracer.active is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spans.provider, "force_flush", sent.set)
+        Tracer.active.flush(60)
+        assert sent.is_set()
+        assert caplog.messages == []
+        patch.setattr(spans.provider, "force_flush", never.wait)
+        Tracer.active.flush(0.01)
+        never.set()
+    assert "before its last spans were sent" in caplog.text
 
 
 def test_spans_that_go_nowhere_are_told(tmp_path: Path) -> None:

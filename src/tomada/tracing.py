@@ -6,6 +6,7 @@ is up to the provider of spans that the program has set up. Needs ``tomada[traci
 
 from __future__ import annotations
 
+import logging
 import re
 from asyncio import CancelledError
 from collections import deque
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["disable", "enable", "ignored", "is_provided"]
 
+_log: Final = logging.getLogger("tomada")
 _PARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _MEMBER: Final = re.compile(
     r"([a-z][a-z0-9_*/-]{0,240}(?:@[a-z][a-z0-9_*/-]{0,13})?)="
@@ -127,6 +129,8 @@ class _OpenTelemetry(Tracer):
             sending = Thread(target=flush, name="tomada tracing", daemon=True)  # which may take as long as it likes
             sending.start()
             sending.join(seconds)
+            if sending.is_alive():
+                _log.warning("the process ends before its last spans were sent, which took more than %g s", seconds)
 
     def _of_caller(self, link: Link, name: str, kind: trace.SpanKind) -> _Begun:
         attributes = {"rpc.system": "tomada", "rpc.method": name} | _place(link.peer, "server")

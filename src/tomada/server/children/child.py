@@ -121,6 +121,7 @@ class Child:
         if not self._seed.plan.children.sandbox:
             self._loop.call_later(_QUIET, self._rehearse)
         await self._done
+        await self._rehearsed()
         await self._endpoint.stop()
         return 0
 
@@ -144,6 +145,11 @@ class Child:
         """With nothing to do: be prompt for what comes."""
         if self._serving is None and not self._done.done():
             self._rehearsal = self._loop.create_task(rehearse())
+
+    async def _rehearsed(self) -> None:
+        """Until the rehearsal is over, if there is one: as long as it lasts nothing here is traced or told."""
+        if self._rehearsal is not None and not self._rehearsal.done():
+            await asyncio.wait([self._rehearsal])
 
     def _link(self) -> NotingLink:
         return NotingLink(self._endpoint, self._page)
@@ -186,6 +192,7 @@ class Child:
         self._left -= 1
         accepted.setblocking(False)  # noqa: FBT003 - a socket's own
         try:
+            await self._rehearsed()
             _, lowest = await self._loop.connect_accepted_socket(self._factories[place], accepted)
             if self._is_leaving:
                 self._say_goodbye()
