@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tomada.feed import merging
-from tomada.feed.inner import Ranks, Rows
-from tomada.feed.messages import ConnectionRow, Strike, TypeRow
+from tomada.feed.inner import Ranks, Rows, TypeSummary
+from tomada.feed.messages import ConnectionRow, Strike
+from tomada.telemetry.tally import Tally, quantile
 
 
 def row(worker: int, peer: str, **fields: Any) -> ConnectionRow:
@@ -38,13 +42,30 @@ def test_totals_are_added_and_what_is_gone_stays_counted() -> None:
 
 
 def test_types_are_merged_by_name() -> None:
-    first = [TypeRow("Ask", 10, 3.0, 1, 0.5, 0.1, 0.2), TypeRow("Idle", 1, 0.0, 0, 0.0, None, None)]
-    second = [TypeRow("Ask", 20, 1.0, 0, 0.0, 0.5, 0.6)]
+    first = [TypeSummary("Ask", 10, 3.0, 1, 0.5, {-80: 9, 4: 1}), TypeSummary("Idle", 1, 0.0, 0, 0.0, {})]
+    second = [TypeSummary("Ask", 20, 1.0, 0, 0.0, {-90: 5, 4: 2})]
     ask, idle = merging.types([first, second])
-    assert (ask.handled, ask.rate, ask.failed, ask.failure_rate) == (30, 4.0, 1, 0.5)
-    assert ask.p50 == pytest.approx(0.2)
-    assert ask.p99 == 0.6
-    assert (idle.name, idle.p50, idle.p99) == ("Idle", None, None)
+    assert ask == TypeSummary("Ask", 30, 4.0, 1, 0.5, {-90: 5, -80: 9, 4: 3})
+    assert idle == first[1]
+
+
+@given(st.lists(st.lists(st.floats(1e-7, 1e3), max_size=50), max_size=6), st.floats(0.01, 1))
+def test_the_times_of_several_have_the_quantiles_of_all(processes: list[list[float]], part: float) -> None:
+    whole = Tally("Ask")
+    parts = []
+    for times in processes:
+        one = Tally("Ask")
+        for seconds in times:
+            one.note(seconds)
+            whole.note(seconds)
+        parts.append([TypeSummary("Ask", len(times), 0.0, 0, 0.0, one.recent())])
+    recent = merging.types(parts)[0].recent if parts else {}
+    assert recent == whole.recent()
+    assert quantile(recent, part) == quantile(whole.recent(), part)
+    every = sorted(seconds for times in processes for seconds in times)
+    if every:
+        exact = every[ceil(part * len(every)) - 1]
+        assert quantile(recent, part) == pytest.approx(exact, rel=0.05)
 
 
 def test_strikes_are_merged_and_the_latest_is_told() -> None:

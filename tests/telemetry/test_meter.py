@@ -7,13 +7,15 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tomada
 from tests.integration.conftest import Run
 from tests.integration.house import HERE, Echo, Fail, Hold, Note, Sit, Stage, house, turns_until
 from tomada.telemetry import RequestEnded, tally
 from tomada.telemetry.meter import BOUNDS, Meter, TypeFigures
-from tomada.telemetry.tally import Tally
+from tomada.telemetry.tally import Tally, quantile
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +26,11 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     assert not tally.is_metered, "every meter was closed"
     assert tally.is_wanted is bool(RequestEnded.subscribers)
+
+
+def quantiles(one: Tally) -> tuple[float | None, float | None]:
+    recent = one.recent()
+    return quantile(recent, 0.5), quantile(recent, 0.99)
 
 
 def by_name(meter: Meter) -> dict[str, TypeFigures]:
@@ -123,7 +130,7 @@ def test_many_are_sampled_and_the_samples_stand_for_all() -> None:
         assert timed < count / 4
         total = one.buckets()[-1][1]
         assert count * 0.7 < total < count * 1.4
-        p50, p99 = one.quantiles()
+        p50, p99 = quantiles(one)
         assert p50 is not None
         assert abs(p50 / 0.003 - 1) < 0.1
         assert p50 == p99
@@ -139,11 +146,20 @@ def test_quantiles_tell_the_slow_from_the_fast() -> None:
         for number in range(100):
             assert one.start()
             one.note(1.0 if number >= 90 else 0.001)
-        p50, p99 = one.quantiles()
+        p50, p99 = quantiles(one)
         assert p50 is not None
         assert p99 is not None
         assert abs(p50 / 0.001 - 1) < 0.1
         assert abs(p99 - 1.0) < 0.1
+
+
+@given(st.floats(1e-6, 1e4), st.floats(0.01, 1))
+def test_a_quantile_is_at_most_5_percent_off(seconds: float, part: float) -> None:
+    one = Tally("x")
+    one.note(seconds)
+    found = quantile(one.recent(), part)
+    assert found is not None
+    assert abs(found / seconds - 1) < 0.05
 
 
 def test_what_is_older_than_a_minute_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,9 +176,9 @@ def test_what_is_older_than_a_minute_is_forgotten(monkeypatch: pytest.MonkeyPatc
     rate, failures = one.rates()
     assert (rate, failures) == (10.0, 0.0)
     now += 5
-    assert one.quantiles()[1] is not None
+    assert quantiles(one)[1] is not None
     now += 60
-    assert one.quantiles() == (None, None)
+    assert quantiles(one) == (None, None)
     assert one.rates()[0] < 1
     assert one.handled == 51
     assert one.buckets()[-1][1] == 51, "since the start"

@@ -152,7 +152,7 @@ class Collector(Source):
             addresses=list(told.addresses),
             seconds=told.seconds,
             totals=totals,
-            types=[] if self._meter is None else self._meter.rows(),
+            types=[] if self._meter is None else self._meter.told(),
             worker=worker,
             strikes=self._strikes.told(),
             log=self._lines.after(log_after),

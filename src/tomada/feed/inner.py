@@ -14,7 +14,6 @@ from tomada.feed.messages import (
     LogLine,
     Strike,
     Totals,
-    TypeRow,
     WorkerRow,
 )
 from tomada.message import Message, Request
@@ -40,13 +39,25 @@ class Introduce(Request[Introduction]):
     """Who are you?"""
 
 
+class TypeSummary(Message):
+    """One type of request or message: a `TypeRow` whose times can be added to those of other processes."""
+
+    name: str
+    handled: int
+    rate: float
+    failed: int
+    failure_rate: float
+    recent: dict[int, int]
+    """How many of the last minute took how long, as of `TypeFigures`: some dozens of steps, which are not empty."""
+
+
 class Summary(Message):
     """All but the connections."""
 
     addresses: list[str]
     seconds: float
     totals: Totals
-    types: list[TypeRow]
+    types: list[TypeSummary]
     worker: WorkerRow
     strikes: list[Strike]
     log: list[LogLine]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tomada.feed.messages import FrameRow, TypeRow
+from tomada.feed.inner import TypeSummary
+from tomada.feed.messages import FrameRow
 from tomada.recording import frames, tap
 from tomada.telemetry import meter
 
@@ -29,10 +30,10 @@ class Meter:
         self._hidden = frozenset(hidden)
         self._meter = meter.Meter()
 
-    def rows(self) -> list[TypeRow]:
+    def told(self) -> list[TypeSummary]:
         """How each type does."""
         return [
-            TypeRow(one.name, one.handled, one.rate, one.failed, one.failure_rate, one.p50, one.p99)
+            TypeSummary(one.name, one.handled, one.rate, one.failed, one.failure_rate, one.recent)
             for one in self._meter.figures()
             if one.name not in self._hidden
         ]

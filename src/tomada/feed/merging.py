@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tomada.feed.messages import Strike, Totals, TypeRow
+from tomada.feed.inner import TypeSummary
+from tomada.feed.messages import Strike, Totals
 from tomada.feed.seen import UNKNOWN
 
 if TYPE_CHECKING:
@@ -58,27 +59,20 @@ def _sum(one: Any, other: Any) -> Any:
     return add(one, other)
 
 
-def types(several: Iterable[Sequence[TypeRow]]) -> list[TypeRow]:
-    """By name; of the times, which cannot be added, a mean for the half, weighted by the rates, and the worst p99."""
-    by_name: dict[str, list[TypeRow]] = {}
-    for rows in several:
-        for row in rows:
-            by_name.setdefault(row.name, []).append(row)
-    return [_one_type(rows) for _, rows in sorted(by_name.items())]
+def types(several: Iterable[Sequence[TypeSummary]]) -> list[TypeSummary]:
+    """By name."""
+    by_name: dict[str, TypeSummary] = {}
+    for summaries in several:
+        for one in summaries:
+            known = by_name.get(one.name)
+            by_name[one.name] = one if known is None else _one_type(known, one)
+    return [one for _, one in sorted(by_name.items())]
 
 
-def _one_type(rows: list[TypeRow]) -> TypeRow:
-    timed = [(row.p50, max(row.rate, 1e-6)) for row in rows if row.p50 is not None]
-    weight = sum(rate for _, rate in timed)
-    return TypeRow(
-        name=rows[0].name,
-        handled=sum(row.handled for row in rows),
-        rate=sum(row.rate for row in rows),
-        failed=sum(row.failed for row in rows),
-        failure_rate=sum(row.failure_rate for row in rows),
-        p50=sum(p50 * rate for p50, rate in timed) / weight if timed else None,
-        p99=max((row.p99 for row in rows if row.p99 is not None), default=None),
-    )
+def _one_type(one: TypeSummary, other: TypeSummary) -> TypeSummary:
+    _, *of_one = msgspec.structs.astuple(one)
+    _, *of_other = msgspec.structs.astuple(other)
+    return TypeSummary(one.name, *map(_sum, of_one, of_other))
 
 
 def strikes(several: Iterable[Sequence[Strike]]) -> list[Strike]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tomada.feed.inner import Closeup, LookClosely, Summary, TurnPage
-from tomada.feed.messages import Picture, WorkerRow
+from tomada.feed.messages import Picture, TypeRow, WorkerRow
+from tomada.telemetry.tally import quantile
 
 if TYPE_CHECKING:
-    from tomada.feed.inner import Introduction, Rows
+    from tomada.feed.inner import Introduction, Rows, TypeSummary
     from tomada.feed.messages import Watch
 
 FIRST_LINES: Final = 100
@@ -84,7 +85,7 @@ class Source:
             addresses=summary.addresses,
             seconds=summary.seconds,
             totals=summary.totals,
-            types=summary.types,
+            types=[_row(one) for one in summary.types],
             workers=overview.workers,
             strikes=summary.strikes,
             log=log,
@@ -98,3 +99,8 @@ class Source:
         )
         marks.is_first = False
         return picture
+
+
+def _row(one: TypeSummary) -> TypeRow:
+    half, most = quantile(one.recent, 0.5), quantile(one.recent, 0.99)
+    return TypeRow(one.name, one.handled, one.rate, one.failed, one.failure_rate, half, most)

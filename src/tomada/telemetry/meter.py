@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tomada.telemetry.hub import meter
-from tomada.telemetry.tally import BOUNDS, Tally, tallies
+from tomada.telemetry.tally import BOUNDS, Tally, quantile, tallies
 
 if TYPE_CHECKING:
     from typing import Self
@@ -33,9 +33,9 @@ class TypeFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Starts per second, over the last ten seconds or since the look before, whichever is longer."""
     failure_rate: float
     """The same, of those that failed."""
-    p50: float | None
-    """In seconds: half of the handlers of the last minute took no longer. None where none was timed."""
-    p99: float | None
+    recent: dict[int, int]
+    """How many of the last minute took how long, by the steps of a scale. Those of several processes can be added up,
+    and `tomada.telemetry.tally.quantile` reads them."""
     seconds: float
     """How long all of them took together: those that were not timed as those that were."""
     buckets: tuple[tuple[float, int], ...]
@@ -43,6 +43,16 @@ class TypeFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     One that was timed stands for those that were not, so the last of them is about as much as have ended.
     """
+
+    @property
+    def p50(self) -> float | None:
+        """In seconds: half of the handlers of the last minute took no longer. None where none was timed."""
+        return quantile(self.recent, 0.5)
+
+    @property
+    def p99(self) -> float | None:
+        """The same, of 99 in 100."""
+        return quantile(self.recent, 0.99)
 
 
 _starting: Final = Lock()
@@ -85,15 +95,13 @@ class Meter:
 
 def _figures(tally: Tally) -> TypeFigures:
     rate, failure_rate = tally.rates()
-    p50, p99 = tally.quantiles()
     return TypeFigures(
         name=tally.name,
         handled=tally.handled,
         failed=tally.failed,
         rate=rate,
         failure_rate=failure_rate,
-        p50=p50,
-        p99=p99,
+        recent=tally.recent(),
         seconds=tally.seconds,
         buckets=tally.buckets(),
     )

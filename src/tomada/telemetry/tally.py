@@ -114,7 +114,7 @@ class Tally:
         if not self._windows or self._windows[-1][0] != number:
             self._windows.append((number, {}))
         window = self._windows[-1][1]
-        step = int(log2(max(seconds, 1e-9)) * _STEPS)
+        step = ceil(log2(max(seconds, 1e-9)) * _STEPS)
         window[step] = window.get(step, 0) + weight
 
     def buckets(self) -> tuple[tuple[float, int], ...]:
@@ -136,18 +136,19 @@ class Tally:
         seconds = now - at
         return ((self.handled - handled) / seconds, (self.failed - failed) / seconds) if seconds > 0 else (0.0, 0.0)
 
-    def quantiles(self) -> tuple[float | None, float | None]:
-        """In seconds: half of those of the last minute took no longer, and 99 in 100; None where none was timed."""
+    def recent(self) -> dict[int, int]:
+        """How many of the last minute took how long, by the steps of the scale: for `quantile`."""
         oldest = int(perf_counter() // _WINDOW) - _WINDOWS
         steps: dict[int, int] = {}
         for number, window in tuple(self._windows):
             if number > oldest:
                 for step, count in tuple(window.items()):
                     steps[step] = steps.get(step, 0) + count
-        return _quantile(steps, 0.5), _quantile(steps, 0.99)
+        return steps
 
 
-def _quantile(steps: dict[int, int], part: float) -> float | None:
+def quantile(steps: dict[int, int], part: float) -> float | None:
+    """In seconds: such a part of these took no longer, as of `Tally.recent`; None where there are none."""
     wanted = ceil(part * sum(steps.values()))
     reached = 0
     for step in sorted(steps):
