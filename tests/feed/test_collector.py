@@ -123,6 +123,9 @@ def test_thousands_of_connections_are_paged_sorted_and_found() -> None:
             assert (await collector.page(page(query="no such text"))).matching == 0
             assert (await collector.page(page(query="OPEN"))).matching == 2_000
             assert (await collector.page(page(first=5_000))).rows == []
+            nobody_looks = await collector.page(page(count=0))
+            assert (nobody_looks.matching, nobody_looks.rows) == (2_000, [])
+            assert (await collector.page(page(query=found[1_234].id, count=0))).matching < 2_000
             ranks = await collector.rank(Rank("", "age", False, 3))
             assert [id_ for _, id_ in ranks.ranks] == [
                 row.id for row in (await collector.page(page("age", count=3))).rows
@@ -227,7 +230,9 @@ def test_a_connection_is_looked_at_and_closed(run: Run) -> None:
             await client.close()
             await stream.close()
             assert not await collector.close(rows["messages"].id)
-            assert not await collector.close("1-2-3")
+            for nobody in ("1-2-3", "", "-", "1", rows["stream"].id + "9" * 5_000, rows["stream"].id[:-1] + "\u0662"):
+                assert not await collector.describe([nobody])
+                assert not await collector.close(nobody)
             assert (await collector.closeup(LookClosely("nobody"))).row is None
 
     run(main())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable
     from typing import Self
 
 T = TypeVar("T")
@@ -51,9 +52,11 @@ class Budget:
         self._free_at = min(max(self._free_at, now) + spent / SHARE, now + LONGEST)
 
 
-async def chunks(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
-    """The items in pieces; everybody else has a turn in between."""
-    for first in range(0, len(items), CHUNK):
-        if first:
+async def chunks(items: Iterable[T]) -> AsyncIterator[list[T]]:
+    """The items in pieces; everybody else has a turn in between, and must not change them."""
+    rest = iter(items)
+    chunk = list(islice(rest, CHUNK))
+    while chunk:
+        yield chunk
+        if chunk := list(islice(rest, CHUNK)):
             await asyncio.sleep(0)
-        yield items[first : first + CHUNK]

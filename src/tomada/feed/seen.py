@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from operator import attrgetter
 from struct import Struct, error
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ from tomada.transports import own_address
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tomada.address import Address
     from tomada.streams.flow import Flow
@@ -21,18 +22,15 @@ if TYPE_CHECKING:
 _TCP_INFO: Final = getattr(socket, "TCP_INFO", None)
 _ROUND_TRIP: Final = Struct("@68xI")
 """Of Linux' struct tcp_info: the smoothed round-trip time, in microseconds."""
-STATES: Final = (*(state.value for state in ConnectionState), "open")
 _SHORTEST: Final = 1e-3
 UNKNOWN: Final = 1e9
 """Sorts what is not known behind all that is."""
-
-
 DASHBOARD: Final = "dashboard"
 """What those are called who speak to the application through it."""
 
 
 class Seen:
-    """What has been seen of one connection.
+    """What has been seen of one connection. There may be thousands: what few ask for is made when they do.
 
     Args:
         end: The connection's link, or the stream's flow.
@@ -43,13 +41,12 @@ class Seen:
 
     __slots__ = (
         "_address",
-        "_lower",
         "_own",
+        "_peer",
+        "_pid",
+        "_text",
         "end",
-        "id",
-        "is_stream",
         "number",
-        "peer",
         "received_bytes",
         "received_messages",
         "received_rate",
@@ -61,46 +58,35 @@ class Seen:
     def __init__(self, end: Link | Flow, number: int, pid: int, own: str = "") -> None:
         self.end = end
         self._own = own
+        self._pid = pid
         self.number = number
-        self.id = f"{pid}-{number}"
-        self.is_stream = not isinstance(end, Link)
         self.received_messages = self.sent_messages = self.received_bytes = self.sent_bytes = 0
         """As of the last look."""
         self.received_rate = 0.0
         self.sent_rate = 0.0
         self._address: Address | None = None
-        self.peer = ""
-        self._lower = ""
-        self.look_at_peer()
+        """Of whom `_peer` and `_text` tell."""
+        self._peer = ""
+        self._text = ""
 
     # Counting.
 
     def count(self, seconds: float, total: list[int]) -> None:
-        """Add what has gone and come since the last look, that many seconds ago, to `total`.
-
-        This runs for all connections at every look: no structures are made, and what has not moved costs least.
-        """
+        """Add what has gone and come since the last look, that many seconds ago, to `total`."""
         end = self.end
-        came, went = end.received_bytes - self.received_bytes, end.sent_bytes - self.sent_bytes
-        if not came and not went:
-            self.received_rate = self.sent_rate = 0.0
-            return
-        self.received_bytes += came
-        self.sent_bytes += went
-        total[2] += came
-        total[3] += went
-        if self.is_stream:
-            moved_in, moved_out = came, went
-        else:
-            engine = end.engine  # type: ignore[union-attr] # a link has one
+        received_bytes, sent_bytes = end.received_bytes, end.sent_bytes
+        moved_in, moved_out = received_bytes - self.received_bytes, sent_bytes - self.sent_bytes
+        self.received_bytes, self.sent_bytes = received_bytes, sent_bytes
+        total[2] += moved_in
+        total[3] += moved_out
+        if isinstance(end, Link):
+            engine = end.engine
             moved_in = engine.received_messages - self.received_messages
             moved_out = engine.sent_messages - self.sent_messages
             self.received_messages += moved_in
             self.sent_messages += moved_out
             total[0] += moved_in
             total[1] += moved_out
-        if end.peer is not self._address:
-            self.look_at_peer()
         seconds = max(min(seconds, self.age), _SHORTEST)
         self.received_rate, self.sent_rate = moved_in / seconds, moved_out / seconds
 
@@ -118,22 +104,29 @@ class Seen:
 
     # What is found and sorted.
 
-    def look_at_peer(self) -> None:
+    @property
+    def id(self) -> str:
+        """As viewers name it."""
+        return f"{self._pid}-{self.number}"
+
+    @property
+    def peer(self) -> str:
         """Who it is, which changes where a session goes on over another connection."""
         end = self.end
-        if end.peer is self._address:
-            return
-        self._address = end.peer
-        self.peer = str(end.peer)
-        if end.peer.scheme == "unix" and end.peer.path == self._own:
-            self.peer = DASHBOARD
-        elif end.peer.scheme == "unix" and end.credentials is not None and end.credentials.process:
-            self.peer = f"{end.peer} (process {end.credentials.process})"
-        self._lower = f"{self.peer}\n{self.kind}\n{self.software}\n{self.id}".lower()
+        if end.peer is not self._address:
+            self._address, self._peer, self._text = end.peer, str(end.peer), ""
+            if end.peer.scheme == "unix" and end.peer.path == self._own:
+                self._peer = DASHBOARD
+            elif end.peer.scheme == "unix" and end.credentials is not None and end.credentials.process:
+                self._peer = f"{self._peer} (process {end.credentials.process})"
+        return self._peer
 
     def matches(self, query: str) -> bool:
         """Whether a query, in lower case, is in one of its texts."""
-        return query in self._lower or query in self.state
+        peer = self.peer
+        if not self._text:
+            self._text = f"{peer}\n{self.kind}\n{self.software}\n{self.id}".lower()
+        return query in self._text or query in self.state
 
     @property
     def kind(self) -> str:
@@ -156,7 +149,7 @@ class Seen:
         end = self.end
         if not isinstance(end, Link):
             return end.waiting
-        held = 0 if end.transport is None else end.transport.get_write_buffer_size()
+        held = end.transport.get_write_buffer_size() if end.clogged and end.transport is not None else 0
         return end.engine.normal.unsent + end.engine.urgent.unsent + held
 
     @property
@@ -171,7 +164,6 @@ class Seen:
 
     def row(self, worker: int) -> ConnectionRow:
         """All about it."""
-        self.look_at_peer()
         end, transport = self.end, self.end.transport
         unacknowledged = held = credit = handlers = requests = resumed = 0
         if isinstance(end, Link):
@@ -207,6 +199,20 @@ class Seen:
         )
 
 
+def count(several: Iterable[Seen], seconds: float, total: list[int]) -> None:
+    """Add what went over them since the last look, that many seconds ago, to `total`.
+
+    This runs for all connections at every look: no structures are made, and what has not moved costs least.
+    """
+    for seen in several:
+        end = seen.end
+        # Whether the numbers are the same objects: to compare them would fetch both from memory.
+        if end.received_bytes is not seen.received_bytes or end.sent_bytes is not seen.sent_bytes:
+            seen.count(seconds, total)
+        elif seen.received_rate or seen.sent_rate:
+            seen.received_rate = seen.sent_rate = 0.0
+
+
 def round_trip(transport: asyncio.Transport) -> float | None:
     """What TCP has measured, in seconds; None over other transports, or where the system does not tell."""
     own = transport.get_extra_info("socket")
@@ -219,19 +225,12 @@ def round_trip(transport: asyncio.Transport) -> float | None:
     return micros / 1e6 if micros else None
 
 
-KEYS: Final[dict[str, Callable[[Seen], str | float | int]]] = {
-    "peer": lambda seen: seen.peer,
-    "kind": lambda seen: seen.kind,
-    "state": lambda seen: seen.state,
+_AS_THEY_ARE: Final = (
+    "peer", "kind", "state", "received_messages", "sent_messages", "received_bytes", "sent_bytes", "received_rate",
+    "sent_rate", "waiting_bytes", "handlers",
+)  # fmt: skip
+KEYS: Final[dict[str, Callable[[Seen], str | float | int]]] = {name: attrgetter(name) for name in _AS_THEY_ARE} | {
     "age": lambda seen: -seen.end.opened_at,  # the same clock in all processes; the age would change meanwhile
-    "received_messages": lambda seen: seen.received_messages,
-    "sent_messages": lambda seen: seen.sent_messages,
-    "received_bytes": lambda seen: seen.received_bytes,
-    "sent_bytes": lambda seen: seen.sent_bytes,
-    "received_rate": lambda seen: seen.received_rate,
-    "sent_rate": lambda seen: seen.sent_rate,
-    "waiting_bytes": lambda seen: seen.waiting_bytes,
     "round_trip": lambda seen: UNKNOWN if (measured := seen.round_trip) is None else measured,
-    "handlers": lambda seen: seen.handlers,
 }
 """What the connections of one process are sorted by."""
