@@ -267,7 +267,7 @@ class Handling(Carrying):
             self._running[id_] = task, route, origin
 
     def _tell(self, route: Route, begun: float, failure: str) -> None:
-        route.tally.failed += tallies.is_wanted
+        route.tally.failed += tallies.is_metered
         ended(begun, route.tally, str(self), failure)
 
     def _stream(self, route: Route, message: Any, id_: int) -> Coroutine[Any, Any, Any]:

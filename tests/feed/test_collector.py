@@ -17,7 +17,7 @@ from tomada.feed import collector as collector_module
 from tomada.feed.app import feed_app, inner_app
 from tomada.feed.collector import About, Collector
 from tomada.feed.inner import Describe, Introduce, LookClosely, Rank, Summarize, TurnPage
-from tomada.feed.messages import MOST_ROWS, Close, Column, Drain, NotAllowed, Picture, Watch
+from tomada.feed.messages import LONGEST_QUERY, MOST_ROWS, Close, Column, Drain, NotAllowed, Picture, Watch
 from tomada.feed.source import Marks
 from tomada.server import Server
 from tomada.settings import Limits
@@ -281,6 +281,8 @@ def test_viewers_are_told_and_only_some_may_act(run: Run) -> None:
                 await anext(aiter(watcher.stream(Watch(every=0.49))))
             with pytest.raises(tomada.InvalidMessage, match=r"Watch\.count"):
                 await anext(aiter(watcher.stream(Watch(count=MOST_ROWS + 1))))
+            with pytest.raises(tomada.InvalidMessage, match=r"Watch\.query"):
+                await anext(aiter(watcher.stream(Watch(query="x" * (LONGEST_QUERY + 1)))))
             with pytest.raises(tomada.UnknownType):
                 await watcher.ask(Introduce())
             introduction = await actor.ask(Introduce())

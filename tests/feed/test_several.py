@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tomada.feed.collector import About, Collector
 from tomada.feed.inner import LookClosely
 from tomada.feed.messages import MOST_ROWS
 from tomada.feed.several import Several
+from tomada.feed.source import Overview
 
 
 class Process:
@@ -169,6 +171,48 @@ def test_what_a_process_counted_is_kept_when_it_is_gone(
             assert overview.summary.totals.received_messages == 2
             assert overview.summary.totals.connections == 1
             assert [(worker.number, worker.state) for worker in overview.workers] == [(1, "gone"), (2, "serving")]
+
+    run(main())
+
+
+def test_what_a_process_counted_is_kept_when_it_goes_while_others_are_asked(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(several_module, "_FRESH", 0.0)
+        first, second = Process(folder, 1), Process(folder, 2)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(second.stack.aclose)
+            source = await stack.enter_async_context(opened(folder))
+            for process in (first, second):
+                await process.start()
+                await (await process.client()).ask(Echo("hello"))
+            assert (await source.overview(-1)).summary.totals.received_messages == 2
+            answer = second.collector.overview
+
+            async def late(log_after: int) -> Overview:
+                await first.stack.aclose()
+                await until(lambda: source._members[f"1{FEED}"].is_gone)
+                return await answer(log_after)
+
+            monkeypatch.setattr(second.collector, "overview", late)
+            for _ in range(2):
+                assert (await source.overview(-1)).summary.totals.received_messages == 2
+
+    run(main())
+
+
+def test_a_process_that_is_blocked_has_not_gone(run: Run, folder: Path) -> None:
+    async def main() -> None:
+        process = Process(folder, 1)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(process.stack.aclose)
+            await process.start()
+            source = await stack.enter_async_context(opened(folder))
+            await source.overview(-1)
+            (member,) = source._members.values()
+            deadlines = member.connection._link.endpoint.deadlines
+            assert (deadlines.heartbeat, deadlines.idle) == (inf, inf)
 
     run(main())
 

@@ -115,6 +115,24 @@ def test_a_meter_and_a_subscriber_at_once(run: Run) -> None:
     run(main())
 
 
+def test_what_failed_before_there_was_a_meter_is_not_counted(run: Run) -> None:
+    async def main() -> None:
+        async with tomada.serve(house(Stage()), HERE) as server, tomada.connect(server.addresses[0]) as client:
+
+            async def fail() -> None:
+                for how in ("typed", "later plain"):
+                    with pytest.raises(tomada.RemoteError):
+                        await client.ask(Fail(how))
+
+            with tomada.subscribe(lambda _: None, RequestEnded):
+                await fail()
+                with Meter() as meter:
+                    await fail()
+                    assert (by_name(meter)["Fail"].handled, by_name(meter)["Fail"].failed) == (2, 2)
+
+    run(main())
+
+
 def test_many_are_sampled_and_the_samples_stand_for_all() -> None:
     with Meter():
         one = Tally("x")

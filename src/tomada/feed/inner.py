@@ -12,6 +12,7 @@ from tomada.feed.messages import (
     ConnectionRow,
     FrameRow,
     LogLine,
+    Query,
     Strike,
     Totals,
     WorkerRow,
@@ -80,7 +81,7 @@ class Rows(Message):
 class TurnPage(Request[Rows]):
     """Some of the connections that fit the query, in their order."""
 
-    query: str
+    query: Query
     sort: Column
     descending: bool
     first: Natural
@@ -97,7 +98,7 @@ class Ranks(Message):
 class Rank(Request[Ranks]):
     """The first connections that fit the query, in their order, without more about them."""
 
-    query: str
+    query: Query
     sort: Column
     descending: bool
     count: Annotated[int, msgspec.Meta(ge=0, le=MOST_RANKED)]

@@ -14,9 +14,12 @@ from tomada.message import Message, Request, StreamRequest
 
 SHORTEST_PAUSE = 0.5
 """Nobody is told more often."""
+LONGEST_QUERY = 1_000
+"""Characters."""
 MOST_ROWS = 200
 """Of the table of connections, at once."""
 
+Query = Annotated[str, msgspec.Meta(max_length=LONGEST_QUERY)]
 Column = Literal[
     "peer", "kind", "state", "age", "received_messages", "sent_messages", "received_bytes", "sent_bytes",
     "received_rate", "sent_rate", "waiting_bytes", "round_trip", "handlers", "worker",
@@ -199,7 +202,7 @@ class Picture(Message):
 class Watch(StreamRequest[Picture]):
     """Pictures of the server, one after the other."""
 
-    query: str = ""
+    query: Query = ""
     """Connections whose peer, state, kind, software or id contains this, whatever its case."""
     sort: Column = "peer"
     descending: bool = False

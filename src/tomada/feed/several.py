@@ -51,7 +51,8 @@ _MEMORY: Final = 10.0
 _IDLE: Final = 10.0
 """Where nobody has watched for so many seconds, nobody is asked, and no connection is kept."""
 _MOST_PAGES: Final = 64
-_DEADLINES: Final = Deadlines(connect=LONGEST, handshake=LONGEST, drain=0.1)
+_DEADLINES: Final = Deadlines(connect=LONGEST, handshake=LONGEST, drain=0.1, heartbeat=inf, idle=inf)
+"""A process whose loop is blocked has not gone, however long that takes; the system tells when one has."""
 
 
 class _Page(NamedTuple):
@@ -159,6 +160,7 @@ class Several(Source):
     def _forget_all(self) -> None:
         members, self._members = self._members, {}
         self._summary, self._asked_at, self._departed = None, -inf, merging.NOTHING
+        self._pages.clear()
         for member in members.values():
             task = self._loop.create_task(member.leave())
             self._leaving.add(task)
@@ -192,7 +194,9 @@ class Several(Source):
             if begun := [task for member in there if (task := member.begin()) is not None]:
                 await asyncio.wait(begun, timeout=PATIENCE)
             self._take([(member, summary) for member in there if (summary := member.end()) is not None])
-            self._summary = self._together([member.summary for member in self._there() if member.summary is not None])
+            # Also of those that have gone just now: they are still to be counted among the departed.
+            known = [member for member in self._members.values() if member.gone_at == inf]
+            self._summary = self._together([member.summary for member in known if member.summary is not None])
 
     def _take(self, answers: list[tuple[Member, Summary]]) -> None:
         lines: list[tuple[float, LogLine, int]] = []

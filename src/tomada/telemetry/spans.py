@@ -96,7 +96,7 @@ class _Ending:
     ) -> None:
         failure = "" if kind is None else "cancelled" if issubclass(kind, CancelledError) else "raised"
         if failure:
-            self._tally.failed += 1
+            self._tally.failed += tallies.is_metered
         ended(self._begun, self._tally, str(self._peer), failure)
 
 
