@@ -10,10 +10,17 @@ import msgspec
 import pytest
 
 from tomada.metrics.exposition import as_text
-from tomada.metrics.families import DURATION, FAMILIES, Distribution, Number, Reading, Sum, joined
+from tomada.metrics.families import DURATION, FAMILIES, Distribution, Number, Reading, Sum
 
 UNITS = ("seconds", "bytes", "info")
 NOT_BASE = "milliseconds|millis|ms|minutes|hours|kilobytes|megabytes|kb|mb|percent|celsius"
+
+
+def joined(readings: list[Reading]) -> Reading:
+    total = Sum()
+    for one in readings:
+        total.add(one)
+    return total.reading
 
 
 @pytest.mark.parametrize("name", FAMILIES)

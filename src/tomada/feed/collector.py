@@ -15,14 +15,14 @@ import msgspec
 from tomada.endpoint import log
 from tomada.feed.budget import Budget
 from tomada.feed.closeups import Closeups
-from tomada.feed.inner import Introduction, Ranks, Rows, Summary
-from tomada.feed.lenses import Meter
+from tomada.feed.inner import Introduction, Ranks, Rows, Summary, TypeSummary
 from tomada.feed.machine import Machine
 from tomada.feed.messages import SHORTEST_PAUSE, Totals, WorkerRow
 from tomada.feed.notes import Lines, LogKeeper, Strikes
 from tomada.feed.source import Overview, Source
 from tomada.feed.table import Table
 from tomada.link import Link
+from tomada.telemetry.meter import Meter
 from tomada.telemetry.statistics import Moved
 
 if TYPE_CHECKING:
@@ -152,12 +152,20 @@ class Collector(Source):
             addresses=list(told.addresses),
             seconds=told.seconds,
             totals=totals,
-            types=[] if self._meter is None else self._meter.told(),
+            types=self._types(),
             worker=worker,
             strikes=self._strikes.told(),
             log=self._lines.after(log_after),
         )
         return Overview(summary, [worker])
+
+    def _types(self) -> list[TypeSummary]:
+        hidden = OWN_TYPES - self._about.types
+        return [
+            TypeSummary(one.name, one.handled, one.rate, one.failed, one.failure_rate, one.recent)
+            for one in (() if self._meter is None else self._meter.figures())
+            if one.name not in hidden
+        ]
 
     async def _refresh(self) -> None:
         async with self._looking:
@@ -168,7 +176,7 @@ class Collector(Source):
             seconds, self._looked_at = now - self._looked_at, now
             if self._resting is None:
                 self._resting = self._loop.call_later(_IDLE, self._rest)
-                self._meter = self._meter or Meter(OWN_TYPES - self._about.types)
+                self._meter = self._meter or Meter()
             self._pages.clear()
             self._add_up(await self._table.look(seconds), seconds)
             self._machine.look()

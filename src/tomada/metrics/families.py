@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 Labels: TypeAlias = "tuple[str, ...]"
@@ -145,14 +142,6 @@ class Sum:
         """What it comes to."""
         numbers = [Number(name, value, labels) for (name, labels), value in self._numbers.items()]
         return Reading(numbers, list(self._distributions.values()))
-
-
-def joined(readings: Iterable[Reading]) -> Reading:
-    """What several processes come to."""
-    total = Sum()
-    for reading in readings:
-        total.add(reading)
-    return total.reading
 
 
 def _together(one: Distribution, other: Distribution) -> Distribution:

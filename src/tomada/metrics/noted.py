@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -27,6 +26,7 @@ from tomada.telemetry import (
     WorkerStarted,
     subscribe,
 )
+from tomada.telemetry.tally import cumulative
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,6 @@ _ABOVE: Final[dict[type[Event], _Rule]] = {
     WorkerStarted: _Rule("tomada_workers_started_total"),
 }
 """In a process that supervises those."""
-"""Each of these counts one."""
 
 
 class Noted:
@@ -126,7 +125,7 @@ class Noted:
     def distributions(self) -> list[Distribution]:
         """How long handshakes took."""
         with self._lock:
-            counts, seconds = tuple(self._handshakes), self._seconds
+            counts, seconds = [*self._handshakes], self._seconds
         if not counts:
             return []
         return [Distribution("tomada_handshake_duration_seconds", seconds, cumulative(BOUNDS, counts))]
@@ -134,12 +133,3 @@ class Noted:
     def close(self) -> None:
         """Count no more."""
         self._subscription.end()
-
-
-def cumulative(bounds: tuple[float, ...], counts: tuple[int, ...]) -> tuple[tuple[float, int], ...]:
-    """Buckets of a histogram; there is one count more than bounds: of what is above all."""
-    buckets, reached = [], 0
-    for bound, count in zip((*bounds, inf), counts, strict=True):
-        reached += count
-        buckets.append((bound, reached))
-    return tuple(buckets)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from math import ceil, log2
+from itertools import accumulate
+from math import ceil, inf, log2
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 is_wanted = False
 """Whether those who start handlers tell it: somebody has subscribed to their ends, or a meter is on."""
@@ -119,11 +120,7 @@ class Tally:
 
     def buckets(self) -> tuple[tuple[float, int], ...]:
         """How many took no longer than each of `BOUNDS`, and how many there are."""
-        found, reached = [], 0
-        for bound, count in zip((*BOUNDS, float("inf")), self._totals, strict=True):
-            reached += count
-            found.append((bound, reached))
-        return tuple(found)
+        return cumulative(BOUNDS, self._totals)
 
     def rates(self) -> tuple[float, float]:
         """Starts and failures per second, over ten seconds or since the look before, whichever is longer."""
@@ -145,6 +142,11 @@ class Tally:
                 for step, count in tuple(window.items()):
                     steps[step] = steps.get(step, 0) + count
         return steps
+
+
+def cumulative(bounds: Sequence[float], counts: Sequence[int]) -> tuple[tuple[float, int], ...]:
+    """Buckets of a histogram; there is one count more than bounds: of what is above all."""
+    return tuple(zip((*bounds, inf), accumulate(counts), strict=True))
 
 
 def quantile(steps: dict[int, int], part: float) -> float | None:
