@@ -229,6 +229,18 @@ def test_of_one_that_was_killed_what_it_told_last_counts(run: Run, folder: Path,
     run(main())
 
 
+def test_of_one_that_was_killed_before_it_was_read_nothing_is_left(run: Run, folder: Path, crew: Crew) -> None:
+    """Else each reading would ask all that ever were."""
+
+    async def main() -> None:
+        with socket.socket(socket.AF_UNIX) as own:
+            own.bind(f"{folder}/1{NOW}")
+        assert values(await crew.read()) == (0, 0)
+        assert left(folder) == []
+
+    run(main())
+
+
 def test_one_that_does_not_answer_goes_on_with_what_it_told(
     run: Run, folder: Path, crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:

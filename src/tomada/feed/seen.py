@@ -87,7 +87,8 @@ class Seen:
             self.sent_messages += moved_out
             total[0] += moved_in
             total[1] += moved_out
-        seconds = max(min(seconds, self.age), _SHORTEST)
+        if (age := self.age) < seconds:
+            seconds = max(age, _SHORTEST)
         self.received_rate, self.sent_rate = moved_in / seconds, moved_out / seconds
 
     def leave(self, total: list[int]) -> None:
@@ -204,6 +205,7 @@ def count(several: Iterable[Seen], seconds: float, total: list[int]) -> None:
 
     This runs for all connections at every look: no structures are made, and what has not moved costs least.
     """
+    seconds = max(seconds, _SHORTEST)
     for seen in several:
         end = seen.end
         # Whether the numbers are the same objects: to compare them would fetch both from memory.

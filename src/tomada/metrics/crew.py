@@ -24,6 +24,7 @@ _PATIENCE: Final = 2.0
 _LONGEST: Final = 16 << 20
 _BURST: Final = 65_536
 
+_NOTHING: Final = Reading([], [])
 _decode: Final = msgspec.msgpack.Decoder(Reading).decode
 
 
@@ -54,9 +55,9 @@ class Crew:
         self._known |= {name: reading for name, reading in told.items() if isinstance(reading, Reading)}
         for last in tuple(self._folder.glob(f"*{LAST}")):
             self._take_last(last)
-        for name in tuple(self._known):
-            if name not in names or told.get(name) is ConnectionError:
-                self._bury(name, self._known[name])
+        for name in {*names, *self._known}:
+            if told.get(name, ConnectionError) is ConnectionError:
+                self._bury(name, self._known.get(name, _NOTHING))
         total = Sum()
         total.add(self._gone.reading)
         for reading in self._known.values():
@@ -82,7 +83,7 @@ class Crew:
         try:
             reading = _decode(path.read_bytes())
         except (OSError, *UNREADABLE):
-            reading = self._known.get(path.stem, Reading([], []))
+            reading = self._known.get(path.stem, _NOTHING)
         self._bury(path.stem, reading)
         with suppress(OSError):
             path.unlink()
