@@ -592,6 +592,15 @@ def test_a_connection_that_comes_while_a_child_rehearses_is_traced(
     run(main())
 
 
+def test_what_is_enabled_while_a_child_rehearses_stays_so(spans: Spans) -> None:
+    before = Tracer.active
+    with untraced():
+        assert Tracer.active is None
+        tracing.enable(spans.provider)
+        enabled = Tracer.active
+    assert Tracer.active is enabled is not before
+
+
 def test_spans_that_cannot_be_sent_in_time_are_told(spans: Spans, caplog: pytest.LogCaptureFixture) -> None:
     never, sent = threading.Event(), threading.Event()
     assert Tracer.active is not None

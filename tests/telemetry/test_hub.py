@@ -9,7 +9,8 @@ import pytest
 
 import tomada
 from tomada import telemetry
-from tomada.telemetry import ChildStarted, Event, ListenerClosed, ListenerOpened, emit, subscribe
+from tomada.server.children.rehearsal import silence
+from tomada.telemetry import ChildStarted, Event, ListenerClosed, ListenerOpened, RequestEnded, emit, subscribe, tally
 
 HERE = ListenerOpened(address="tcp://127.0.0.1:4477")
 GONE = ListenerClosed(address="tcp://127.0.0.1:4477")
@@ -44,6 +45,23 @@ def test_a_kind_that_is_named_twice_is_told_once_and_a_function_subscribed_twice
         assert told == [HERE] * 3
         emit(HERE)
         assert told == [HERE] * 4
+
+
+def test_who_subscribes_while_a_child_rehearses_is_told_afterwards() -> None:
+    before: list[Event] = []
+    told: list[Event] = []
+    with subscribe(before.append, ListenerOpened, RequestEnded):
+        with silence():
+            subscription = subscribe(told.append, ListenerOpened, RequestEnded)
+            emit(GONE)
+        with subscription:
+            emit(HERE)
+            assert len(tally.subscribers) == len(RequestEnded.subscribers) == 2
+        emit(HERE)
+
+    assert told == [HERE]
+    assert before == [HERE, HERE]
+    assert not tally.is_wanted
 
 
 def test_a_subclass_of_an_event_is_told_to_those_who_want_either() -> None:

@@ -85,9 +85,10 @@ class Tracer:
 
 @contextmanager
 def untraced() -> Iterator[None]:
-    """No span is made in the ``with``, or the function that it stands above."""
+    """No span is made in the ``with``, or the function that it stands above, until somebody wants some anew."""
     tracer, Tracer.active = Tracer.active, None
     try:
         yield
     finally:
-        Tracer.active = tracer
+        if Tracer.active is None:
+            Tracer.active = tracer

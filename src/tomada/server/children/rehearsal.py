@@ -78,7 +78,7 @@ async def rehearse() -> None:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Nobody is told of events, and nothing is counted."""
+    """Nobody is told of events, and nothing is counted; whoever subscribes meanwhile is told later."""
     silenced = [(kind, kind.subscribers) for kind in _kinds(Event)]
     who, is_metered = tally.subscribers, tally.is_metered
     tally.wanted_by((), is_metered=False)
@@ -88,8 +88,8 @@ def silence() -> Iterator[None]:
         yield
     finally:
         for kind, subscribers in silenced:
-            kind.subscribers = subscribers
-        tally.wanted_by(who, is_metered=is_metered)
+            kind.subscribers = (*subscribers, *kind.subscribers)
+        tally.wanted_by((*who, *tally.subscribers), is_metered=is_metered or tally.is_metered)
 
 
 def _kinds(kind: type[Event]) -> Iterator[type[Event]]:
