@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from time import perf_counter
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from tests.integration.conftest import Run
 from tests.integration.house import HERE, Echo, Fail, Hold, Note, Sit, Stage, house, turns_until
 from tomada.telemetry import RequestEnded, tally
 from tomada.telemetry.meter import BOUNDS, Meter, TypeFigures
-from tomada.telemetry.tally import Tally, quantile
+from tomada.telemetry.tally import Tally, quantile, tally_of
 
 
 @pytest.fixture(autouse=True)
@@ -156,6 +157,23 @@ def test_many_are_sampled_and_the_samples_stand_for_all() -> None:
         bounds = dict(one.buckets())
         assert bounds[0.0025] == 0
         assert bounds[0.005] == total
+
+
+def test_after_a_burst_those_that_are_rare_again_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Meter() as meter:
+        one = tally_of("burst")
+        while one.next <= one.handled + 1:  # until they are so many that not all are timed
+            one.start()
+        assert not one.start()
+        with Meter():
+            assert one.start(), "a new meter has seen no burst"
+        while one.next <= one.handled + 1:
+            one.start()
+        assert not one.start()
+        now = perf_counter()
+        monkeypatch.setattr(tally, "perf_counter", lambda: now + 2)
+        meter.figures()
+        assert one.start(), "some seconds later there is no burst any more"
 
 
 def test_quantiles_tell_the_slow_from_the_fast() -> None:

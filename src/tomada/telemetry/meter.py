@@ -74,6 +74,8 @@ class Meter:
 
     def __init__(self) -> None:
         self._is_on = True
+        for tally in tallies():
+            tally.renew()
         _count(1)
 
     def __enter__(self) -> Self:

@@ -83,6 +83,10 @@ class Tally:
         """How many took how long, by the steps of a logarithmic scale, for each ten seconds."""
         self._looks: deque[tuple[float, int, int]] = deque(maxlen=_LOOKS)
 
+    def renew(self) -> None:
+        """Time the next handler, however many there were before it."""
+        self.next, self._since = 0, 0.0
+
     def start(self) -> float:
         """Count a handler that starts; when it did, of `perf_counter`, should its end be told, else 0."""
         handled = self.handled = self.handled + 1
@@ -125,6 +129,8 @@ class Tally:
     def rates(self) -> tuple[float, float]:
         """Starts and failures per second, over ten seconds or since the look before, whichever is longer."""
         now, looks = perf_counter(), self._looks
+        if now - self._since >= 1:
+            self.next = 0  # or those that are rare again would not be timed until there have been as many as before
         while len(looks) > 1 and looks[1][0] <= now - _RATE_SECONDS:
             looks.popleft()
         at, handled, failed = looks[0] if looks else (now, self.handled, self.failed)
