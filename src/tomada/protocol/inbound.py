@@ -26,6 +26,7 @@ from tomada.protocol.frames import (
     kind_name,
 )
 from tomada.protocol.handshake import MAXIMUM_DECLARED_BYTES, CatalogueSize, FailureCode, Hello, Welcome, longest_frame
+from tomada.protocol.lanes import counted
 from tomada.protocol.metadata import Metadata, split_metadata
 from tomada.protocol.state import FINAL, RECEIVABLE, Role, State, Step
 
@@ -104,7 +105,7 @@ class Inbound(Continuity):
     def received_messages(self) -> int:
         """How many messages have come so far, as `sent_messages` counts those that have gone."""
         whole = self.normal_in.whole + self.urgent_in.whole - self._spent
-        self._received_messages += (whole - self._received_messages) & U32
+        self._received_messages = counted(whole, self._received_messages)
         return self._received_messages
 
     @property

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MOST_EXCEPTIONS: Final = 1_000
 """An acknowledgement names at most so many frames that have come and are not handled yet."""
 _HALF: Final = 0x8000_0000
+_HALF_SEEN: Final = 16
 
 
 def is_after(sequence: int, other: int) -> bool:
@@ -27,6 +28,15 @@ def extended(sequence: int, near: int) -> int:
     """The sequence counted on beyond 2**32, where `near` is one that is less than 2**31 away, so counted."""
     ahead = sequence - near & U32
     return near + ahead - (ahead >= _HALF) * (U32 + 1)
+
+
+def counted(frames: int, before: int) -> int:
+    """The count that has grown from `before`, where only its last 32 bits are known: `frames` modulo 2**32.
+
+    A little less than before is what it says, and no turn: whoever asked before was in another thread, and saw half.
+    """
+    now = before + (frames - before + _HALF_SEEN & U32) - _HALF_SEEN
+    return now if now >= 0 else now + U32 + 1
 
 
 def split_frames(data: bytes | bytearray | memoryview) -> Iterator[tuple[int, memoryview]]:

@@ -121,10 +121,10 @@ class Outbound:
         """How many messages have been queued so far.
 
         Nothing is counted per message: it follows from the sequences, which begin anew after 2**32. So it must be asked
-        at least once in so many messages.
+        at least once in so many messages. Another thread may ask, and be told one too many for a moment.
         """
         frames = self.normal.sequence - 1 + self.urgent.sequence - 1
-        self._sent_messages += (frames - self._parts - self._sent_messages) & U32
+        self._sent_messages = lanes.counted(frames - self._parts, self._sent_messages)
         return self._sent_messages
 
     @property
