@@ -42,6 +42,20 @@ def test_of_moments_at_the_same_time_the_cause_comes_first() -> None:
     assert of(receive, send, other)[0] == (0, "whole")
 
 
+def test_messages_of_an_end_that_was_not_recorded_are_sent_before_they_are_received() -> None:
+    steps = (call(0, 1, 1), call(0, 1, 1), call(1, 1, 1), call(1, 1, 1))
+    arrows = (Arrow(source=2, target=0), Arrow(source=3, target=1))
+
+    assert of(*steps, arrows=arrows) == [(2, "whole"), (0, "whole"), (3, "whole"), (1, "whole")]
+
+
+def test_moments_at_the_same_time_keep_the_order_of_their_lane() -> None:
+    steps = (call(0, 1, 1), call(0, 1, 1), call(1, 1, 1), call(2, 1, 1))
+
+    assert of(*steps, arrows=(Arrow(source=3, target=0),)) == [(3, "whole"), (0, "whole"), (1, "whole"), (2, "whole")]
+    assert len(of(*steps, arrows=(Arrow(source=1, target=2), Arrow(source=2, target=0)))) == 4, "though it is a circle"
+
+
 def test_a_clock_that_went_back_does_not_end_a_call_before_it_began() -> None:
     assert of(call(0, 5, 3, is_blocked=True), call(1, 5, 5)) in (
         [(0, "whole"), (1, "whole")],
@@ -57,6 +71,8 @@ def test_a_label_says_what_an_arrow_does_not() -> None:
     send = Step(lane=0, begun=0, ended=0.1, text="sendall()", size=5, data="hello")
 
     assert said(send, Part.WHOLE) == [("call", "sendall()"), ("result", "5 bytes"), ("data", "hello")]
+    waited = scenes.replaced(send, is_blocked=True)
+    assert said(waited, Part.WHOLE)[2:] == [("wait", "waited 100 ms"), ("data", "hello")], "of data the end may be cut"
     assert said(send, Part.WHOLE, arrow=True) == [("call", "sendall()")]
 
 
@@ -75,8 +91,8 @@ def test_the_label_of_a_summary_says_how_many_how_much_and_in_what_time() -> Non
     many = Step(lane=0, begun=0, ended=2, text="recv(9)", size=2048, count=1_000, is_blocked=True)
 
     assert said(many, Part.WHOLE) == [
-        ("call", "recv(9)"),
         ("count", "×1,000"),
+        ("call", "recv(9)"),
         ("result", "2.00 KiB"),
         ("wait", "in 2.00 s"),
     ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from enum import Enum
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,6 +12,9 @@ import msgspec
 from tomada.diagrams.amounts import bytes_text, duration_text, size_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Sequence as Listed
+
     from tomada.diagrams.model import Sequence, Step
 
 
@@ -31,20 +36,53 @@ class Moment(msgspec.Struct, frozen=True):
 
 def moments_of(sequence: Sequence) -> list[Moment]:
     """The rows of a picture of `sequence`, by time; of moments at the same time the one that caused comes first."""
-    after = {index: index for index in range(len(sequence.steps))}
-    for arrow in sequence.arrows:
-        after[arrow.target] = max(after[arrow.target], arrow.source)
-    found: list[tuple[float, int, int, Moment]] = []
+    found: list[Moment] = []
     for index, step in enumerate(sequence.steps):
-        if not waits(step):
-            found.append((step.begun, index, 0, Moment(step.begun, index, Part.WHOLE)))
-            continue
-        found.append((step.begun, index, 0, Moment(step.begun, index, Part.BEGIN)))
-        if step.ended is not None:
-            ended = max(step.begun, step.ended)
-            found.append((ended, after[index], 1, Moment(ended, index, Part.END)))
-    found.sort(key=lambda entry: entry[:3])
-    return _joined([moment for *_, moment in found])
+        is_bar = waits(step)
+        found.append(Moment(step.begun, index, Part.BEGIN if is_bar else Part.WHOLE))
+        if is_bar and step.ended is not None:
+            found.append(Moment(max(step.begun, step.ended), index, Part.END))
+    found.sort(key=lambda moment: moment.at)
+    causes: dict[int, list[int]] = defaultdict(list)
+    for arrow in sequence.arrows:
+        causes[arrow.target].append(arrow.source)
+    ordered: list[Moment] = []
+    for _, together in groupby(found, key=lambda moment: moment.at):
+        ordered += _causes_first(list(together), sequence.steps, causes)
+    return _joined(ordered)
+
+
+def _causes_first(moments: list[Moment], steps: Listed[Step], causes: Mapping[int, list[int]]) -> list[Moment]:
+    """Moments at the same time: each after those before it on its lane, and after those that its step had to await."""
+    if len(moments) == 1:
+        return moments
+    needs: dict[Moment, list[Moment]] = {}
+    begins = {moment.step: moment for moment in moments if moment.part is not Part.END}
+    last: dict[int, Moment] = {}
+    for moment in moments:
+        lane = steps[moment.step].lane
+        needs[moment] = [last[lane]] if lane in last else []
+        last[lane] = moment
+        if moment.part is not Part.BEGIN or steps[moment.step].ended is None:
+            needs[moment] += [begins[source] for source in causes.get(moment.step, ()) if source in begins]
+    ordered: dict[Moment, None] = {}
+    seen: set[Moment] = set()
+    for first in sorted(moments, key=lambda moment: _place(moment, causes)):
+        way = [first]
+        while way:
+            open_ = [] if way[-1] in seen else [need for need in needs[way[-1]] if need not in seen]
+            seen.add(way[-1])
+            if open_:
+                way += reversed(open_)
+            else:
+                ordered[way.pop()] = None
+    return list(ordered)
+
+
+def _place(moment: Moment, causes: Mapping[int, list[int]]) -> tuple[int, bool]:
+    """An end stands where its last cause does."""
+    is_end = moment.part is Part.END
+    return max([moment.step, *(causes.get(moment.step, ()) if is_end else ())]), is_end
 
 
 def _joined(moments: list[Moment]) -> list[Moment]:
@@ -81,37 +119,31 @@ def label_of(step: Step, part: Part, *, size: bool, data: bool) -> tuple[Bit, ..
     """
     if part is Part.BEGIN:
         return (Bit("call", step.text), Bit("wait", "waits" if step.ended is not None else "has not ended"))
+    name = step.text
     if part is Part.END:
-        says = bool(step.result or step.size)
-        call = Bit("call", f"{step.text.partition('(')[0].strip()}{'' if says else ' ends'}")
-        bits = (call, Bit("result", step.result), *_data(step, size=size, data=data), _waited(step))
-        return tuple(bit for bit in bits if bit.text)
-    bits = (Bit("call", step.text), Bit("result", step.result), *_data(step, size=size, data=data), _waited(step))
-    return tuple(bit for bit in (*bits, *_counted(step)) if bit.text)
-
-
-def _data(step: Step, *, size: bool, data: bool) -> tuple[Bit, ...]:
-    is_unsaid = size and step.size and not step.result and step.count == 1
-    return (Bit("result", bytes_text(step.size) if is_unsaid else ""), Bit("data", step.data if data else ""))
-
-
-def _waited(step: Step) -> Bit:
-    if step.count > 1 or not (step.is_blocked or step.ended is None):
-        return Bit("wait", "")
-    if step.ended is None:
-        return Bit("wait", "has not ended")
-    return Bit("wait", f"waited {duration_text(max(0.0, step.ended - step.begun))}")
-
-
-def _counted(step: Step) -> tuple[Bit, ...]:
-    if step.count == 1:
-        return ()
-    over = "" if step.ended is None else f"in {duration_text(max(0.0, step.ended - step.begun))}"
-    return (
-        Bit("count", f"×{step.count:,}"),
-        Bit("result", size_text(step.size) if step.size else ""),
-        Bit("wait", over),
+        name = f"{name.partition('(')[0].strip()}{'' if step.result or step.size else ' ends'}"
+    bits = (
+        Bit("count", f"×{step.count:,}" if step.count > 1 else ""),
+        Bit("call", name),
+        Bit("result", step.result),
+        Bit("result", _amount(step, says=size)),
+        Bit("wait", _time(step)),
+        Bit("data", step.data if data else ""),  # comes last: of what is too long the end is cut
     )
+    return tuple(bit for bit in bits if bit.text)
+
+
+def _amount(step: Step, *, says: bool) -> str:
+    if step.count > 1:
+        return size_text(step.size) if step.size else ""
+    return bytes_text(step.size) if says and step.size and not step.result else ""
+
+
+def _time(step: Step) -> str:
+    if step.ended is None:
+        return "has not ended" if step.count == 1 else ""
+    took = duration_text(max(0.0, step.ended - step.begun))
+    return f"in {took}" if step.count > 1 else f"waited {took}" if step.is_blocked else ""
 
 
 def payload_of(sequence: Sequence, source: int, arrows: list[int]) -> tuple[Bit, ...]:
