@@ -245,6 +245,34 @@ def busy(messages: int = 10_000) -> Sequence:
     return Sequence(title="10,000 transfers", lanes=lanes, steps=tuple(steps), arrows=tuple(arrows))
 
 
+def unrecorded() -> Sequence:
+    """A server whose client was not recorded: what that sent is drawn at the time when it came."""
+    lanes = (Lane(group="bank (1)", title="server"), Lane(group="not recorded", title="client"))
+    steps = tuple(
+        Step(lane=lane, begun=at, ended=at, text=f"{'' if lane else 'received '}{text}")
+        for at, text in ((1.0, "hello"), (2.0, "ask"))
+        for lane in (0, 1)
+    )
+    return Sequence(title="t", lanes=lanes, steps=steps, arrows=(Arrow(source=1, target=0), Arrow(source=3, target=2)))
+
+
+def two_kinds(clients: int = 20) -> Sequence:
+    """A server that accepts clients of two kinds, one kind after the other."""
+    lanes = [Lane(group="server (1)", title="TCP 127.0.0.1:4477")]
+    steps: list[Step] = []
+    arrows: list[Arrow] = []
+    for number in range(clients):
+        lane, word = len(lanes), "sendall" if number < clients // 2 else "recv"
+        lanes.append(Lane(group="clients (2)", title=f"TCP 127.0.0.1:{50_000 + number}"))
+        arrows.append(Arrow(source=len(steps), target=len(steps) + 1, text="connection"))
+        calls = ((lane, "connect(('127.0.0.1', 4477))"), (0, "accept()"), (lane, f"{word}(1024)"), (lane, "close()"))
+        steps += [
+            Step(lane=where, begun=number + at / 10, ended=number + at / 10, text=text)
+            for at, (where, text) in enumerate(calls)
+        ]
+    return Sequence(title="t", lanes=tuple(lanes), steps=tuple(steps), arrows=tuple(arrows))
+
+
 HOSTILE = (
     "<script>alert(1)</script>",
     "\x1b[31mred\x1b[0m\x07",
@@ -352,6 +380,14 @@ def session() -> StateDiagram:
     return state_diagram_of(TABLE, State.STARTING, PATH, finals={State.CLOSED, State.FAILED}, told=told)
 
 
+def long_path() -> StateDiagram:
+    """A session that was lost so often that there is hardly room for the numbers."""
+    again = (Move.LOSE, Move.RESUME)
+    path = (Move.SEND_HELLO, *again * 5_000, Move.STAY, Move.STAY, Move.END)
+    told = Told(title="server.py (4711): tcp://127.0.0.1:4477 from tcp://127.0.0.1:50312 (accepting, session 8f)")
+    return state_diagram_of(TABLE, State.STARTING, path, finals={State.CLOSED, State.FAILED}, told=told)
+
+
 def hostile_states() -> StateDiagram:
     """States whose names others chose."""
     places = tuple(Place(name=text, meaning=text, visits=number) for number, text in enumerate(HOSTILE))
@@ -377,6 +413,14 @@ def hostile_timeline() -> Timeline:
         for number, text in enumerate(HOSTILE)
     )
     return Timeline(title=HOSTILE[4], ended=10, rows=rows, notes=HOSTILE)
+
+
+def rows_called(titles: tuple[str, ...], spans: int = 1, notes: tuple[str, ...] = ()) -> Timeline:
+    """A minute and a half of connections with such names."""
+    each = tuple(Span(begun=number, ended=90, text="open") for number in range(spans))
+    return Timeline(
+        title="t", ended=100, rows=tuple(Row(group="g", title=title, spans=each) for title in titles), notes=notes
+    )
 
 
 def replaced(step: Step, **changes: object) -> Step:

@@ -29,6 +29,10 @@ DRAWINGS: dict[str, Drawing] = {
     "hostile timeline": scenes.hostile_timeline(),
     "nothing": Sequence(title="", lanes=(), steps=()),
     "no rows": Timeline(title="", ended=0, rows=()),
+    "words of the language": scenes.rows_called(
+        ("click here", "title x", "section y", "dateFormat z", "excludes", "includes", "todayMarker off", "vert", "%%")
+    ),
+    "rows of long words": scenes.rows_called(tuple(f"{number}{'名' * 60}" for number in range(60)), spans=8),
 }
 
 
@@ -82,6 +86,18 @@ def test_mermaid_itself_shows_states_as_they_were(mermaid: chromium.Page) -> Non
     assert "]]>&amp;\"'`" in shown
 
 
+def test_mermaid_itself_shows_the_notes_of_a_timeline(mermaid: chromium.Page) -> None:
+    text = json.dumps(render(scenes.rows_called(("click here",), notes=("What is not seen.",)), "mmd"))
+
+    shown = mermaid.run(
+        f"document.body.innerHTML = (await mermaid.render('three', {text})).svg;"
+        "return [...document.querySelectorAll('text')].map((each) => each.textContent.trim())"
+    )
+
+    assert {"click here open", "What is not seen.", "Notes"} <= set(shown)
+    assert {"0 s", "60 s", "90 s"} <= set(shown), "seconds since the begin, not since the last full minute"
+
+
 def test_a_broken_one_would_be_seen(mermaid: chromium.Page) -> None:
     with pytest.raises(chromium.PageError):
         mermaid.run("await mermaid.render('broken', 'sequenceDiagram\\n  a ->> ;')")
@@ -99,6 +115,20 @@ def test_nothing_in_a_label_means_anything(text: str) -> None:
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_it_is_never_more_than_mermaid_takes(name: str) -> None:
     assert len(render(DRAWINGS[name], "mmd")) <= MOST_CHARACTERS
+
+
+def test_a_timeline_says_what_mermaid_has_no_room_for() -> None:
+    text = str(render(DRAWINGS["rows of long words"], "mmd"))
+
+    assert re.search(r"#\d+;?\d* lines left out#58; Mermaid takes no longer text", text)
+
+
+def test_a_timeline_says_that_mermaid_has_no_marks() -> None:
+    assert "0 marks on the rows left out" in str(render(scenes.hostile_timeline(), "mmd"))
+
+
+def test_a_title_may_have_letters_of_any_writing() -> None:
+    assert 'title: "日本 é"' in str(render(Sequence(title="日本 é", lanes=(), steps=()), "mmd"))
 
 
 def test_labels_that_are_all_escapes_leave_fewer_steps() -> None:

@@ -10,15 +10,16 @@ says so.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from tomada.diagrams.amounts import duration_text, size_text
+from tomada.diagrams.amounts import count_text, duration_text, size_text
 from tomada.diagrams.checking import check
-from tomada.diagrams.cleaning import clean, cleaned, shorten
+from tomada.diagrams.cleaning import clean, cleaned, shorten, wrap
 from tomada.diagrams.condense import condense
 from tomada.diagrams.model import Sequence, StateDiagram, Tone
 from tomada.diagrams.moments import Moment, Part, label_of, moments_of
-from tomada.diagrams.picture import Picture, picture_of
+from tomada.diagrams.picture import Picture, cut, summed_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +33,8 @@ LONGEST: Final = 70
 """Characters of a label, before they are escaped."""
 MOST_CHARACTERS: Final = 48_000
 """Mermaid refuses 50,000."""
+_ENOUGH_FOR_NOTES: Final = 12_000
+"""Of those, where notes stand at the end."""
 _PLAIN: Final = frozenset("_.,()[]=*+/?!'…→×·“”")
 
 
@@ -58,16 +61,16 @@ def mermaid(drawing: Drawing) -> str:
 
 
 def _title(title: str) -> list[str]:
-    # In front matter, which is YAML: JSON's quotation is YAML's, and escapes what is not ASCII.
-    quoted = shorten(clean(title), LONGEST).encode("ascii", "backslashreplace").decode()
-    plain = "".join(each if each.isalnum() or each in " .,:()/_-" else " " for each in quoted)
+    # In front matter, which is YAML, and with no sign that means something there or in HTML.
+    short = shorten(clean(title), LONGEST)
+    plain = "".join(each if each.isalnum() or each in " .,:()/_-…" else " " for each in short)
     return ["---", f'title: "{plain}"', "---"]
 
 
 def _sequence(sequence: Sequence) -> str:
-    most = MOST_STEPS
+    most, sequence = MOST_STEPS, summed_up(sequence)
     while True:
-        written = _sequence_of(picture_of(sequence, most=most))
+        written = _sequence_of(cut(sequence, most))
         if len(written) <= MOST_CHARACTERS or most < 10:  # noqa: PLR2004 - of ten steps nothing is too long
             return written
         most //= 2
@@ -138,19 +141,52 @@ def _states(diagram: StateDiagram) -> str:
 
 def _timeline(timeline: Timeline) -> str:
     shown = cleaned(condense(timeline, MOST_ROWS))
-    lines = [*_title(timeline.title), "gantt", "    dateFormat x", "    axisFormat %S.%L s"]
+    axis = "%S.%L s" if shown.ended < 60 else "%s s"  # noqa: PLR2004 - %S begins anew with each minute
+    lines = [*_title(timeline.title), "gantt", "    dateFormat x", f"    axisFormat {axis}"]
+    tasks: list[str] = []
     group: str | None = None
-    number = 0
     for row in shown.rows:
         if row.group != group:
             group = row.group
-            lines.append(f"    section {label(group)}")
+            tasks.append(f"    section {label(group)}")
         for span in row.spans:
             end = shown.ended if span.ended is None else span.ended
             kind = "crit, " if span.tone is Tone.FAILED else "active, " if span.ended is None else ""
             begin = round(max(0.0, span.begun) * 1e3)
             until = max(begin + 1, round(end * 1e3))
-            lines.append(f"    {label(f'{row.title} {span.text}')} :{kind}t{number}, {begin}, {until}")
-            number += 1
-    lines += [f"    section {label(note, 3 * LONGEST)}" for note in shown.notes]
-    return "\n".join(lines) + "\n"
+            tasks.append(_task(f"{row.title} {span.text}", f"{kind}t{len(tasks)}, {begin}, {until}"))
+    notes = [*shown.notes, *_marks_left_out(shown)]
+    kept = _that_fit(tasks, MOST_CHARACTERS - _ENOUGH_FOR_NOTES)
+    if len(kept) < len(tasks):
+        left_out = count_text(len(tasks) - len(kept), "line")
+        notes.append(f"{left_out} left out: Mermaid takes no longer text. JSON lines (.jsonl) have all.")
+    said = [_task(line, f"done, n{at}, 0, 1") for at, line in enumerate(_lines(notes))]
+    if said:
+        said = ["    section Notes", *_that_fit(said, _ENOUGH_FOR_NOTES - 1_000)]
+    return "\n".join([*lines, *kept, *said]) + "\n"
+
+
+def _task(name: str, what: str) -> str:
+    """A line of a Gantt chart; what it begins with must not be a word of the language, as ``click`` is one."""
+    name = clean(name).lstrip() or "-"
+    return f"    #{ord(name[0])};{label(name[1:], LONGEST - 1)} :{what}"
+
+
+def _lines(notes: Iterable[str]) -> list[str]:
+    """A section without tasks is not drawn, so notes are tasks, too, and those have one line each."""
+    return [line for note in notes for line in wrap(clean(note), LONGEST)]
+
+
+def _marks_left_out(timeline: Timeline) -> list[str]:
+    marks = sum(len(row.marks) for row in timeline.rows)
+    return (
+        [f"{count_text(marks, 'mark')} on the rows left out: Mermaid has none. SVG and text show them."]
+        if marks
+        else []
+    )
+
+
+def _that_fit(lines: list[str], most: int) -> list[str]:
+    """The first of `lines`, as many as have `most` characters together."""
+    ends = accumulate(len(line) + 1 for line in lines)
+    return [line for line, end in zip(lines, ends, strict=True) if end <= most]

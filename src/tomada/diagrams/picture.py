@@ -35,14 +35,23 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
 
 def picture_of(sequence: Sequence, *, most: int = MOST_STEPS) -> Picture:
     """What a picture of `sequence` with `most` steps at most shows."""
+    return cut(summed_up(sequence), most)
+
+
+def summed_up(sequence: Sequence) -> Sequence:
+    """`sequence` with what comes again and again drawn once, on few enough lanes."""
     if len(sequence.steps) > SHORT:
         sequence = fold(sequence)
-    sequence = gather(sequence)
-    cut, missing = None, ""
+    return gather(sequence)
+
+
+def cut(sequence: Sequence, most: int) -> Picture:
+    """The picture of a sequence that is summed up, without its middle where that is too much."""
+    before, missing = None, ""
     if len(sequence.steps) > most:
-        sequence, cut, missing = _without_middle(sequence, most)
+        sequence, before, missing = _without_middle(sequence, most)
     sequence = cleaned(sequence)
-    return Picture(sequence=sequence, cut=cut, missing=missing, columns=_columns(sequence.lanes))
+    return Picture(sequence=sequence, cut=before, missing=missing, columns=_columns(sequence.lanes))
 
 
 def _without_middle(sequence: Sequence, most: int) -> tuple[Sequence, int, str]:
