@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.diagrams import scenes
-from tomada.diagrams import Arrow, Lane, Row, Sequence, Span, Step, Timeline, Tone
-from tomada.diagrams.condense import condense
+from tomada.diagrams import Arrow, Lane, Mark, Row, Sequence, Span, Step, Timeline, Tone
+from tomada.diagrams.condense import MOST_MARKS, MOST_SPANS, condense
 from tomada.diagrams.fold import LEAST_REPEATS, fold
 from tomada.diagrams.gather import ENOUGH_LANES, MOST_LANES, gather
 from tomada.diagrams.picture import picture_of
@@ -224,6 +224,7 @@ def test_groups_that_are_too_many_are_one() -> None:
     shown = condense(Timeline(title="t", ended=1, rows=rows), 10)
 
     assert len(shown.rows) <= 10
+    assert shown.rows[0].group == "p 0 and 9 more"
     assert shown.rows[0].spans == (Span(begun=0, ended=1, text="open"),)
 
 
@@ -238,3 +239,20 @@ def test_a_span_that_goes_on_is_not_ended_by_one_that_does_not() -> None:
     (row,) = condense(Timeline(title="t", ended=9, rows=rows), 1).rows
 
     assert row.spans == (Span(begun=0, ended=None, text="open"), Span(begun=3, ended=4, text="x"))
+
+
+def test_a_row_that_is_too_full_is_thinned_and_that_is_said() -> None:
+    spans = tuple(Span(begun=at, ended=at + 0.1 + at / 1e4, text="open") for at in range(1_000))
+    marks = tuple(Mark(at=at, text="x", tone=Tone.FAILED if at % 100 == 7 else Tone.PLAIN) for at in range(20_000))
+    timeline = Timeline(title="t", ended=1e6, rows=(Row(group="g", title="r", spans=spans, marks=marks),))
+
+    shown = condense(timeline)
+    (row,) = shown.rows
+
+    assert len(row.spans) == MOST_SPANS
+    assert row.spans == spans[-MOST_SPANS:], "the longest"
+    assert len(row.marks) == MOST_MARKS
+    assert {mark.tone for mark in row.marks} == {Tone.FAILED}
+    assert row.marks[-1].at > 18_000, "from all of the time"
+    (note,) = shown.notes
+    assert note.startswith("19,960 marks and 800 spans left out: of a row no more than 40 marks and the 200 longest")
