@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.diagrams import scenes
-from tomada.diagrams.cleaning import LONGEST, clean, cleaned, shorten, width_of, wrap
+from tomada.diagrams.cleaning import LONGEST, clean, cleaned, shorten, squeeze, width_of, wrap
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=200)
 
@@ -22,6 +22,8 @@ ANY_TEXT = st.text(st.characters(codec=None), max_size=200)
         ("\ud800\ufffe", "\\ud800\\ufffe"),
         ("é ü 日本 שלום", "é ü 日本 שלום"),
         ("e\u0301\u0302\u0303", "e\u0301\u0302\\u0303"),
+        ("\u0e01\u0e34\u0e34\u0e34", "\u0e01\u0e34\u0e34\\u0e34"),
+        ("o\u20dd\u20dd\u20dd", "o\u20dd\u20dd\\u20dd"),
         ("\xa0", "\\xa0"),
     ],
 )
@@ -65,6 +67,25 @@ def test_wide_letters_take_two_columns() -> None:
     assert width_of("日本") == 4
     assert shorten("日本語", 5) == "日本…"
     assert shorten("日本語", 4) == "日…"
+
+
+@settings(deadline=None)
+@given(ANY_TEXT.map(clean), st.integers(0, 50))
+def test_what_is_squeezed_fits_and_keeps_its_end(text: str, width: int) -> None:
+    short = squeeze(text, width)
+
+    assert width_of(short) <= width
+    assert short == text or "…" in short or not width
+
+
+def test_of_addresses_both_ends_are_kept() -> None:
+    assert squeeze("TCP 127.0.0.1:38123 with 127.0.0.1:55290, fd 4", 31) == "TCP 127.0.0.1:3…0.1:55290, fd 4"
+    assert squeeze("日本日本日本", 7) == "日…本" or squeeze("日本日本日本", 7) == "日本…本"
+
+
+def test_marks_on_letters_take_no_column() -> None:
+    assert width_of("\u0e17\u0e35\u0e48") == 1
+    assert width_of("\u2764\ufe0f") == 1
 
 
 @settings(deadline=None)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.diagrams import scenes
 from tests.diagrams.test_fold import sequences
-from tomada.diagrams import Lane, Sequence, StateDiagram, Step, Timeline
+from tomada.diagrams import Lane, Place, Sequence, StateDiagram, Step, Timeline, Transition
 from tomada.diagrams.cleaning import width_of
 from tomada.diagrams.text import sequence_text, states_text, timeline_text
 from tomada.diagrams.text.lanes import shared
@@ -168,6 +168,36 @@ def test_the_states_tell_the_path_first() -> None:
     assert lines[at + 4] == "       ──▶ failed  violation"
     assert "> closed  end, now, 1 visit" in lines
     assert "    The connection is lost, and the session kept." in lines
+
+
+def test_states_with_wide_or_long_names_stand_in_columns_and_say_what_is_cut() -> None:
+    names = ("一", "日本語", "z" * 70)
+    places = tuple(Place(name=name) for name in names)
+    moves = tuple(Transition(source="一", target=name, text="m" * 60, taken=2) for name in names)
+    diagram = StateDiagram(title="t", start="一", places=places, transitions=moves)
+
+    lines = [line for line in lines_of(states_text(diagram, width=70)) if "━━▶" in line]
+
+    assert len({width_of(line.partition("m")[0]) for line in lines}) == 1
+    assert all(line.endswith("m… ×2") for line in lines)
+    assert "z… " in lines[2]
+
+
+def test_what_tells_connections_apart_is_not_cut_off() -> None:
+    titles = [f"TCP 127.0.0.1:38123 with 127.0.0.1:{port}, fd 4" for port in (55_290, 55_296)]
+
+    lines = lines_of(timeline_text(scenes.rows_called(tuple(titles)), width=80))
+
+    assert [line for line in lines if ":55290, fd 4" in line]
+    assert [line for line in lines if ":55296, fd 4" in line]
+
+
+def test_of_a_summary_that_is_too_long_the_data_is_cut_first() -> None:
+    step = Step(lane=0, begun=0, ended=1, text="sendall(… bytes)", data="GET / " * 30, size=99, count=4)
+
+    text = sequence_text(Sequence(title="t", lanes=(Lane(group="g", title="l"),), steps=(step,)), width=60)
+
+    assert "×4 sendall(… bytes) → 99 B in 1.00 s “GET / " in text
 
 
 def test_a_timeline_shows_when_each_was_open_and_how_much_it_carried() -> None:

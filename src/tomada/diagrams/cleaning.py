@@ -36,10 +36,15 @@ def _shown(text: str) -> list[str]:
     shown: list[str] = []
     accents = 0
     for character in text:
-        accents = accents + 1 if unicodedata.combining(character) else 0
+        accents = accents + 1 if _is_mark(character) else 0
         is_fine = character.isprintable() and accents <= _MOST_ACCENTS
         shown.append(character if is_fine else _SHORT.get(character) or _escape(character))
     return shown
+
+
+def _is_mark(character: str) -> bool:
+    """Whether it stands on the letter before it; not all that do have a class of combining, as those of Thai."""
+    return unicodedata.category(character) in {"Mn", "Me"}
 
 
 def _escape(character: str) -> str:
@@ -69,7 +74,7 @@ def width_of(text: str) -> int:
 
 
 def _width(character: str) -> int:
-    if unicodedata.combining(character):
+    if _is_mark(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
@@ -88,6 +93,18 @@ def shorten(text: str, width: int) -> str:
             break
         kept.append(character)
     return "".join(kept).rstrip() + "…"
+
+
+def squeeze(text: str, width: int) -> str:
+    """The same with the ``…`` in the middle: of addresses and paths the end tells one from the other."""
+    if width_of(text) <= width:
+        return text
+    end = len(text)
+    while end and width_of(text[end - 1 :]) <= (width - 1) // 2:
+        end -= 1
+    while end < len(text) and _is_mark(text[end]):
+        end += 1
+    return shorten(text, width - width_of(text[end:])) + text[end:]
 
 
 def wrap(text: str, width: float, measure: Callable[[str], float] = width_of) -> list[str]:

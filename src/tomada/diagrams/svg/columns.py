@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tomada.diagrams.amounts import duration_text
-from tomada.diagrams.svg.document import CELL, SANS_CELL, SMALL_CELL, group, rectangle, words
+from tomada.diagrams.svg.document import CELL, SANS_CELL, SMALL_CELL, group, rectangle, squeezed, words
 
 if TYPE_CHECKING:
     from tomada.diagrams.amounts import Clock
@@ -108,15 +108,18 @@ class Columns:
         return begin, self.places[self._groups[number + 1][1][0]] - 22
 
     def _title(self, number: int, y: float, end: float) -> str:
-        lane, x = self._lanes[number], self.places[number]
-        after = min([place for place in self.places.values() if place > x] + [end + 16])
-        room = after - x - 10
+        lane, x, room = self._lanes[number], self.places[number], self._heading_room(number, end)
         drawn = [
-            words(lane.title).within(room).draw(x - 4, y + 41, "title strong"),
-            words(lane.detail, "", SMALL_CELL).within(room).draw(x - 4, y + 55, "time"),
+            squeezed(lane.title, room).draw(x - 4, y + 41, "title strong"),
+            squeezed(lane.detail, room, "", SMALL_CELL).draw(x - 4, y + 55, "time"),
         ]
         tooltip = "\n".join(text for text in (lane.group, lane.title, lane.detail) if text)
         return group(drawn, tooltip=tooltip, class_="lane", data_lane=number)
+
+    def _heading_room(self, number: int, end: float) -> float:
+        """From the line of a lane to the next lane, or to the end of its group."""
+        x = self.places[number]
+        return min([place for place in self.places.values() if place > x] + [end + 16]) - x - 10
 
     def again(self, y: float, height: float) -> str:
         """The headings once more, smaller, between rows."""
@@ -125,7 +128,6 @@ class Columns:
             begin, end = self._extent(number)
             drawn.append(words(name, "time", SMALL_CELL).within(end - begin - 10).draw(begin + 8, y + 17))
             for lane in lanes:
-                after = min([place for place in self.places.values() if place > self.places[lane]] + [end + 16])
-                title = words(self._lanes[lane].title, "time", SMALL_CELL).within(after - self.places[lane] - 10)
+                title = squeezed(self._lanes[lane].title, self._heading_room(lane, end), "time", SMALL_CELL)
                 drawn.append(title.draw(self.places[lane] - 4, y + 31))
         return group(drawn, class_="header again")

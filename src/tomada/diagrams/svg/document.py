@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
-from tomada.diagrams.cleaning import clean, shorten, width_of
+from tomada.diagrams.cleaning import clean, shorten, squeeze, width_of
 from tomada.diagrams.svg.palette import Theme, style_sheet
 
 if TYPE_CHECKING:
@@ -97,6 +97,11 @@ def broad_cells(text: str) -> float:
 def words(text: str, style: str = "", cell: float = CELL) -> Words:
     """One part only."""
     return Words(((text, style),), cell)
+
+
+def squeezed(text: str, width: float, style: str = "", cell: float = CELL) -> Words:
+    """One part that fits into `width`, its middle left out where it is longer."""
+    return words(squeeze(text, int(width / cell)), style, cell)
 
 
 def rectangle(x: float, y: float, width: float, height: float, style: str, radius: float = 0) -> str:

@@ -20,6 +20,7 @@ from tomada.diagrams.svg.document import (
     number,
     path,
     rectangle,
+    squeezed,
     words,
 )
 from tomada.diagrams.svg.marks import mark
@@ -131,7 +132,7 @@ class _Drawing:
     def _row(self, index: int, row: Row) -> str:
         y = self.y + _ROW / 2
         self.y += _ROW
-        title = words(row.title).within(self.begin - MARGIN - 12 - 12)
+        title = squeezed(row.title, self.begin - MARGIN - 12 - 12)
         drawn = [title.draw(MARGIN + 12, y + 4, "title")]
         drawn += [self._span(span, y, is_free=self._is_free(row, span)) for span in row.spans]
         drawn += [self._mark(each, y) for each in row.marks]
@@ -139,18 +140,19 @@ class _Drawing:
         tooltip = "\n".join([row.title, f"{row.sent:,} bytes sent, {row.received:,} bytes received"])
         return group(drawn, tooltip=tooltip, class_="row", data_row=index)
 
+    def _end(self, span: Span) -> float:
+        return self.ended if span.ended is None else span.ended
+
     def _is_free(self, row: Row, span: Span) -> bool:
         """Whether the name of a span has room on it, and nothing else stands there."""
-        begin, end = self._x(span.begun), self._x(self.ended if span.ended is None else span.ended)
+        begin, end = self._x(span.begun), self._x(self._end(span))
         need = begin + 10 + words(span.text, "", SMALL_CELL).width
-        others = [
-            (self._x(other.begun), self._x(other.ended or self.ended)) for other in row.spans if other is not span
-        ]
+        others = [(self._x(other.begun), self._x(self._end(other))) for other in row.spans if other is not span]
         others += [(self._x(each.at) - 6, self._x(each.at) + 6) for each in row.marks]
         return need <= end and not any(left < need and right > begin + 3 for left, right in others)
 
     def _span(self, span: Span, y: float, *, is_free: bool) -> str:
-        begin, end = self._x(span.begun), self._x(self.ended if span.ended is None else span.ended)
+        begin, end = self._x(span.begun), self._x(self._end(span))
         width = max(2.5, end - begin)
         bar = rectangle(begin, y - 6, width, 12, f"span tone-{span.tone.value}", 3)
         drawn = [bar]

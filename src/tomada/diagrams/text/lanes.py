@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from tomada.diagrams.cleaning import shorten, width_of
+from tomada.diagrams.cleaning import shorten, squeeze, width_of
 from tomada.diagrams.moments import Part, label_of, moments_of, waits
 from tomada.diagrams.text.canvas import written
 
@@ -113,14 +113,14 @@ class Lanes:
         line = self._canvas.line()
         for group, lanes in self._groups:
             begin, span = self.at(lanes[0]), sum(self._widths[lane] for lane in lanes) - 1
-            name = shorten(group, span)
+            name = squeeze(group, span)
             after = line.put(begin, name, "group")
             line.put(after + 1, self._canvas.signs.across * (span - width_of(name) - 2), "faint")
         line, below = self._canvas.line(), self._canvas.line()
         below.put(0, unit.rjust(self.gutter - 2), "faint")
         for number, lane in enumerate(self._lanes):
-            line.put(self.at(number), shorten(lane.title, self._widths[number] - 1), "title")
-            below.put(self.at(number), shorten(lane.detail, self._widths[number] - 1), "faint")
+            line.put(self.at(number), squeeze(lane.title, self._widths[number] - 1), "title")
+            below.put(self.at(number), squeeze(lane.detail, self._widths[number] - 1), "faint")
 
     def arrow(self, line: Line, source: int, target: int, text: str, tone: Tone) -> None:
         """An arrow on `line` with what stands on it, as far as it fits."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tomada.diagrams.amounts import Clock, size_text
 from tomada.diagrams.checking import check
-from tomada.diagrams.cleaning import cleaned, shorten, width_of
+from tomada.diagrams.cleaning import cleaned, squeeze, width_of
 from tomada.diagrams.condense import condense
 from tomada.diagrams.model import Tone
 from tomada.diagrams.summary import timeline_summary
@@ -79,7 +79,7 @@ class _Chart:
     def row(self, row: Row) -> None:
         """One connection."""
         line = self._canvas.line()
-        line.put(2, shorten(row.title, self._begin - 3))
+        line.put(2, squeeze(row.title, self._begin - 3))
         for span in row.spans:
             begin, end = self._at(span.begun), self._at(self._ended if span.ended is None else span.ended)
             line.put(begin, self._fill.get(span.tone, self._full) * (end - begin + 1), span.tone.value)
