@@ -126,6 +126,25 @@ def test_a_hit_comes_into_view(show: Show) -> None:
     )
 
 
+def test_what_is_in_view_already_stays_where_it_is(show: Show) -> None:
+    page = show(scenes.echo())
+    page.run("view.scrollTo(3, 2)")
+
+    press(page, "j")
+    assert page.run("return [view.scrollLeft, view.scrollTop]") == [3, 2]
+
+
+def test_a_hit_among_transitions_is_marked_at_its_label_alone(show: Show) -> None:
+    page = show(scenes.long_path())
+
+    assert search(page, "end of input") != "none"
+    sizes = page.run(
+        "return [...document.querySelectorAll('.transition > .found')].map((each) => each.height.baseVal.value)"
+    )
+    assert sizes
+    assert max(sizes) < 60
+
+
 def test_it_is_zoomed_by_buttons_keys_and_the_wheel(show: Show) -> None:
     page = show(scenes.echo())
     width = "return picture.getBoundingClientRect().width / width"

@@ -146,3 +146,20 @@ def test_the_path_through_a_table_is_counted() -> None:
 def test_a_step_that_the_table_does_not_have_is_refused() -> None:
     with pytest.raises(DrawingError, match="step 2 of the path, 'resume', is not possible in 'open'"):
         state_diagram_of(TABLE, State.STARTING, [Move.SEND_HELLO, Move.RESUME], told=TOLD)
+
+
+def test_the_number_of_a_step_has_room_in_its_sign() -> None:
+    orders = elements(scenes.long_path(), "order")
+    badges = elements(scenes.long_path(), "badge")
+
+    assert {"10002", "10004"} <= {order.text for order in orders}
+    for badge, order in zip(badges, orders, strict=True):
+        assert float(badge.get("width", "")) >= 6 * len(order.text or "")
+
+
+def test_a_title_that_is_too_long_for_one_line_has_two() -> None:
+    lines = ["".join(each.itertext()) for each in elements(scenes.long_path(), "h1")]
+
+    assert lines[0] == "server.py (4711): tcp://127.0.0.1:4477 from"
+    assert lines[1].startswith("tcp://127.0.0.1:50312 (accepting")
+    assert len(lines) == 2

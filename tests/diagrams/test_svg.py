@@ -68,6 +68,8 @@ DRAWINGS: dict[str, Drawing] = {
     "connections": scenes.connections(),
     "many connections": scenes.connections(3_000),
     "hostile timeline": scenes.hostile_timeline(),
+    "long path": scenes.long_path(),
+    "summaries": scenes.two_kinds(),
     **{f"chance {seed}": chance(seed) for seed in range(6)},
 }
 
@@ -130,7 +132,7 @@ def test_no_label_is_on_a_bar_or_where_bytes_wait(page: chromium.Page, tmp_path:
     covered = page.run(
         """
         const around = (each) => each.getBoundingClientRect();
-        const things = [...document.querySelectorAll("rect.bar, .later")]
+        const things = [...document.querySelectorAll("rect.bar, .later, .above")]
             .filter((each) => !each.closest(".legend, .notes")).map(around);
         return [...document.querySelectorAll(".label, .payload")].filter((each) => {
             const box = around(each);
@@ -262,6 +264,39 @@ def test_bytes_that_come_at_once_share_the_row_and_those_that_wait_are_led_down(
     for direct in (first, second, third):
         assert [each.get("class") for each in direct] == ["arrow tone-begin", "head tone-begin"] or len(direct) == 2
     assert "arrow later tone-end" in [each.get("class") for each in last]
+
+
+def test_bytes_never_travel_back_in_time() -> None:
+    unrecorded = scenes.unrecorded()
+
+    assert [each.get("data-ends") for each in elements(unrecorded, "way")] == ["1-0", "3-2"]
+    assert not elements(unrecorded, "above")
+    assert [each.get("data-step") for each in elements(unrecorded, "step")] == ["1", "0", "3", "2"]
+
+
+def test_an_arrow_up_to_a_summary_is_not_said_to_be_bytes_that_wait() -> None:
+    legend = [words(each) for each in elements(scenes.two_kinds(), "legend")]
+
+    assert elements(scenes.two_kinds(), "above")
+    assert "counted in what is drawn above" in legend[0]
+    assert "counted in what is drawn above" not in words(elements(scenes.echo(), "legend")[0])
+
+
+def test_what_is_cut_of_a_summary_is_not_how_often_it_came() -> None:
+    labels = [words(each) for each in elements(scenes.two_kinds(), "step")]
+
+    assert {label.split()[0] for label in labels} == {"×10", "×20"}, "it comes first"
+
+
+def test_headings_that_are_too_long_keep_their_ends() -> None:
+    lanes = tuple(
+        Lane(group="g", title=f"tcp://127.0.0.1:4477 from tcp://127.0.0.1:{port}") for port in (50_001, 50_002)
+    )
+    steps = tuple(Step(lane=lane, begun=lane, ended=lane, text="f") for lane in (0, 1, 0))
+
+    titles = [words(each) for each in elements(Sequence(title="t", lanes=lanes, steps=steps), "lane")]
+
+    assert [title.strip()[-6:] for title in titles] == [":50001", ":50002"]
 
 
 def test_a_state_is_shown_where_it_changes() -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from tomada import diagrams
+    from tomada.diagrams.checking import Drawing
     from tomada.recording.reading import Recording
-
-    Drawing: TypeAlias = diagrams.Sequence | diagrams.StateDiagram | diagrams.Timeline
 
 _NARROW: Final = (100, 24)
 
@@ -83,16 +81,10 @@ def draw(drawing: Drawing, files: Sequence[Path]) -> None:
 
 def show(drawing: Drawing, *, ascii_only: bool = False, before: str = "") -> None:
     """Show a drawing as text, as wide as the terminal is; `before` is written ahead of it."""
-    from tomada.diagrams import StateDiagram, Timeline, text
+    from tomada.diagrams.text import drawing_text
 
     is_plain = ascii_only or not (sys.stdout.encoding or "").lower().startswith("utf")
     width = shutil.get_terminal_size(_NARROW).columns
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    if isinstance(drawing, StateDiagram):
-        shown = text.states_text(drawing, width=width, colour=colour, ascii_only=is_plain)
-    elif isinstance(drawing, Timeline):
-        shown = text.timeline_text(drawing, width=width, colour=colour, ascii_only=is_plain)
-    else:
-        shown = text.sequence_text(drawing, width=width, colour=colour, ascii_only=is_plain)
-    sys.stdout.write(before + shown)
+    sys.stdout.write(before + drawing_text(drawing, width=width, colour=colour, ascii_only=is_plain))
     sys.stdout.flush()

@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tomada.diagrams.errors import DrawingError, MissingLibrary
-from tomada.diagrams.model import Sequence, StateDiagram
-from tomada.diagrams.svg import sequence_svg, states_svg, timeline_svg
+from tomada.diagrams.svg import drawing_svg
 from tomada.diagrams.svg.palette import Theme
 
 if TYPE_CHECKING:
@@ -38,18 +37,10 @@ def png(drawing: Drawing, *, theme: Theme = Theme.LIGHT) -> bytes:
         from resvg_py import svg_to_bytes  # noqa: PLC0415 - optional: only PNG needs it
     except ImportError as error:
         raise MissingLibrary("PNG needs one more library: pip install 'tomada[diagrams]'") from error
-    svg = _svg(drawing, theme)
+    svg = drawing_svg(drawing, theme=theme, most=MOST_STEPS)
     width, height = (float(size) for size in svg.split('viewBox="0 0 ', 1)[1].split('"', 1)[0].split())
     zoom = min(ZOOM, (MOST_PIXELS / (width * height)) ** 0.5)
     try:
         return bytes(svg_to_bytes(svg_string=svg, zoom=zoom, font_family="DejaVu Sans Mono"))
     except ValueError as error:
         raise DrawingError(f"the picture cannot be made: {error}") from error
-
-
-def _svg(drawing: Drawing, theme: Theme) -> str:
-    if isinstance(drawing, Sequence):
-        return sequence_svg(drawing, theme=theme, most=MOST_STEPS)
-    if isinstance(drawing, StateDiagram):
-        return states_svg(drawing, theme=theme)
-    return timeline_svg(drawing, theme=theme, most=MOST_STEPS)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import tempfile
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tomada.diagrams.checking import Drawing, check
 from tomada.diagrams.errors import DrawingError
-from tomada.diagrams.model import Sequence, StateDiagram
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-FORMS: Final = ("svg", "png", "mmd", "html", "jsonl", "txt")
+_RENDERERS: Final = {
+    "svg": ("tomada.diagrams.svg", "drawing_svg"),
+    "png": ("tomada.diagrams.png", "png"),
+    "mmd": ("tomada.diagrams.mermaid", "mermaid"),
+    "html": ("tomada.diagrams.page", "page"),
+    "jsonl": ("tomada.diagrams.lines", "json_lines"),
+    "txt": ("tomada.diagrams.text", "drawing_text"),
+}
+"""Who draws each form: only what is asked for is loaded."""
+FORMS: Final = tuple(_RENDERERS)
 """What a drawing can become; also the suffixes of files."""
 
 
@@ -29,7 +35,9 @@ def render(drawing: Drawing, form: str) -> str | bytes:
     if name not in _RENDERERS:
         raise DrawingError(f"there is no form {form!r}: take one of {', '.join(FORMS)}")
     check(drawing)
-    return _RENDERERS[name](drawing)
+    module, function = _RENDERERS[name]
+    rendered: str | bytes = getattr(import_module(module), function)(drawing)
+    return rendered
 
 
 def write(drawing: Drawing, path: str | os.PathLike[str]) -> None:
@@ -73,53 +81,3 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
-
-
-def _svg(drawing: Drawing) -> str:
-    from tomada.diagrams import svg  # noqa: PLC0415 - only what is asked for
-
-    if isinstance(drawing, Sequence):
-        return svg.sequence_svg(drawing)
-    return svg.states_svg(drawing) if isinstance(drawing, StateDiagram) else svg.timeline_svg(drawing)
-
-
-def _png(drawing: Drawing) -> bytes:
-    from tomada.diagrams.png import png  # noqa: PLC0415 - only what is asked for
-
-    return png(drawing)
-
-
-def _mmd(drawing: Drawing) -> str:
-    from tomada.diagrams.mermaid import mermaid  # noqa: PLC0415 - only what is asked for
-
-    return mermaid(drawing)
-
-
-def _html(drawing: Drawing) -> str:
-    from tomada.diagrams.page import page  # noqa: PLC0415 - only what is asked for
-
-    return page(drawing)
-
-
-def _jsonl(drawing: Drawing) -> str:
-    from tomada.diagrams.lines import json_lines  # noqa: PLC0415 - only what is asked for
-
-    return json_lines(drawing)
-
-
-def _txt(drawing: Drawing) -> str:
-    from tomada.diagrams import text  # noqa: PLC0415 - only what is asked for
-
-    if isinstance(drawing, Sequence):
-        return text.sequence_text(drawing)
-    return text.states_text(drawing) if isinstance(drawing, StateDiagram) else text.timeline_text(drawing)
-
-
-_RENDERERS: Final[dict[str, Callable[[Drawing], str | bytes]]] = {
-    "svg": _svg,
-    "png": _png,
-    "mmd": _mmd,
-    "html": _html,
-    "jsonl": _jsonl,
-    "txt": _txt,
-}

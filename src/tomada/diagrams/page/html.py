@@ -12,14 +12,17 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tomada.diagrams import svg
+from tomada.diagrams.checking import check
 from tomada.diagrams.cleaning import clean
-from tomada.diagrams.model import Sequence, StateDiagram
+from tomada.diagrams.model import Sequence
 from tomada.diagrams.picture import picture_of
+from tomada.diagrams.svg import drawing_svg
 from tomada.diagrams.svg.palette import COLOURS, MONO, SANS, Theme, style_sheet
+from tomada.diagrams.svg.sequence import picture_svg
 
 if TYPE_CHECKING:
     from tomada.diagrams.checking import Drawing
+    from tomada.diagrams.picture import Picture
 
 _FOLDER: Final = Path(__file__).parent
 
@@ -67,6 +70,7 @@ def page(drawing: Drawing) -> str:
     Raises:
         DrawingError: The drawing does not fit together.
     """
+    picture, lanes = _picture(drawing)
     style, script = _style(), (_FOLDER / "page.js").read_text(encoding="utf-8")
     styles = " ".join(map(_digest, (style, style_sheet(Theme.AUTO))))
     policy = (
@@ -76,16 +80,19 @@ def page(drawing: Drawing) -> str:
         policy=policy,
         title=escape(clean(drawing.title)),
         style=style,
-        lanes=_lanes(drawing) if isinstance(drawing, Sequence) else "",
-        picture=_picture(drawing).replace('role="img"', 'role="group"', 1),
+        lanes=lanes,
+        picture=picture.replace('role="img"', 'role="group"', 1),
         script=script,
     )
 
 
-def _picture(drawing: Drawing) -> str:
-    if isinstance(drawing, Sequence):
-        return svg.sequence_svg(drawing)
-    return svg.states_svg(drawing) if isinstance(drawing, StateDiagram) else svg.timeline_svg(drawing)
+def _picture(drawing: Drawing) -> tuple[str, str]:
+    """The SVG, and of sequences the list of their lanes."""
+    if not isinstance(drawing, Sequence):
+        return drawing_svg(drawing), ""
+    check(drawing)
+    shown = picture_of(drawing)
+    return picture_svg(drawing, shown), _lanes(shown)
 
 
 def _style() -> str:
@@ -99,8 +106,7 @@ def _digest(text: str) -> str:
     return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _lanes(sequence: Sequence) -> str:
-    shown = picture_of(sequence)
+def _lanes(shown: Picture) -> str:
     names = shown.sequence.lanes
     boxes = [
         f'<label><input type="checkbox" value="{lane}" checked>{escape(f"{group} · {names[lane].title}")}</label>'

@@ -91,10 +91,15 @@ function drag(begin) {
 let hits = [];
 let hit = -1;
 
+/** What of a thing is looked at: of a transition its label, for its arrow may lead across the whole picture. @param {SVGGElement} thing */
+function seen(thing) {
+  return /** @type {SVGGElement} */ (thing.querySelector(":scope > g.label") ?? thing);
+}
+
 /** Put a box behind a thing. @param {SVGGElement} thing */
 function box(thing) {
   if (thing.querySelector(":scope > .found")) return;
-  const { x, y, width: wide, height: high } = thing.getBBox();
+  const { x, y, width: wide, height: high } = seen(thing).getBBox();
   const rectangle = document.createElementNS("http://www.w3.org/2000/svg", "rect");
   const places = { x: x - 4, y: y - 3, width: wide + 8, height: high + 6, rx: 5, class: "found" };
   for (const [name, value] of Object.entries(places)) rectangle.setAttribute(name, String(value));
@@ -135,9 +140,17 @@ function go(wanted) {
   show(hits[hit]);
 }
 
-/** Scroll to a thing, if it is not in view. @param {Element} thing */
+/** Scroll to a thing, if it is not in view; of one that is too wide to where it begins. @param {SVGGElement} thing */
 function show(thing) {
-  thing.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
+  const [box, inside] = [seen(thing).getBoundingClientRect(), view.getBoundingClientRect()];
+  const [right, bottom] = [inside.left + view.clientWidth, inside.top + view.clientHeight];
+  const [isTooWide, isTooHigh] = [box.width > view.clientWidth, box.height > view.clientHeight];
+  if (box.left < inside.left || (isTooWide ? box.left >= right : box.right > right)) {
+    view.scrollLeft += isTooWide ? box.left - inside.left - 8 : (box.left + box.right - inside.left - right) / 2;
+  }
+  if (box.top < inside.top || (isTooHigh ? box.top >= bottom : box.bottom > bottom)) {
+    view.scrollTop += isTooHigh ? box.top - inside.top - 8 : (box.top + box.bottom - inside.top - bottom) / 2;
+  }
 }
 
 // Details

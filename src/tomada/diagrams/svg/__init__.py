@@ -4,8 +4,9 @@ May import the room around it. Read ``document.py`` first; for each kind of draw
 stands, and another one draws it.
 """
 
+from tomada.diagrams.svg.drawing import drawing_svg
 from tomada.diagrams.svg.sequence import sequence_svg
 from tomada.diagrams.svg.states import states_svg
 from tomada.diagrams.svg.timeline import timeline_svg
 
-__all__ = ["sequence_svg", "states_svg", "timeline_svg"]
+__all__ = ["drawing_svg", "sequence_svg", "states_svg", "timeline_svg"]

@@ -66,10 +66,10 @@ text{font:12px %mono%;white-space:pre}
 .sans{font-family:%sans%}.h1{font-size:17px;font-weight:700}.small{font-size:10.5px}.strong{font-weight:700}.thin{font-weight:400}
 .halo{%/paper%;stroke-width:3px;stroke-linejoin:round;paint-order:stroke}
 .line{fill:none;%/edge%;stroke-width:1.25}.still{stroke-dasharray:2 4}
-.arrow{fill:none;stroke-width:1.5}.later{stroke-dasharray:4 3}
+.arrow{fill:none;stroke-width:1.5}.later{stroke-dasharray:4 3}.above{stroke-dasharray:1 3}
 .data{unicode-bidi:isolate}.count{font-weight:700}.failed .call,.failed .result{%failed%}
 .on{%paper%}.moment .mark{%/paper%;stroke-width:1.5;paint-order:stroke}.volume{%rule%}
-.box,.inner{fill:none;stroke-width:1.25;%/edge%}.box{%panel%}.visited{%/begin%}.box.visited{stroke-width:1.75}
+.box,.inner{fill:none;stroke-width:1.25;%/edge%}.box{%panel%}.box.visited,.inner.visited{%/begin%}.box.visited{stroke-width:1.75}
 .box.current{%begin%;%/begin%}.inner.current{%/paper%}.name{%ink%;stroke:none}.name.idle{%muted%}.name.current{%paper%}
 .run{fill:none;stroke-width:1.25}.way-none{%/rule%}.head.way-none{%rule%;stroke:none}.way-begin{%/begin%;stroke-width:2}
 .head.way-begin{%begin%;stroke:none}.badge{%begin%}.order{%paper%;font-size:9px}

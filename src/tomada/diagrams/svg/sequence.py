@@ -50,8 +50,12 @@ def sequence_svg(sequence: Sequence, *, theme: Theme = Theme.AUTO, most: int = M
         DrawingError: The sequence does not fit together.
     """
     check(sequence)
-    picture = picture_of(sequence, most=most)
-    return _Drawing(sequence, picture, theme).write()
+    return picture_svg(sequence, picture_of(sequence, most=most), theme)
+
+
+def picture_svg(whole: Sequence, picture: Picture, theme: Theme = Theme.AUTO) -> str:
+    """The SVG file of a picture of `whole` that is made already."""
+    return _Drawing(whole, picture, theme).write()
 
 
 class _Drawing:
@@ -82,7 +86,8 @@ class _Drawing:
             notes=self.sequence.notes,
             tones=frozenset(step.tone for step in self.steps),
             waits=any(step.count == 1 and (step.is_blocked or step.ended is None) for step in self.steps),
-            later=any(route.begin != route.end for route in self.routes),
+            later=any(route.begin < route.end for route in self.routes),
+            above=any(route.begin > route.end for route in self.routes),
         )
         top = draw_top(self.document, said, self.columns.width)
         self._place(top + self.columns.height)
@@ -152,7 +157,10 @@ class _Drawing:
         return rectangle(x - _BAR / 2, y, _BAR, height, "bar", 3)
 
     def _route(self, route: Route) -> str:
-        """Along the row of the source, then down beside the target's lane, where the bytes wait to be taken."""
+        """Along the row of the source, then down beside the target's lane, where the bytes wait to be taken.
+
+        Where the target sums up several, of which the first came before, it leads up to that.
+        """
         x, to = self.columns.places[route.source], self.columns.places[route.target]
         y, down = self.lines[route.begin], self.lines[route.end]
         way = 1 if to > x else -1
@@ -162,13 +170,13 @@ class _Drawing:
             drawn = [path(f"M{number(begin)} {number(y)}H{number(tip - 4 * way)}", f"arrow tone-{tone.value}")]
         else:
             beside = to - (16 + 5 * min(route.slot, 2)) * way
-            bend = 5 if down > y else -5
+            bend, style = (5, "later") if down > y else (-5, "above")
             drawn = [
                 path(
                     f"M{number(begin)} {number(y)}H{number(beside - 5 * way)}q{5 * way} 0 {5 * way} {bend}",
                     f"arrow tone-{tone.value}",
                 ),
-                path(f"M{number(beside)} {number(y + bend)}V{number(down)}", f"arrow later tone-{tone.value}"),
+                path(f"M{number(beside)} {number(y + bend)}V{number(down)}", f"arrow {style} tone-{tone.value}"),
                 path(f"M{number(beside)} {number(down)}H{number(tip - 4 * way)}", f"arrow tone-{tone.value}"),
             ]
         ends = " ".join(

@@ -79,7 +79,8 @@ class _Drawing:
     @staticmethod
     def _label_width(moves: list[Transition]) -> float:
         return max(
-            (words(_said(move), "", SMALL_CELL).width + (24 if move.taken else 8) for move in moves), default=0.0
+            (words(_said(move), "", SMALL_CELL).width + (_badge(move) + 9 if move.taken else 8) for move in moves),
+            default=0.0,
         )
 
     def _rank(self, top: float) -> float:
@@ -195,7 +196,8 @@ class _Drawing:
         drawn = [path(f"M{number(x)} {number(y + 10)}h8q10 0 10 10t-10 10h-2", f"run way-{style}")]
         drawn.append(path(f"M{number(x)} {number(y + 30)}l8 -4.5v9z", f"head way-{style}"))
         for line, move in enumerate(moves):
-            middle = x + 24 + (words(_said(move), "", SMALL_CELL).width + (24 if move.taken else 0)) / 2
+            beside = _badge(move) + 9 if move.taken else 0
+            middle = x + 24 + (words(_said(move), "", SMALL_CELL).width + beside) / 2
             drawn.append(_written(move, middle, y + 24 + _LINE * line))
         return drawn
 
@@ -223,10 +225,16 @@ def _written(move: Transition, x: float, y: float) -> str:
     said = words(_said(move), "", SMALL_CELL)
     if not move.taken:
         return group([said.draw(x, y, "time", "middle")], tooltip=move.text)
-    begin = x - said.width / 2 - 8
-    badge = element("circle", cx=begin, cy=y - 3.6, r=7.5, class_="badge")
-    order = words(str(move.order), "", 5.5).draw(begin, y - 0.4, "order sans strong", "middle")
-    return group([badge, order, said.draw(x + 4, y, "title strong", "middle")], tooltip=move.text)
+    wide = _badge(move)
+    begin = x - (said.width + wide + 5) / 2
+    badge = rectangle(begin, y - 11.1, wide, 15, "badge", 7.5)
+    order = words(str(move.order), "", 5.5).draw(begin + wide / 2, y - 0.4, "order sans strong", "middle")
+    return group([badge, order, said.draw(begin + wide + 5, y, "title strong")], tooltip=move.text)
+
+
+def _badge(move: Transition) -> float:
+    """How wide the sign is that has its place in the path."""
+    return max(15.0, 6.5 * len(str(move.order)) + 6)
 
 
 def _common_ends(diagram: StateDiagram) -> tuple[list[Transition], list[tuple[str, str, list[str]]]]:

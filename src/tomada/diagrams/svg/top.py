@@ -14,7 +14,7 @@ from tomada.diagrams.svg.marks import NAMES, mark
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tomada.diagrams.svg.document import Document
+    from tomada.diagrams.svg.document import Document, Words
 
 MARGIN: Final = 20
 _TITLE_CELL: Final = 11.9
@@ -34,21 +34,32 @@ class Top(msgspec.Struct, frozen=True, kw_only=True):
     """Whether there are bars in it."""
     later: bool = False
     """Whether bytes wait beside a lane in it."""
+    above: bool = False
+    """Whether arrows lead up in it, to summaries."""
 
 
 def draw_top(document: Document, top: Top, width: float) -> float:
     """Draw it, and say where the picture itself may begin."""
     room = width - 2 * MARGIN
-    y = 34.0
-    document.add(words(top.title, "", _TITLE_CELL).within(room).draw(MARGIN, y, "title sans h1"))
+    y = 14.0
+    for line in _title(top.title, room):
+        y += 20
+        document.add(line.draw(MARGIN, y, "title sans h1"))
     y += 20
     document.add(words(top.summary, "", _NOTE_CELL).within(room).draw(MARGIN, y, "time sans"))
     signs = _signs(top)
     if signs:
-        y += 20
-        document.add(_legend(signs, y))
+        legend, y = _legend(signs, y + 20, room)
+        document.add(legend)
     y = _notes(document, top.notes, y + 14, room)
     return y + 10
+
+
+def _title(text: str, room: float) -> list[Words]:
+    """On two lines where one is too short, and no more."""
+    first, *others = wrap(text, room / _TITLE_CELL, broad_cells) or [""]
+    rest = [" ".join(others)] if others else []
+    return [words(line, "", _TITLE_CELL).within(room) for line in (first, *rest)]
 
 
 def _signs(top: Top) -> list[tuple[str, str]]:
@@ -58,16 +69,21 @@ def _signs(top: Top) -> list[tuple[str, str]]:
         signs.append((rectangle(-4, -7, 8, 14, "bar", 3), "waits"))
     if top.later:
         signs.append((path("M-6 0H6", "arrow later tone-plain"), "arrived, not yet taken"))
+    if top.above:
+        signs.append((path("M-6 0H6", "arrow above tone-plain"), "counted in what is drawn above"))
     return signs
 
 
-def _legend(signs: Iterable[tuple[str, str]], y: float) -> str:
+def _legend(signs: Iterable[tuple[str, str]], y: float, room: float) -> tuple[str, float]:
+    """On as many lines as it needs, and the last one's place."""
     drawn, x = [], MARGIN + 6.0
     for sign, text in signs:
         name = words(text, "time", SMALL_CELL)
+        if x + 10 + name.width > MARGIN + room:
+            x, y = MARGIN + 6.0, y + 20
         drawn += [element("g", sign, transform=f"translate({x:g} {y - 4:g})"), name.draw(x + 10, y)]
         x += name.width + 32
-    return group(drawn, class_="legend")
+    return group(drawn, class_="legend"), y
 
 
 def _notes(document: Document, notes: Iterable[str], y: float, room: float) -> float:
