@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from tests.diagrams import scenes
 from tomada.diagrams import Arrow, Lane, Sequence, Step
-from tomada.diagrams.moments import Part, label_of, moments_of, payload_of
+from tomada.diagrams.moments import Part, arrives, label_of, moments_of, payload_of
 
 
 def of(*steps: Step, arrows: tuple[Arrow, ...] = ()) -> list[tuple[int, str]]:
@@ -47,6 +47,8 @@ def test_messages_of_an_end_that_was_not_recorded_are_sent_before_they_are_recei
     arrows = (Arrow(source=2, target=0), Arrow(source=3, target=1))
 
     assert of(*steps, arrows=arrows) == [(2, "whole"), (0, "whole"), (3, "whole"), (1, "whole")]
+    answers = (Arrow(source=0, target=2), Arrow(source=1, target=3))
+    assert of(*steps, arrows=answers) == [(0, "whole"), (2, "whole"), (1, "whole"), (3, "whole")]
 
 
 def test_moments_at_the_same_time_keep_the_order_of_their_lane() -> None:
@@ -54,6 +56,19 @@ def test_moments_at_the_same_time_keep_the_order_of_their_lane() -> None:
 
     assert of(*steps, arrows=(Arrow(source=3, target=0),)) == [(3, "whole"), (0, "whole"), (1, "whole"), (2, "whole")]
     assert len(of(*steps, arrows=(Arrow(source=1, target=2), Arrow(source=2, target=0)))) == 4, "though it is a circle"
+
+
+def test_a_request_arrives_when_its_handler_begins_and_bytes_when_who_waits_for_them_has_them() -> None:
+    send, handler = call(1, 0, 0), call(0, 1, 5, is_blocked=True)
+    request, data = Arrow(source=0, target=1, at_begin=True), Arrow(source=0, target=1)
+
+    assert [arrives(request, (send, handler), part) for part in Part] == [True, True, False]
+    assert [arrives(data, (send, handler), part) for part in Part] == [True, False, True]
+    assert arrives(data, (send, scenes.replaced(handler, ended=None)), Part.BEGIN)
+    unrecorded = (call(0, 1, 5, is_blocked=True), call(1, 1, 1), call(2, 2, 2))
+    assert of(*unrecorded, arrows=(Arrow(source=1, target=0, at_begin=True),)) == [
+        *((1, "whole"), (0, "begin"), (2, "whole"), (0, "end"))
+    ]
 
 
 def test_a_clock_that_went_back_does_not_end_a_call_before_it_began() -> None:

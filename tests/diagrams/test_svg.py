@@ -274,6 +274,23 @@ def test_bytes_never_travel_back_in_time() -> None:
     assert [each.get("data-step") for each in elements(unrecorded, "step")] == ["1", "0", "3", "2"]
 
 
+def test_a_request_leads_to_where_its_handler_begins() -> None:
+    lanes = (Lane(group="server", title="s"), Lane(group="client", title="c"))
+    steps = (
+        Step(lane=1, begun=0, ended=0, text="ask"),
+        Step(lane=0, begun=0.001, ended=3, text="handler", is_blocked=True),
+        Step(lane=1, begun=1, ended=1, text="other"),
+    )
+
+    def tip(*, at_begin: bool) -> str:
+        arrows = (Arrow(source=0, target=1, at_begin=at_begin),)
+        (way,) = elements(Sequence(title="t", lanes=lanes, steps=steps, arrows=arrows), "way")
+        return " ".join(each.get("class", "") for each in way)
+
+    assert "later" not in tip(at_begin=True), "it stands on the row on which both ends are"
+    assert "later" in tip(at_begin=False)
+
+
 def test_an_arrow_up_to_a_summary_is_not_said_to_be_bytes_that_wait() -> None:
     legend = [words(each) for each in elements(scenes.two_kinds(), "legend")]
 

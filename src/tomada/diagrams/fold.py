@@ -154,10 +154,10 @@ def common_text(texts: list[str]) -> str:
 
 
 def _arrows(arrows: Iterable[Arrow], place: dict[int, int]) -> tuple[Arrow, ...]:
-    together: dict[tuple[int, int, Tone], list[Arrow]] = defaultdict(list)
+    together: dict[tuple[int, int, Tone, bool], list[Arrow]] = defaultdict(list)
     for arrow in arrows:
         if arrow.source in place and arrow.target in place:
-            together[place[arrow.source], place[arrow.target], arrow.tone].append(arrow)
+            together[place[arrow.source], place[arrow.target], arrow.tone, arrow.at_begin].append(arrow)
     return tuple(
         Arrow(
             source=source,
@@ -166,6 +166,7 @@ def _arrows(arrows: Iterable[Arrow], place: dict[int, int]) -> tuple[Arrow, ...]
             size=sum(arrow.size for arrow in same),
             tone=tone,
             count=sum(arrow.count for arrow in same),
+            at_begin=at_begin,
         )
-        for (source, target, tone), same in together.items()
+        for (source, target, tone, at_begin), same in together.items()
     )

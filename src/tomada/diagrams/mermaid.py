@@ -18,7 +18,7 @@ from tomada.diagrams.checking import check
 from tomada.diagrams.cleaning import clean, cleaned, shorten, wrap
 from tomada.diagrams.condense import condense
 from tomada.diagrams.model import Sequence, StateDiagram, Tone
-from tomada.diagrams.moments import Moment, Part, label_of, moments_of
+from tomada.diagrams.moments import Moment, Part, arrives, label_of, moments_of
 from tomada.diagrams.picture import Picture, cut, summed_up
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _moment(picture: Picture, moment: Moment, arrows: dict[int, list[Arrow]]) ->
     step = sequence.steps[moment.step]
     if moment.step == picture.cut and moment.part is not Part.END:
         yield f"    Note over L{step.lane}: {label(picture.missing)}"
-    incoming = arrows.get(moment.step, []) if moment.part is not Part.BEGIN or step.ended is None else []
+    incoming = [arrow for arrow in arrows.get(moment.step, ()) if arrives(arrow, sequence.steps, moment.part)]
     for arrow in incoming:
         source = sequence.steps[arrow.source]
         sign = "--x" if Tone.FAILED in {arrow.tone, step.tone} else "-->>" if arrow.tone is Tone.CONTROL else "->>"

@@ -70,6 +70,8 @@ class Arrow(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 0
     tone: Tone = Tone.PLAIN
     count: int = 1
+    at_begin: bool = False
+    """It comes as its target begins, as a request whose handler then works; else as it ends, as bytes for a `recv`."""
 
 
 class Sequence(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Sequence as Listed
 
-    from tomada.diagrams.model import Sequence, Step
+    from tomada.diagrams.model import Arrow, Sequence, Step
 
 
 class Part(Enum):
@@ -43,31 +43,44 @@ def moments_of(sequence: Sequence) -> list[Moment]:
         if is_bar and step.ended is not None:
             found.append(Moment(max(step.begun, step.ended), index, Part.END))
     found.sort(key=lambda moment: moment.at)
-    causes: dict[int, list[int]] = defaultdict(list)
+    incoming: dict[int, list[Arrow]] = defaultdict(list)
     for arrow in sequence.arrows:
-        causes[arrow.target].append(arrow.source)
+        incoming[arrow.target].append(arrow)
+    causes = {
+        moment: [arrow.source for arrow in incoming[moment.step] if arrives(arrow, sequence.steps, moment.part)]
+        for moment in found
+        if moment.step in incoming
+    }
     ordered: list[Moment] = []
     for _, together in groupby(found, key=lambda moment: moment.at):
         ordered += _causes_first(list(together), sequence.steps, causes)
     return _joined(ordered)
 
 
-def _causes_first(moments: list[Moment], steps: Listed[Step], causes: Mapping[int, list[int]]) -> list[Moment]:
+def arrives(arrow: Arrow, steps: Listed[Step], part: Part) -> bool:
+    """Whether it is in this part of its target that an arrow comes in."""
+    if part is Part.WHOLE or steps[arrow.target].ended is None:
+        return True
+    return arrow.at_begin == (part is Part.BEGIN)
+
+
+def _causes_first(moments: list[Moment], steps: Listed[Step], causes: Mapping[Moment, list[int]]) -> list[Moment]:
     """Moments at the same time: each after those before it on its lane, and after those that its step had to await."""
     if len(moments) == 1:
         return moments
     needs: dict[Moment, list[Moment]] = {}
+    places: dict[Moment, tuple[int, bool]] = {}
     begins = {moment.step: moment for moment in moments if moment.part is not Part.END}
     last: dict[int, Moment] = {}
     for moment in moments:
         lane = steps[moment.step].lane
-        needs[moment] = [last[lane]] if lane in last else []
+        sources = [source for source in causes.get(moment, ()) if source in begins]
+        places[moment] = max(sources, default=moment.step), bool(sources) or moment.part is Part.END
+        needs[moment] = [*([last[lane]] if lane in last else ()), *(begins[source] for source in sources)]
         last[lane] = moment
-        if moment.part is not Part.BEGIN or steps[moment.step].ended is None:
-            needs[moment] += [begins[source] for source in causes.get(moment.step, ()) if source in begins]
     ordered: dict[Moment, None] = {}
     seen: set[Moment] = set()
-    for first in sorted(moments, key=lambda moment: _place(moment, causes)):
+    for first in sorted(moments, key=places.__getitem__):
         way = [first]
         while way:
             open_ = [] if way[-1] in seen else [need for need in needs[way[-1]] if need not in seen]
@@ -77,12 +90,6 @@ def _causes_first(moments: list[Moment], steps: Listed[Step], causes: Mapping[in
             else:
                 ordered[way.pop()] = None
     return list(ordered)
-
-
-def _place(moment: Moment, causes: Mapping[int, list[int]]) -> tuple[int, bool]:
-    """An end stands where its last cause does."""
-    is_end = moment.part is Part.END
-    return max([moment.step, *(causes.get(moment.step, ()) if is_end else ())]), is_end
 
 
 def _joined(moments: list[Moment]) -> list[Moment]:

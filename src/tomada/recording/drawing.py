@@ -294,7 +294,9 @@ class Drawing:
 
     def _arrow(self, source: int, target: int, made: _Made) -> None:
         name = printable(made.frame.type.name) or kind_name(made.frame.kind)
-        self._arrows.append(Arrow(source=source, target=target, text=name, size=made.size, tone=made.step.tone))
+        self._arrows.append(
+            Arrow(source=source, target=target, text=name, size=made.size, tone=made.step.tone, at_begin=True)
+        )
 
     # Events.
 

@@ -88,12 +88,14 @@ class Rows:
 
     def _joins(self, moment: Moment, places: dict[int, float]) -> bool:
         """Whether bytes come while the row of who sent them is still the last one, and both labels have room there."""
-        if moment.part is not Part.END or not self.rows or len(self.rows[-1].moments) > 1:
+        if not self.rows or len(self.rows[-1].moments) > 1:
             return False
         before = self.rows[-1].moments[0]
         if moment.at - before.at >= LONG_GAP or before.part is Part.END:
             return False
-        if not any(self.sequence.arrows[number].target == moment.step for number in self.sent.get(before.step, ())):
+        arrows = (self.sequence.arrows[number] for number in self.sent.get(before.step, ()))
+        is_end = moment.part is Part.END
+        if not any(arrow.target == moment.step and arrow.at_begin is not is_end for arrow in arrows):
             return False
         here, there = places[self.steps[moment.step].lane], places[self.steps[before.step].lane]
         left = moment if here < there else before
@@ -120,8 +122,9 @@ class Rows:
         found: dict[tuple[int, int, int, int], Route] = {}
         for source, numbers in self.sent.items():
             for number in numbers:
-                target = self.sequence.arrows[number].target
-                begin, end = self.begins[source], self.ends.get(target, self.begins[target])
+                arrow = self.sequence.arrows[number]
+                target, begin = arrow.target, self.begins[source]
+                end = self.begins[target] if arrow.at_begin else self.ends.get(target, self.begins[target])
                 lanes = self.steps[source].lane, self.steps[target].lane
                 route = found.setdefault((begin, end, *lanes), Route([], begin, end, *lanes))
                 route.arrows.append(number)

@@ -9,14 +9,14 @@ from tomada.diagrams.amounts import Clock, duration_text, size_text
 from tomada.diagrams.checking import check
 from tomada.diagrams.cleaning import shorten
 from tomada.diagrams.model import Tone
-from tomada.diagrams.moments import Bit, Moment, Part, label_of, moments_of
+from tomada.diagrams.moments import Bit, Moment, Part, arrives, label_of, moments_of
 from tomada.diagrams.picture import picture_of
 from tomada.diagrams.summary import lasted, sequence_summary
 from tomada.diagrams.text.canvas import Canvas, written
 from tomada.diagrams.text.lanes import Lanes
 
 if TYPE_CHECKING:
-    from tomada.diagrams.model import Sequence, Step
+    from tomada.diagrams.model import Arrow, Sequence, Step
     from tomada.diagrams.picture import Picture
     from tomada.diagrams.text.canvas import Line
 
@@ -65,9 +65,9 @@ class _Rows:
         self.lanes = lanes
         self.states: dict[int, str] = {}
         self.sent = {arrow.source for arrow in picture.sequence.arrows}
-        self.incoming: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-        for number, arrow in enumerate(picture.sequence.arrows):
-            self.incoming[arrow.target][self.steps[arrow.source].lane].append(number)
+        self.incoming: dict[int, list[Arrow]] = defaultdict(list)
+        for arrow in picture.sequence.arrows:
+            self.incoming[arrow.target].append(arrow)
 
     def draw(self) -> None:
         """All rows."""
@@ -108,12 +108,13 @@ class _Rows:
 
     def arriving(self, moment: Moment) -> dict[int, tuple[str, Tone]]:
         """The arrows that end in a row: what stands on them, by the lane that they come from."""
-        if moment.part is Part.BEGIN and self.steps[moment.step].ended is not None:
-            return {}
-        return {lane: self._payload(arrows) for lane, arrows in self.incoming.get(moment.step, {}).items()}
+        arrows: dict[int, list[Arrow]] = defaultdict(list)
+        for arrow in self.incoming.get(moment.step, ()):
+            if arrives(arrow, self.steps, moment.part):
+                arrows[self.steps[arrow.source].lane].append(arrow)
+        return {lane: self._payload(together) for lane, together in arrows.items()}
 
-    def _payload(self, numbers: list[int]) -> tuple[str, Tone]:
-        arrows = [self.picture.sequence.arrows[number] for number in numbers]
+    def _payload(self, arrows: list[Arrow]) -> tuple[str, Tone]:
         size, count = sum(arrow.size for arrow in arrows), max(arrow.count for arrow in arrows)
         said = {self.steps[arrow.source].text for arrow in arrows}
         text = next((arrow.text for arrow in arrows if arrow.text and arrow.text not in said), "")
