@@ -16,7 +16,7 @@ from tests.cli.conftest import SHOP
 from tomada.cli.output import UsageError
 from tomada.cli.ports.rows import Survey
 from tomada.cli.ports.survey import Wanted, survey
-from tomada.cli.ports.table import WIDE, drawn
+from tomada.cli.ports.table import WIDE, drawn, drawn_for
 from tomada.transports.system import psutil_table, socket_table
 
 Tomada = Callable[..., Result]
@@ -256,6 +256,22 @@ def test_without_tables_psutil_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(psutil_table, "is_installed", lambda: False)
     with pytest.raises(UsageError, match=r"pip install 'tomada\[dev\]'"):
         survey(Wanted(), proc=str(tmp_path))
+
+
+@pytest.mark.parametrize(("width", "height"), [(160, 50), (80, 24), (40, 16)])
+def test_what_has_no_room_on_a_screen_that_does_not_scroll_is_counted(width: int, height: int) -> None:
+    with ExitStack() as stack:
+        for _ in range(height):
+            stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        found = survey(Wanted())
+    found.listening = [row for row in found.listening if os.getpid() in [process.pid for process in row.processes]]
+    console = Console(width=width, height=height, highlight=False)
+
+    lines = ["".join(part.text for part in line) for line in console.render_lines(drawn_for(console, found), pad=False)]
+
+    assert height // 2 < len(lines) <= height
+    assert [line for line in lines if str(os.getpid()) in line], "who has it is always there"
+    assert "more rows: make the window" in " ".join(line.strip() for line in lines)
 
 
 def test_watching_needs_a_terminal(tomada: Tomada) -> None:

@@ -343,11 +343,11 @@ def test_the_server_goes_and_comes_back() -> None:
             server = seen.app.watcher.place.address
             seen.app.watcher.place = feed_place("ws://127.0.0.1:1/feed")
             seen.app.watcher._connection._link.transport.abort()  # type: ignore[union-attr]
-            await seen.shows("lost, resuming…")
+            await seen.shows("lost, resuming…", "cannot connect to ws://127.0.0.1:1/feed")
             world.log.append(LogLine(0, time.time(), "INFO", "another life"))
             world.log.reverse()
             seen.app.watcher.place = feed_place(str(server))
-            await seen.shows("up 1:02", "another life")
+            await seen.shows("up 1:02", "another life", "3 connections")
             assert seen.text.count("bank listens on") == 1
             assert "passed over" not in seen.text
             assert seen.chosen.endswith("50002")
@@ -387,6 +387,24 @@ def test_help_tells_the_keys() -> None:
         await seen.shows("1-3 of 3")
 
     on_screen(test)
+
+
+def test_on_a_small_screen_all_of_the_help_can_be_read() -> None:
+    async def test(seen: Seen) -> None:
+        await seen.press("question_mark")
+        await seen.shows("choose a row")
+        await seen.press("end")
+        await seen.shows("quit")
+
+    on_screen(test, width=40, height=12)
+
+
+def test_on_a_narrow_screen_no_line_at_the_top_pushes_another_one_out() -> None:
+    async def test(seen: Seen) -> None:
+        await seen.shows("75.0/s")
+        assert seen.text.splitlines()[2].startswith(" in ")
+
+    on_screen(test, width=40)
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl+c"])

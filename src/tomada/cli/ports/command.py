@@ -25,8 +25,6 @@ EXAMPLES = """
   tomada ports --watch
 """
 INTERVAL: Final = 2.0
-_FRAME_ROWS: Final = 6
-"""Of a screen: headings, and what is said below the rows."""
 
 Words = Annotated[
     list[str] | None,
@@ -86,12 +84,10 @@ def _watch(wanted: Wanted, *, as_json: bool) -> None:
     from rich.live import Live
 
     from tomada.cli.ports.survey import survey
-    from tomada.cli.ports.table import drawn
+    from tomada.cli.ports.table import drawn_for
 
     console = Console(highlight=False)
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
-            found = survey(wanted)
-            rows = max(1, console.height - _FRAME_ROWS)
-            live.update(drawn(found, console.width, rows // 2 if found.connected else rows), refresh=True)
+            live.update(drawn_for(console, survey(wanted)), refresh=True)
             time.sleep(INTERVAL)

@@ -10,7 +10,7 @@ from tomada.cli.output import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WIDE: Final = 110
 """From so many columns on there is room for services, users and the states of connections."""
+NARROW: Final = 64
+"""With fewer columns there is room for addresses and processes only."""
 _LONGEST_COMMAND: Final = 60
 _ADDRESS: Final = len("255.255.255.255:65535")
 
@@ -42,7 +44,23 @@ def drawn(survey: Survey, width: int, rows: int | None = None) -> RenderableType
     return Group(*parts, *([""] if parts and remarks else []), *remarks)
 
 
+def drawn_for(console: Console, survey: Survey) -> RenderableType:
+    """The same for a screen that does not scroll: as many rows as there is room for, with all that is said below."""
+    rows = console.height
+    while True:
+        tables = drawn(survey, console.width, rows)
+        excess = len(console.render_lines(tables, pad=False)) - console.height
+        if excess <= 0 or rows <= 1:
+            return tables
+        rows = max(1, rows - max(1, excess // 4))
+
+
 def _listening(rows: Sequence[Listening], width: int) -> Table:
+    if width < NARROW:
+        table = _table("listening on", "process")
+        for row in rows:
+            table.add_row(_text(row.address, "cyan" if row.tomada else ""), _processes(row, is_wide=False))
+        return table
     is_wide = width >= WIDE
     has_queues = is_wide or any(row.waiting for row in rows)
     table = _table("listening on", "protocol", "class")

@@ -116,7 +116,7 @@ class Top(App[None]):
     def show_state(self) -> None:
         """Say whether pictures come."""
         if self.is_running:
-            self._base.query_one(Summary).show_state(*self._state())
+            self._base.query_one(Summary).show_state(*self._state(), self.watcher.trouble)
 
     def _state(self) -> tuple[str, str]:
         if self.watcher.is_paused:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from rich.table import Table
 from rich.text import Text
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
@@ -75,8 +75,8 @@ class Help(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q,enter", "dismiss", "Close")]
     CSS = """
     Help { align: center middle; }
-    Help > Static { width: 72; max-width: 96%; height: auto; max-height: 100%; padding: 1 2; background: $surface;
-                    border: round $primary; border-title-align: left; }
+    Help > VerticalScroll { width: 72; max-width: 96%; height: auto; max-height: 100%; padding: 1 2;
+                            background: $surface; border: round $primary; border-title-align: left; }
     """
 
     def compose(self) -> ComposeResult:
@@ -86,6 +86,6 @@ class Help(ModalScreen[None]):
         table.add_column()
         for keys, what in KEYS:
             table.add_row(keys, what)
-        shown = Static(table)
+        with VerticalScroll() as shown:
+            yield Static(table)
         shown.border_title = "keys"
-        yield shown

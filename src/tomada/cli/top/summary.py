@@ -29,6 +29,7 @@ class Summary(Vertical):
     Summary { height: 3; padding: 0 1; background: $panel; }
     Summary Horizontal { height: 1; }
     Summary #app { width: 1fr; }
+    Summary #app, Summary #totals { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     Summary #state { width: auto; }
     Summary .rate { width: auto; min-width: 29; }
     Summary Sparkline { width: 1fr; height: 1; margin: 0 2 0 1; }
@@ -60,9 +61,11 @@ class Summary(Vertical):
         self._line("in", "#in", "#received", self._received, totals.received_rate, totals.received_byte_rate)
         self._line("out", "#out", "#sent", self._sent, totals.sent_rate, totals.sent_byte_rate)
 
-    def show_state(self, text: str, style: str) -> None:
-        """What stands at the right of the first line."""
+    def show_state(self, text: str, style: str, trouble: str) -> None:
+        """What stands at the right of the first line; the second one says why no pictures come, if none do."""
         self.query_one("#state", Static).update(Text(text, style=style))
+        if trouble:
+            self.query_one("#totals", Static).update(Text(printable(trouble), style="red"))
 
     def _line(self, name: str, number: str, line: str, kept: deque[float], rate: float, size: float) -> None:
         kept.append(rate)
@@ -74,21 +77,21 @@ class Summary(Vertical):
 def _app(picture: Picture) -> Text:
     first, *others = picture.addresses or ["-"]
     more = f" and {len(others)} more" if others else ""
-    text = Text(no_wrap=True, overflow="ellipsis")
+    text = Text()
     return text.append(printable(picture.app), "bold").append(f"  {place(first)}", "cyan").append(more, "dim")
 
 
 def _totals(totals: Totals) -> Text:
     turned_away = sum(totals.turned_away.values())
     shown = (
-        (totals.connections, "connections", ""),
-        (totals.streams, "streams", ""),
-        (totals.handlers, "handlers", ""),
+        (totals.connections, "connection" if totals.connections == 1 else "connections", ""),
+        (totals.streams, "stream" if totals.streams == 1 else "streams", ""),
+        (totals.handlers, "handler" if totals.handlers == 1 else "handlers", ""),
         (totals.handshakes, "at handshake", ""),
         (turned_away, "turned away", "yellow"),
         (totals.failed, "failed", "red"),
     )
-    text = Text(no_wrap=True, overflow="ellipsis")
+    text = Text()
     for number, name, style in shown:
         if number or not style:
             text.append("  " if text else "").append(words.count(number), style or "bold").append(f" {name}", "dim")
