@@ -96,10 +96,10 @@ function seen(thing) {
   return /** @type {SVGGElement} */ (thing.querySelector(":scope > g.label") ?? thing);
 }
 
-/** Put a box behind a thing. @param {SVGGElement} thing */
-function box(thing) {
+/** Put a box behind a thing. @param {SVGGElement} thing @param {DOMRect} around */
+function box(thing, around) {
   if (thing.querySelector(":scope > .found")) return;
-  const { x, y, width: wide, height: high } = seen(thing).getBBox();
+  const { x, y, width: wide, height: high } = around;
   const rectangle = document.createElementNS("http://www.w3.org/2000/svg", "rect");
   const places = { x: x - 4, y: y - 3, width: wide + 8, height: high + 6, rx: 5, class: "found" };
   for (const [name, value] of Object.entries(places)) rectangle.setAttribute(name, String(value));
@@ -122,10 +122,11 @@ function search() {
     const text = linesOf(thing).join("\n").toLowerCase();
     return words.length > 0 && words.every((word) => text.includes(word));
   });
-  for (const thing of hits) {
+  const places = hits.map((thing) => seen(thing).getBBox()); // all at once: each after a change would lay out anew
+  hits.forEach((thing, at) => {
     thing.classList.add("hit");
-    box(thing);
-  }
+    box(thing, places[at]);
+  });
   hit = -1;
   go(0);
 }
@@ -166,7 +167,7 @@ function choose(thing) {
   if (before) unbox(before);
   side.hidden = thing === null;
   if (thing === null) return;
-  box(thing);
+  box(thing, seen(thing).getBBox());
   thing.classList.add("chosen");
   const [name, ...rest] = linesOf(thing);
   const head = document.createElement("h2");
