@@ -17,7 +17,7 @@ from tomada.diagrams.cleaning import clean
 from tomada.diagrams.model import Sequence
 from tomada.diagrams.picture import picture_of
 from tomada.diagrams.svg import drawing_svg
-from tomada.diagrams.svg.palette import COLOURS, MONO, SANS, Theme, style_sheet
+from tomada.diagrams.svg.palette import MONO, SANS, Theme, style_sheet, variables
 from tomada.diagrams.svg.sequence import picture_svg
 
 if TYPE_CHECKING:
@@ -97,9 +97,7 @@ def _picture(drawing: Drawing) -> tuple[str, str]:
 
 def _style() -> str:
     sheet = (_FOLDER / "page.css").read_text(encoding="utf-8").replace("%sans%", SANS).replace("%mono%", MONO)
-    light = ";".join(f"--{name}:{colours[0]}" for name, colours in COLOURS.items())
-    dark = ";".join(f"--{name}:{colours[1]}" for name, colours in COLOURS.items())
-    return f":root{{{light}}}\n@media (prefers-color-scheme: dark) {{ :root{{{dark}}} }}\n{sheet}"
+    return f"{variables(':root')}\n{sheet}"
 
 
 def _digest(text: str) -> str:

@@ -92,10 +92,11 @@ def style_sheet(theme: Theme) -> str:
         for place, property_ in ((f"%{name}%", "fill"), (f"%/{name}%", "stroke")):
             variable = f";{property_}:var(--{name})" if theme is Theme.AUTO else ""
             text = text.replace(place, f"{property_}:{colour}{variable}")
-    return text + _variables() if theme is Theme.AUTO else text
+    return text + variables(".tomada") if theme is Theme.AUTO else text
 
 
-def _variables() -> str:
+def variables(selector: str) -> str:
+    """The rules that give the colours to what `selector` means, and other ones on dark systems."""
     light = ";".join(f"--{name}:{colours[0]}" for name, colours in COLOURS.items())
     dark = ";".join(f"--{name}:{colours[1]}" for name, colours in COLOURS.items())
-    return f".tomada{{{light}}}@media (prefers-color-scheme:dark){{.tomada{{{dark}}}}}"
+    return f"{selector}{{{light}}}@media (prefers-color-scheme:dark){{{selector}{{{dark}}}}}"
