@@ -29,7 +29,7 @@ EXAMPLES = """
 """
 
 _PAUSE = 1.0
-"""Seconds between two drawings of a recording that grows."""
+"""Seconds between two drawings of a recording that grows; of a long one as many as a drawing takes."""
 _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 
 
@@ -73,6 +73,7 @@ def diagram(
         with Recording(recording) as reader:
             reader.read()
             while True:
+                begun = time.monotonic()
                 drawing = drawing_of(reader, kind.value, socket)
                 if files:
                     draw(drawing, files)
@@ -80,10 +81,10 @@ def diagram(
                     show(drawing, ascii_only=ascii_only, before=_CLEAR if follow and sys.stdout.isatty() else "")
                 if not follow:
                     return
-                _until_more(reader)
+                _until_more(reader, max(_PAUSE, time.monotonic() - begun))
 
 
-def _until_more(reader: Recording) -> None:
-    time.sleep(_PAUSE)
+def _until_more(reader: Recording, pause: float) -> None:
+    time.sleep(pause)
     while not reader.read():
         time.sleep(_PAUSE)
