@@ -10,6 +10,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 import tomada
@@ -39,6 +40,7 @@ class Cluster:
     def __init__(self, world: World, scenario: Scenario) -> None:
         self.world = world
         self.scenario = scenario
+        self._thread = get_ident()
         self.ledger = Ledger(world, is_durable=scenario.is_durable)
         self.disk = Disk(world) if scenario.is_durable else None
         if scenario.latency > 0.05:  # else no more than so much gets through in a round trip
@@ -74,7 +76,9 @@ class Cluster:
         self.ledger.connections += 1
 
     def heard(self, event: object) -> None:
-        """The product tells what happens."""
+        """The product tells what happens; other threads are none of this world."""
+        if get_ident() != self._thread:
+            return
         kind = type(event).__name__
         self.world.history.tell(f"{kind} {event}")
         if kind == "SessionResumed" and self.server_host not in str(event):
