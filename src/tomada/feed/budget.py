@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SHARE: Final = 1 / 40
+SHARE: Final = 1 / 100
 """Of the loop's time."""
 LONGEST: Final = 3.0
 """Seconds that nobody has to wait for more than, whatever it took."""
