@@ -75,7 +75,8 @@ class Page:
 
 @contextmanager
 def debugger(url: str) -> Iterator[Page]:
-    with connect(url, max_size=None, proxy=None) as connection:
+    # No pings: the thread that sends them draws from `random`, which others have seeded to see the same thing twice.
+    with connect(url, max_size=None, proxy=None, ping_interval=None) as connection:
         yield Page(connection)
 
 
