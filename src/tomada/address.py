@@ -139,7 +139,7 @@ def _check_bare(text: str) -> None:
 
 
 def _closest(scheme: str) -> str:
-    import difflib  # noqa: PLC0415  only a wrong address needs it, and every start would pay for it
+    import difflib  # noqa: PLC0415 - only a wrong address needs it, and every start would pay for it
 
     close = difflib.get_close_matches(scheme[:20], _EXAMPLES, n=1)
     return _EXAMPLES[close[0] if close else "tcp"]

@@ -61,6 +61,20 @@ async def opened(folder: Path) -> AsyncIterator[Several]:
         await source.shut()
 
 
+@asynccontextmanager
+async def two_that_counted(folder: Path) -> AsyncIterator[tuple[Several, Process, Process]]:
+    """Two processes, of which each was asked once, as the source knows already."""
+    processes = Process(folder, 1), Process(folder, 2)
+    async with AsyncExitStack() as stack:
+        for process in processes:
+            stack.push_async_callback(process.stack.aclose)
+            await process.start()
+            await (await process.client()).ask(Echo("hello"))
+        source = await stack.enter_async_context(opened(folder))
+        assert (await source.overview(-1)).summary.totals.received_messages == len(processes)
+        yield source, *processes
+
+
 def test_nobody_is_there(run: Run, folder: Path) -> None:
     async def main() -> None:
         async with opened(folder) as source:
@@ -158,14 +172,7 @@ def test_what_a_process_counted_is_kept_when_it_is_gone(
 ) -> None:
     async def main() -> None:
         monkeypatch.setattr(several_module, "_FRESH", 0.0)
-        first, second = Process(folder, 1), Process(folder, 2)
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(second.stack.aclose)
-            source = await stack.enter_async_context(opened(folder))
-            for process in (first, second):
-                await process.start()
-                await (await process.client()).ask(Echo("hello"))
-            assert (await source.overview(-1)).summary.totals.received_messages == 2
+        async with two_that_counted(folder) as (source, first, _):
             await first.stack.aclose()
             overview = await source.overview(-1)
             assert overview.summary.totals.received_messages == 2
@@ -180,14 +187,7 @@ def test_what_a_process_counted_is_kept_when_it_goes_while_others_are_asked(
 ) -> None:
     async def main() -> None:
         monkeypatch.setattr(several_module, "_FRESH", 0.0)
-        first, second = Process(folder, 1), Process(folder, 2)
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(second.stack.aclose)
-            source = await stack.enter_async_context(opened(folder))
-            for process in (first, second):
-                await process.start()
-                await (await process.client()).ask(Echo("hello"))
-            assert (await source.overview(-1)).summary.totals.received_messages == 2
+        async with two_that_counted(folder) as (source, first, second):
             answer = second.collector.overview
 
             async def late(log_after: int) -> Overview:

@@ -89,13 +89,14 @@ def test_nobody_is_asked_for_a_sign_before_the_handshake_is_complete() -> None:
     assert not end.unsent
 
 
-def test_who_counts_in_the_middle_of_an_item_does_no_harm() -> None:
+@pytest.mark.parametrize("torn", [1, 50_000])
+def test_who_counts_in_the_middle_of_a_stream_does_no_harm(torn: int) -> None:
     left, right = pair()
     for end in (left, right):
         before = end.sent_messages, end.received_messages
-        end.normal.sequence += 1
-        end.normal_in.expected += 1
-        assert (end.sent_messages, end.received_messages) == (before[0] + 1, before[1] + 1)
-        end.normal.sequence -= 1  # as it is a moment later, when the frame counts as a part
-        end.normal_in.expected -= 1
+        end.normal.sequence += torn
+        end.normal_in.expected += torn
+        assert (end.sent_messages, end.received_messages) == (before[0] + torn, before[1] + torn)
+        end.normal.sequence -= torn  # as it is a moment later, when the frames count as parts
+        end.normal_in.expected -= torn
         assert (end.sent_messages, end.received_messages) == before

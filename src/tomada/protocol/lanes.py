@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 MOST_EXCEPTIONS: Final = 1_000
 """An acknowledgement names at most so many frames that have come and are not handled yet."""
 _HALF: Final = 0x8000_0000
-_HALF_SEEN: Final = 16
+_TORN: Final = 0x10_0000
+"""More frames than come or go while a thread that counts them waits for its turn between two numbers."""
 
 
 def is_after(sequence: int, other: int) -> bool:
@@ -33,9 +34,9 @@ def extended(sequence: int, near: int) -> int:
 def counted(frames: int, before: int) -> int:
     """The count that has grown from `before`, where only its last 32 bits are known: `frames` modulo 2**32.
 
-    A little less than before is what it says, and no turn: whoever asked before was in another thread, and saw half.
+    Where that is a little less than before it has not begun anew: another thread asked in the middle of a change.
     """
-    now = before + (frames - before + _HALF_SEEN & U32) - _HALF_SEEN
+    now = before + (frames - before + _TORN & U32) - _TORN
     return now if now >= 0 else now + U32 + 1
 
 

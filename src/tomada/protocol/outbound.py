@@ -121,7 +121,7 @@ class Outbound:
         """How many messages have been queued so far.
 
         Nothing is counted per message: it follows from the sequences, which begin anew after 2**32. So it must be asked
-        at least once in so many messages. Another thread may ask, and be told one too many for a moment.
+        at least once in so many messages. Another thread may ask, and be told a few too many or too few.
         """
         frames = self.normal.sequence - 1 + self.urgent.sequence - 1
         self._sent_messages = lanes.counted(frames - self._parts, self._sent_messages)
